@@ -1,0 +1,462 @@
+"""What was said, what is true, and what was wrong with the saying: values, free of torch."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import pydantic
+
+Corners = tuple[float, float, float, float]
+Size = tuple[int, int]
+Span = tuple[int, int]
+Row = tuple[int | None, Corners | None, tuple[float, float] | None, str, tuple[tuple[float, float], ...] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An axis-aligned box, corner to corner, in fractions of its image's width and height.
+
+    >>> Box(0.1, 0.2, 0.5, 0.6)
+    Box(x1=0.1, y1=0.2, x2=0.5, y2=0.6)
+    >>> Box(0.5, 0.2, 0.1, 0.6)
+    Traceback (most recent call last):
+    ValueError: a Box needs x1 <= x2 and y1 <= y2, got x1=0.5, y1=0.2, x2=0.1, y2=0.6
+    """
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, (self.x1, self.y1, self.x2, self.y2))):
+            raise ValueError(f"a Box needs finite numbers, got {self.corners}")
+        if self.x1 > self.x2 or self.y1 > self.y2:
+            raise ValueError(
+                "a Box needs x1 <= x2 and y1 <= y2, "
+                f"got x1={self.x1}, y1={self.y1}, x2={self.x2}, y2={self.y2}"
+            )
+
+    @property
+    def corners(self) -> Corners:
+        """`(x1, y1, x2, y2)`.
+
+        >>> Box(0.1, 0.2, 0.5, 0.6).corners
+        (0.1, 0.2, 0.5, 0.6)
+        """
+        return (self.x1, self.y1, self.x2, self.y2)
+
+    @property
+    def area(self) -> float:
+        """The share of the image that the box covers.
+
+        >>> Box(0.0, 0.0, 0.5, 0.5).area
+        0.25
+        """
+        return (self.x2 - self.x1) * (self.y2 - self.y1)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A place in fractions of its image's width and height.
+
+    >>> Point(0.25, 0.75)
+    Point(x=0.25, y=0.75)
+    """
+
+    x: float
+    y: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.x) and math.isfinite(self.y)):
+            raise ValueError(f"a Point needs finite numbers, got x={self.x}, y={self.y}")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One statement of an answer: in this image, this box (or point) is this thing.
+
+    `image` counts from 1, as in "Image-1". What was not said is None, or "" for the label.
+    A `polygon` is a tuple of (x, y) corners in fractions of the image; `box` then bounds it.
+
+    >>> Claim(2, Box(0.1, 0.2, 0.5, 0.6), label="dog")
+    Claim(image=2, box=Box(x1=0.1, y1=0.2, x2=0.5, y2=0.6), point=None, label='dog', polygon=None)
+    """
+
+    image: int | None
+    box: Box | None = None
+    point: Point | None = None
+    label: str = ""
+    polygon: tuple[tuple[float, float], ...] | None = None
+
+
+class Defect(enum.Flag):
+    """What kept an answer from being read in full and as its grammar asks. `Defect(0)` is none, and false.
+
+    >>> bool(Defect(0)), Defect.UNCLOSED | Defect.ZERO_AREA
+    (False, <Defect.UNCLOSED|ZERO_AREA: 132>)
+    >>> print(*Defect.ZERO_AREA.sentences())
+    A box has no area.
+    """
+
+    NO_ANSWER = enum.auto()
+    TWO_ANSWERS = enum.auto()
+    UNCLOSED = enum.auto()
+    TRUNCATED = enum.auto()
+    UNREADABLE_BOX = enum.auto()
+    NON_FINITE = enum.auto()
+    SWAPPED_CORNERS = enum.auto()
+    ZERO_AREA = enum.auto()
+    OUTSIDE_IMAGE = enum.auto()
+    UNKNOWN_IMAGE = enum.auto()
+    AMBIGUOUS_IMAGE = enum.auto()
+    TOO_MANY_CLAIMS = enum.auto()
+    NO_THINK = enum.auto()
+    TEXT_OUTSIDE = enum.auto()
+    OTHER_SYNTAX = enum.auto()
+    REPAIRED = enum.auto()
+
+    def sentences(self) -> list[str]:
+        """A plain sentence for each defect that is set.
+
+        >>> (Defect.NO_THINK | Defect.UNCLOSED).sentences()
+        ['A tag was opened and never closed.', 'The think part is missing.']
+        """
+        return [_SENTENCES[flag] for flag in type(self) if flag in self]
+
+
+_SENTENCES = {
+    Defect.NO_ANSWER: "No answer was found: no claim, and no empty list either.",
+    Defect.TWO_ANSWERS: "There is more than one answer part; the last was read.",
+    Defect.UNCLOSED: "A tag was opened and never closed.",
+    Defect.TRUNCATED: "The answer breaks off in the middle.",
+    Defect.UNREADABLE_BOX: "A box or point is not the right count of numbers and was dropped.",
+    Defect.NON_FINITE: "A coordinate is not a finite number of sensible size; its box or point was dropped.",
+    Defect.SWAPPED_CORNERS: "The corners of a box are swapped; they were put in order.",
+    Defect.ZERO_AREA: "A box has no area.",
+    Defect.OUTSIDE_IMAGE: "A box or point lies outside its image, in part or whole.",
+    Defect.UNKNOWN_IMAGE: "An image is named that the row does not have.",
+    Defect.AMBIGUOUS_IMAGE: "It is not clear which image is meant, or the image's size is not known.",
+    Defect.TOO_MANY_CLAIMS: "There are more claims than the grammar allows; the rest was not read.",
+    Defect.NO_THINK: "The think part is missing.",
+    Defect.TEXT_OUTSIDE: "There is text outside the think and answer parts.",
+    Defect.OTHER_SYNTAX: "The answer is written in another way than the grammar's own.",
+    Defect.REPAIRED: "The syntax of the answer is broken and was repaired.",
+}
+
+LOST = (
+    Defect.NO_ANSWER
+    | Defect.TRUNCATED
+    | Defect.UNREADABLE_BOX
+    | Defect.NON_FINITE
+    | Defect.ZERO_AREA
+    | Defect.TOO_MANY_CLAIMS
+)
+"""Defects by which something that the text may have claimed is not among the claims that were read."""
+
+
+class Parsed:
+    """An answer as read: the claims that could be made out, and what was wrong with the rest.
+
+    `think` and `answer` are the texts of the two parts, None where there is none. Two readings are equal if claims,
+    defects, think and answer are.
+
+    >>> Parsed((Claim(1),), Defect.UNCLOSED).claims
+    (Claim(image=1, box=None, point=None, label='', polygon=None),)
+    >>> Parsed() == Parsed((), Defect(0), None, None)
+    True
+    """
+
+    __slots__ = ("_answer", "_claims", "_defects", "_rows", "_spans", "_think")
+
+    def __init__(
+        self,
+        claims: Iterable[Claim] = (),
+        defects: Defect = Defect(0),
+        think: str | None = None,
+        answer: str | None = None,
+        *,
+        spans: Iterable[Span] = (),
+    ) -> None:
+        self._claims: tuple[Claim, ...] | None = tuple(claims)
+        self._rows: list[Row] | None = None
+        self._defects = defects.value
+        self._think = think
+        self._answer = answer
+        self._spans: tuple[Span, ...] | Callable[[], tuple[Span, ...]] = tuple(spans)
+
+    @classmethod
+    def from_rows(
+        cls,
+        rows: list[Row],
+        defects: int,
+        think: str | None,
+        answer: str | None,
+        spans: Callable[[], tuple[Span, ...]],
+    ) -> Parsed:
+        """A reading whose claims become objects only when someone looks at them; `spans` is called when asked for.
+
+        >>> Parsed.from_rows([(1, None, None, "", None)], 0, None, "", tuple).claims == (Claim(1),)
+        True
+        """
+        parsed = cls.__new__(cls)
+        parsed._claims = None
+        parsed._rows = rows
+        parsed._defects = defects
+        parsed._think = think
+        parsed._answer = answer
+        parsed._spans = spans
+        return parsed
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """The claims, in the order of the text."""
+        if self._claims is None:
+            self._claims = tuple(
+                Claim(image, box and Box(*box), point and Point(*point), label, polygon)
+                for image, box, point, label, polygon in self._rows or ()
+            )
+        return self._claims
+
+    @property
+    def rows(self) -> list[Row]:
+        """The claims as plain tuples `(image, box, point, label, polygon)`: what `pack` reads."""
+        if self._rows is None:
+            self._rows = [
+                (
+                    claim.image,
+                    claim.box and claim.box.corners,
+                    claim.point and (claim.point.x, claim.point.y),
+                    claim.label,
+                    claim.polygon,
+                )
+                for claim in self._claims or ()
+            ]
+        return self._rows
+
+    @property
+    def defects(self) -> Defect:
+        """What was wrong; false if nothing was."""
+        return Defect(self._defects)
+
+    @property
+    def think(self) -> str | None:
+        """The text of the think part, without its tags."""
+        return self._think
+
+    @property
+    def answer(self) -> str | None:
+        """The text that the claims were read from, without its tags."""
+        return self._answer
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """For each claim, the `(start, end)` characters of the text that its place was read from."""
+        if callable(self._spans):
+            self._spans = self._spans()
+        return self._spans
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Parsed):
+            return NotImplemented
+        return (self.claims, self._defects, self._think, self._answer) == (
+            other.claims,
+            other._defects,
+            other._think,
+            other._answer,
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.claims, self._defects, self._think, self._answer))
+
+    def __repr__(self) -> str:
+        return (
+            f"Parsed(claims={self.claims!r}, defects={self.defects!r}, think={self._think!r}, answer={self._answer!r})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a right answer claims, and the (width, height) in pixels of every image that it may speak of.
+
+    A target without claims is answered rightly by claiming nothing. `sizes` has one entry an image, None where the
+    size is not known; `seen_sizes` are those of the resized images that the model saw, where the caller has them.
+
+    Raises ValueError for a truth that no answer could meet: a box without area, an image that the row does not have,
+    an image left unsaid in a row of several, boxes that are not fractions of the image.
+
+    >>> Target((Claim(2, Box(0.1, 0.2, 0.4, 0.6), label="dog"),), sizes=((640, 480), (800, 600))).to_json()
+    '{"version": 1, "claims": [{"image": 2, "box": [0.1, 0.2, 0.4, 0.6], "label": "dog"}], "sizes": [[640, 480], [800, 600]]}'
+    """
+
+    claims: tuple[Claim, ...]
+    sizes: tuple[Size | None, ...]
+    seen_sizes: tuple[Size | None, ...] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "claims", tuple(self.claims))
+        object.__setattr__(self, "sizes", _checked_sizes("sizes", self.sizes))
+        if self.seen_sizes is not None:
+            object.__setattr__(self, "seen_sizes", _checked_sizes("seen_sizes", self.seen_sizes))
+            if len(self.seen_sizes) != len(self.sizes):
+                raise ValueError(
+                    "seen_sizes needs one size for each of the "
+                    f"{len(self.sizes)} images of sizes, got {len(self.seen_sizes)}"
+                )
+        for number, claim in enumerate(self.claims):
+            self._check(f"claims[{number}]", claim)
+
+    def _check(self, name: str, claim: Claim) -> None:
+        count = len(self.sizes)
+        if claim.image is None and count != 1:
+            raise ValueError(f"{name}.image must be said in a row of {count} images: a number from 1 to {count}")
+        if claim.image is not None and not 1 <= claim.image <= count:
+            raise ValueError(
+                f"{name}.image must be a number from 1 to {count} (images count from 1, one for each of sizes), "
+                f"got {claim.image}"
+            )
+        if claim.box is not None:
+            if claim.box.area <= 0:
+                raise ValueError(f"{name}.box must have an area, got {claim.box.corners}")
+            if min(claim.box.corners) < -_MARGIN or max(claim.box.corners) > 1 + _MARGIN:
+                raise ValueError(
+                    f"{name}.box must be in fractions of the image's width and height, got {claim.box.corners}; "
+                    "target_from_boxes turns pixels or thousandths into a Target"
+                )
+
+    @classmethod
+    def from_json(cls, wire: str | bytes | Mapping[str, Any]) -> Target:
+        """Read the one wire form: a JSON string, or the mapping that it stands for.
+
+        Keys that are None count as absent, and whole floats as integers, since `datasets` makes both of clean rows.
+        Raises ValueError that names what is wrong.
+
+        >>> Target.from_json('{"claims": [{"image": 1, "box": [0, 0, 0.5, 1]}], "sizes": [[640, 480]]}').claims[0].box
+        Box(x1=0.0, y1=0.0, x2=0.5, y2=1.0)
+        >>> Target.from_json({"claims": [{"image": 3}], "sizes": [None, None]})
+        Traceback (most recent call last):
+        ValueError: claims[0].image must be a number from 1 to 2 (images count from 1, one for each of sizes), got 3
+        """
+        try:
+            if isinstance(wire, str | bytes):
+                row = _TargetRow.model_validate_json(wire)
+            elif isinstance(wire, Mapping):
+                row = _TargetRow.model_validate(dict(wire))
+            else:
+                raise ValueError(f"a target must be a JSON string or a mapping, got {type(wire).__name__}")
+        except pydantic.ValidationError as error:
+            raise ValueError(_explain(error)) from None
+        claims = tuple(
+            Claim(
+                claim.image,
+                Box(*claim.box) if claim.box is not None else None,
+                Point(*claim.point) if claim.point is not None else None,
+                claim.label or "",
+                None if claim.polygon is None else tuple(claim.polygon),
+            )
+            for claim in row.claims
+        )
+        return cls(claims, tuple(row.sizes), None if row.seen_sizes is None else tuple(row.seen_sizes))
+
+    def to_json(self) -> str:
+        """The wire form as a JSON string; `from_json` gives an equal target back.
+
+        >>> Target((), sizes=(None, (640, 480))).to_json()
+        '{"version": 1, "claims": [], "sizes": [null, [640, 480]]}'
+        """
+        row = _TargetRow(
+            claims=[
+                _ClaimRow(
+                    image=claim.image,
+                    box=claim.box and claim.box.corners,
+                    point=claim.point and (claim.point.x, claim.point.y),
+                    label=claim.label or None,
+                    polygon=None if claim.polygon is None else list(claim.polygon),
+                )
+                for claim in self.claims
+            ],
+            sizes=list(self.sizes),
+            seen_sizes=None if self.seen_sizes is None else list(self.seen_sizes),
+        )
+        return row.dump()
+
+    @staticmethod
+    def json_schema() -> dict[str, Any]:
+        """The JSON Schema of the wire form.
+
+        >>> sorted(Target.json_schema()["properties"])
+        ['claims', 'seen_sizes', 'sizes', 'version']
+        """
+        return _TargetRow.model_json_schema()
+
+
+_MARGIN = 0.5
+"""How far a true box may lie outside its image before it is taken for another unit: benchmarks overshoot by 5 %."""
+
+
+def _checked_sizes(name: str, sizes: Iterable[Size | None]) -> tuple[Size | None, ...]:
+    checked = []
+    for number, size in enumerate(sizes):
+        if size is not None:
+            if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
+                raise ValueError(f"{name}[{number}] must be (width, height) in whole pixels above 0, got {size!r}")
+            size = (size[0], size[1])
+        checked.append(size)
+    return tuple(checked)
+
+
+class _Wire(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", title="Target")
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _drop_none(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: entry for key, entry in value.items() if entry is not None}
+        return value
+
+
+_Number = Annotated[float, pydantic.Field(allow_inf_nan=False)]
+_Pixels = Annotated[int, pydantic.Field(gt=0)]
+
+
+class _ClaimRow(_Wire):
+    image: int | None = None
+    box: tuple[_Number, _Number, _Number, _Number] | None = None
+    point: tuple[_Number, _Number] | None = None
+    label: str | None = None
+    polygon: list[tuple[_Number, _Number]] | None = None
+
+
+class _TargetRow(_Wire):
+    version: Literal[1] = 1
+    claims: list[_ClaimRow]
+    sizes: list[tuple[_Pixels, _Pixels] | None]
+    seen_sizes: list[tuple[_Pixels, _Pixels] | None] | None = None
+
+    def dump(self) -> str:
+        import json
+
+        wire = self.model_dump()
+        wire["claims"] = [{key: entry for key, entry in claim.items() if entry is not None} for claim in wire["claims"]]
+        if wire["seen_sizes"] is None:
+            del wire["seen_sizes"]
+        return json.dumps(wire, ensure_ascii=False)
+
+
+def _explain(error: pydantic.ValidationError) -> str:
+    """One line for each mistake: where, what, and what was got."""
+    lines = []
+    for mistake in error.errors(include_url=False):
+        where = ""
+        for part in mistake["loc"]:
+            where += f"[{part}]" if isinstance(part, int) else f".{part}"
+        got = repr(mistake["input"])
+        if len(got) > 80:
+            got = got[:77] + "..."
+        lines.append(f"target{where}: {mistake['msg'].lower()}, got {got}")
+    return "; ".join(lines)
