@@ -1,3 +1,42 @@
 """Rewards for training vision-language models to say which image, and where in it."""
 
+from mirg_rewards import presets
+from mirg_rewards.batch import Answers, ClaimBatch, Targets, pack
+from mirg_rewards.claims import Box, Claim, Defect, Parsed, Point, Target
+from mirg_rewards.coordinates import PIXELS, Resize, Space
+from mirg_rewards.data.targets import target_from_boxes
+from mirg_rewards.parsing import GRAMMARS, Grammar, parse, render
+from mirg_rewards.rewards import Gated, Reward, Weighted, format_reward, image_reward, object_reward
+from mirg_rewards.scorer import Scorer, Scores
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "GRAMMARS",
+    "PIXELS",
+    "Answers",
+    "Box",
+    "Claim",
+    "ClaimBatch",
+    "Defect",
+    "Gated",
+    "Grammar",
+    "Parsed",
+    "Point",
+    "Resize",
+    "Reward",
+    "Scorer",
+    "Scores",
+    "Space",
+    "Target",
+    "Targets",
+    "Weighted",
+    "format_reward",
+    "image_reward",
+    "object_reward",
+    "pack",
+    "parse",
+    "presets",
+    "render",
+    "target_from_boxes",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -92,6 +92,17 @@ class Claim:
     point: Point | None = None
     label: str = ""
     polygon: tuple[tuple[float, float], ...] | None = None
+
+
+def _row(claim: Claim) -> Row:
+    box, point = claim.box, claim.point
+    return (
+        claim.image,
+        None if box is None else (box.x1, box.y1, box.x2, box.y2),
+        None if point is None else (point.x, point.y),
+        claim.label,
+        claim.polygon,
+    )
 
 
 class Defect(enum.Flag):
@@ -226,22 +237,18 @@ class Parsed:
     def rows(self) -> list[Row]:
         """The claims as plain tuples `(image, box, point, label, polygon)`: what `pack` reads."""
         if self._rows is None:
-            self._rows = [
-                (
-                    claim.image,
-                    claim.box and claim.box.corners,
-                    claim.point and (claim.point.x, claim.point.y),
-                    claim.label,
-                    claim.polygon,
-                )
-                for claim in self._claims or ()
-            ]
+            self._rows = [_row(claim) for claim in self._claims or ()]
         return self._rows
 
     @property
     def defects(self) -> Defect:
         """What was wrong; false if nothing was."""
         return Defect(self._defects)
+
+    @property
+    def defect_bits(self) -> int:
+        """`defects.value`, which is cheaper to have than the flags themselves."""
+        return self._defects
 
     @property
     def think(self) -> str | None:
@@ -296,9 +303,12 @@ class Target:
     claims: tuple[Claim, ...]
     sizes: tuple[Size | None, ...]
     seen_sizes: tuple[Size | None, ...] | None = None
+    rows: list[Row] = field(init=False, repr=False, compare=False)
+    """The claims as plain tuples, as `Parsed.rows`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "claims", tuple(self.claims))
+        object.__setattr__(self, "rows", [_row(claim) for claim in self.claims])
         object.__setattr__(self, "sizes", _checked_sizes("sizes", self.sizes))
         if self.seen_sizes is not None:
             object.__setattr__(self, "seen_sizes", _checked_sizes("seen_sizes", self.seen_sizes))

@@ -1,0 +1,6 @@
+"""Tensors to rewards: the terms, and what is made of them."""
+
+from mirg_rewards.rewards.terms import Reward, format_reward, image_reward, object_reward
+from mirg_rewards.rewards.weighted import Gated, Weighted
+
+__all__ = ["Gated", "Reward", "Weighted", "format_reward", "image_reward", "object_reward"]

@@ -1,0 +1,7 @@
+"""Text to claims, and back."""
+
+from mirg_rewards.parsing.grammar import GRAMMARS, Grammar
+from mirg_rewards.parsing.reading import parse
+from mirg_rewards.parsing.writing import render
+
+__all__ = ["GRAMMARS", "Grammar", "parse", "render"]

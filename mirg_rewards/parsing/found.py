@@ -1,0 +1,106 @@
+"""What a syntax finds in a text, before anyone asks which image is meant and how large it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from mirg_rewards.claims import Span
+
+Numbers = tuple[float, ...]
+
+NUMBER = r"[-+]?(?:[0-9]{1,9}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][-+]?[0-9]{1,3})?"
+"""A number as models write them; bounded, so that no text makes it slow."""
+
+PAIR = rf"\(\s{{0,4}}({NUMBER})\s{{0,4}},\s{{0,4}}({NUMBER})\s{{0,4}}\)"
+"""`(x,y)`: two groups."""
+
+UNCLEAR = -(2**40)
+"""An image reference that is there and cannot be resolved."""
+
+MOST_TOKENS = 16_384
+"""What a tolerant reader looks at before it gives up: several times the longest sensible answer."""
+
+# Full-width and typographic characters that stand for ASCII structure, one for one, so that positions stay.
+_LOOKALIKES = {
+    **{chr(0xFF10 + digit): str(digit) for digit in range(10)},
+    **dict(zip("，：；（）［］｛｝．－＋【】“”‘’＂＇、\ufeff\u00a0\u3000", ",:;()[]{}.-+[]\"\"''\"',   ", strict=True)),
+}
+_ANY_LOOKALIKE = re.compile("[" + re.escape("".join(_LOOKALIKES)) + "]")
+
+
+class Found(NamedTuple):
+    """One claim as written: numbers in the grammar's order and space.
+
+    `image` counts from 1; None where the claim itself does not say. `named` says that the numbers are x1, y1, x2, y2
+    whatever the grammar's order, since each had its name. `start`, `end`: the characters of the numbers; `outer`: those
+    of the whole structure around them, within which no image reference is looked for.
+    """
+
+    image: int | None
+    box: Numbers | None
+    point: Numbers | None
+    label: str
+    named: bool
+    start: int
+    end: int
+    outer: Span
+
+
+@dataclass(slots=True)
+class Reading:
+    """What one syntax made of a text: its claims, its defects, and whether the text is in this syntax at all."""
+
+    found: list[Found] = field(default_factory=list)
+    defects: int = 0
+    is_mine: bool = False
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Syntax:
+    """A way to write boxes: its reader and its writer.
+
+    `read(text, plain, start, end, first_image, count)` reads the characters from start to end of a response about
+    `count` images; `plain` is `text` with look-alike characters made ASCII, of the same length. `write(claims)` takes
+    what is to be written, with numbers in place of fractions.
+    """
+
+    name: str
+    read: Callable[[str, str, int, int, int, int], Reading]
+    write: Callable[[list[Written]], str]
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class Written(NamedTuple):
+    """A claim to write: the image where it must be said, numbers in the grammar's order and space."""
+
+    image: int | None
+    box: Numbers | None
+    point: Numbers | None
+    label: str
+
+
+def plain(text: str) -> str:
+    """`text` with full-width digits, brackets and commas, and typographic quotes, as ASCII; of the same length.
+
+    >>> plain("（１２，３４）")
+    '(12,34)'
+    """
+    if text.isascii() or not _ANY_LOOKALIKE.search(text):
+        return text
+    for lookalike, ascii_character in _LOOKALIKES.items():
+        text = text.replace(lookalike, ascii_character)
+    return text
+
+
+def listed(numbers: Numbers, separator: str = ",") -> str:
+    """Numbers as text: whole ones without a point.
+
+    >>> listed((1, 0.25, 3.0))
+    '1,0.25,3'
+    """
+    return separator.join(str(int(number)) if number == int(number) else repr(number) for number in numbers)

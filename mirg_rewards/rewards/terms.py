@@ -1,0 +1,78 @@
+"""The three terms: is the answer in form, does it name the right images, do its boxes sit where they should."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from mirg_rewards import kernels
+from mirg_rewards.batch import Answers, ClaimBatch, Targets
+from mirg_rewards.claims import LOST
+
+Reward = Callable[[Answers, Targets], Tensor]
+"""What answers earn against their targets: float32 `[b]`, finite. Anything of this form is a reward."""
+
+
+def format_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
+    """1 for an answer that its grammar reads without a defect, else 0.
+
+    >>> from mirg_rewards import Defect, Parsed, Target, pack
+    >>> format_reward(*pack([Parsed(), Parsed((), Defect.UNCLOSED)], [Target((), (None,))] * 2))
+    tensor([1., 0.])
+    """
+    del targets
+    return (answers.defects == 0).float()
+
+
+def image_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
+    """The share of right images: mentions that are right, over the larger count of claims on the two sides.
+
+    Each true mention is met once at most, so neither naming every image nor naming one twice pays. Where nothing is to
+    be found, an answer that claims nothing earns 1, if it says so in a readable way.
+
+    >>> from mirg_rewards import Claim, Parsed, Target, pack
+    >>> target = Target((Claim(1), Claim(3)), sizes=(None, None, None))
+    >>> image_reward(*pack([Parsed((Claim(3), Claim(1))), Parsed((Claim(3),))], [target, target]))
+    tensor([1.0000, 0.5000])
+    """
+    said, true = answers.claims, targets.claims
+    share = kernels.image_match(said.images, said.offsets, true.images, true.offsets)
+    return _unless_lost(share, answers, said.counts + true.counts).float()
+
+
+def object_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
+    """The sum of IoU over the best one-to-one pairing of boxes, over the larger count of boxes on the two sides.
+
+    A pair counts only within one image, so a box in the wrong image earns nothing, however well it sits; and a box too
+    many costs as much as one too few. Claims without a box do not count here. Where no box is to be found, an answer
+    without one earns 1, if it is readable.
+
+    >>> from mirg_rewards import Box, Claim, Parsed, Target, pack
+    >>> true, half = Box(0.0, 0.0, 1.0, 1.0), Box(0.0, 0.0, 0.5, 1.0)
+    >>> target = Target((Claim(1, true),), sizes=(None, None))
+    >>> object_reward(*pack([Parsed((Claim(1, half),)), Parsed((Claim(2, true),))], [target, target]))
+    tensor([0.5000, 0.0000])
+    """
+    said, true = _boxed(answers.claims), _boxed(targets.claims)
+    paired = kernels.match(said.boxes, said.offsets, said.images, true.boxes, true.offsets, true.images)
+    larger = torch.maximum(said.counts, true.counts)
+    share = torch.where(larger > 0, paired.totals / larger.clamp_min(1), 1.0)
+    return _unless_lost(share, answers, larger).float()
+
+
+def _unless_lost(share: Tensor, answers: Answers, claims: Int64[Tensor, " b"]) -> Tensor:
+    """0 for rows where neither side claims anything and the answer could not be read: silence is no finding."""
+    return torch.where((claims == 0) & (answers.defects & LOST.value != 0), 0.0, share)
+
+
+def _boxed(claims: ClaimBatch) -> ClaimBatch:
+    """The claims that have a box."""
+    keep = claims.has_box
+    if bool(keep.all()):
+        return claims
+    kept = torch.zeros_like(claims.offsets)
+    kept[1:] = torch.cumsum(keep, 0)[claims.offsets[1:] - 1] * (claims.offsets[1:] > 0)
+    return claims._replace(boxes=claims.boxes[keep], images=claims.images[keep], offsets=kept)

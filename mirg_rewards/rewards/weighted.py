@@ -1,0 +1,91 @@
+"""Rewards made of rewards."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mirg_rewards.batch import Answers, Targets
+from mirg_rewards.rewards.terms import Reward
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Weighted:
+    """Rewards by name, each with its weight; their weighted sum is a reward again.
+
+    >>> from mirg_rewards import format_reward, object_reward
+    >>> Weighted({"format": (0.2, format_reward), "object": (0.8, object_reward)})
+    Weighted(format=0.2, object=0.8)
+    """
+
+    terms: Mapping[str, tuple[float, Reward]]
+
+    def __post_init__(self) -> None:
+        if not self.terms:
+            raise ValueError("terms needs at least one reward, got none")
+        for name, term in self.terms.items():
+            if not isinstance(term, tuple) or len(term) != 2 or not callable(term[1]):
+                raise TypeError(f"terms[{name!r}] must be a pair (weight, reward), got {term!r}")
+            if not math.isfinite(term[0]):
+                raise ValueError(f"terms[{name!r}] needs a finite weight, got {term[0]}")
+        object.__setattr__(self, "terms", dict(self.terms))
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """The weight of each term.
+
+        >>> from mirg_rewards import format_reward
+        >>> dict(Weighted({"format": (0.2, format_reward)}).weights)
+        {'format': 0.2}
+        """
+        return MappingProxyType({name: weight for name, (weight, _) in self.terms.items()})
+
+    def each(self, answers: Answers, targets: Targets) -> dict[str, Float[Tensor, " b"]]:
+        """What each term gives by itself, without its weight."""
+        return {name: reward(answers, targets) for name, (_, reward) in self.terms.items()}
+
+    def total(self, terms: Mapping[str, Float[Tensor, " b"]]) -> Float[Tensor, " b"]:
+        """The weighted sum of terms that `each` has given, float32.
+
+        >>> from mirg_rewards import format_reward
+        >>> Weighted({"format": (0.2, format_reward)}).total({"format": torch.tensor([1.0])})
+        tensor([0.2000])
+        """
+        # Summed in float64, so that weights that add up to 1 make a full reward of exactly 1.
+        return sum(  # type: ignore[return-value]
+            weight * terms[name].double() for name, (weight, _) in self.terms.items()
+        ).float()  # type: ignore[union-attr]
+
+    def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
+        """The weighted sum of the terms, float32."""
+        return self.total(self.each(answers, targets))
+
+    def __repr__(self) -> str:
+        return f"Weighted({', '.join(f'{name}={weight:g}' for name, weight in self.weights.items())})"
+
+
+@dataclass(frozen=True, slots=True)
+class Gated:
+    """A reward that counts only in rows where another, the gate, reaches `least`.
+
+    >>> from mirg_rewards import Box, Claim, Parsed, Target, image_reward, object_reward, pack
+    >>> box = Box(0.0, 0.0, 1.0, 1.0)
+    >>> target = Target((Claim(1, box), Claim(2, box)), sizes=(None, None))
+    >>> batch = pack([Parsed((Claim(1, box),))], [target])
+    >>> object_reward(*batch), Gated(object_reward, image_reward)(*batch)
+    (tensor([0.5000]), tensor([0.]))
+    """
+
+    reward: Reward
+    gate: Reward
+    least: float = 1.0
+
+    def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
+        """The reward where the gate is open, else 0."""
+        return torch.where(self.gate(answers, targets) >= self.least, self.reward(answers, targets), 0.0)

@@ -1,0 +1,112 @@
+"""Text in, rewards out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mirg_rewards.batch import Answers, Device, pack
+from mirg_rewards.claims import Parsed, Target
+from mirg_rewards.parsing import Grammar, parse
+from mirg_rewards.rewards import Reward, Weighted
+
+Response = str | Sequence[Mapping[str, Any]]
+"""What a trainer hands over as a response: its text, or chat messages of which the last one counts."""
+
+
+class Scores(NamedTuple):
+    """What a batch earned: the sum to train on, the terms to log, and how each answer was read.
+
+    `total` and each of `terms` are float32 `[b]`, finite. `answers.parsed[i]` is the reading of response `i`.
+    """
+
+    total: Float[Tensor, " b"]
+    terms: dict[str, Float[Tensor, " b"]]
+    answers: Answers
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """A grammar to read responses by and a reward to judge them: a value that pickles, free of state.
+
+    Works on the CPU unless told otherwise.
+
+    >>> from mirg_rewards import GRAMMARS, Box, Claim, Target, Weighted, image_reward, object_reward
+    >>> scorer = Scorer(GRAMMARS["mirg"], Weighted({"image": (0.5, image_reward), "object": (0.5, object_reward)}))
+    >>> target = Target((Claim(2, Box(0.0, 0.0, 0.5, 1.0)),), sizes=((640, 480), (640, 480)))
+    >>> said = '<think></think><answer>[{"image": 2, "bbox_2d": [0, 0, 1000, 1000]}]</answer>'
+    >>> scorer([said, "no idea"], [target, target]).total
+    tensor([0.7500, 0.0000])
+    """
+
+    grammar: Grammar
+    reward: Reward
+    device: Device = "cpu"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.grammar, Grammar):
+            raise TypeError(f"grammar must be a Grammar, such as GRAMMARS['mirg'], got {self.grammar!r}")
+        if not callable(self.reward):
+            raise TypeError(f"reward must be callable as reward(answers, targets), got {self.reward!r}")
+
+    def read(self, responses: Sequence[Response], targets: Sequence[Target]) -> tuple[list[str], list[Parsed]]:
+        """The text of each response, and what it claims about its target's images.
+
+        >>> from mirg_rewards import GRAMMARS, Target, format_reward
+        >>> scorer = Scorer(GRAMMARS["mirg"], format_reward)
+        >>> scorer.read([[{"role": "assistant", "content": "<answer>[]</answer>"}]], [Target((), (None,))])[0]
+        ['<answer>[]</answer>']
+        """
+        if isinstance(responses, str) or len(responses) != len(targets):
+            got = "one string" if isinstance(responses, str) else f"{len(responses)} responses"
+            raise ValueError(f"a scorer needs a list of responses and one target for each, got {got}, {len(targets)} targets")
+        texts: list[str] = []
+        readings: list[Parsed] = []
+        for row, (response, target) in enumerate(zip(responses, targets, strict=True)):
+            if not isinstance(target, Target):
+                raise TypeError(
+                    f"targets[{row}] must be a Target, got {type(target).__name__}; Target.from_json reads a dataset's column"
+                )
+            text = response if isinstance(response, str) else text_of(response, row)
+            try:
+                readings.append(parse(text, self.grammar, target.sizes, seen_sizes=target.seen_sizes))
+            except ValueError as error:
+                raise ValueError(f"row {row}: {error}") from None
+            texts.append(text)
+        return texts, readings
+
+    def __call__(self, responses: Sequence[Response], targets: Sequence[Target]) -> Scores:
+        """What each response earns against its target. Raises ValueError or TypeError that names the row."""
+        texts, readings = self.read(responses, targets)
+        answers, true = pack(readings, targets, self.device, texts=texts)
+        with torch.no_grad():
+            if isinstance(self.reward, Weighted):
+                terms = self.reward.each(answers, true)
+                return Scores(self.reward.total(terms), terms, answers)
+            total = self.reward(answers, true)
+            return Scores(total, {getattr(self.reward, "__name__", "reward"): total}, answers)
+
+
+def text_of(response: Sequence[Mapping[str, Any]] | None, row: int = 0) -> str:
+    """The text of chat messages: of the last one, whose content is a string, None, or a list of blocks.
+
+    >>> text_of([{"role": "assistant", "content": [{"type": "text", "text": "Image-2"}]}])
+    'Image-2'
+    """
+    if response is None:
+        return ""
+    if isinstance(response, Mapping):
+        response = [response]
+    if not isinstance(response, Sequence) or not all(isinstance(message, Mapping) for message in response):
+        raise TypeError(f"responses[{row}] must be a string or a list of chat messages, got {response!r:.80}")
+    content = response[-1].get("content") if response else None
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    return "".join(str(block.get("text") or "") for block in content if isinstance(block, Mapping))

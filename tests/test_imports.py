@@ -1,0 +1,31 @@
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("hypothesis", "triton", "PIL", "matplotlib", "transformers", "trl", "datasets", "pyarrow", "verl", "shapely")
+
+
+def modules_after(statement):
+    code = f"{statement}\nimport sys\nprint('\\n'.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_importing_the_package_imports_nothing_heavy_beside_torch():
+    assert not modules_after("import mirg_rewards, mirg_rewards.adapters.trl, mirg_rewards.cli").intersection(HEAVY)
+
+
+def test_the_test_above_would_see_a_heavy_import():
+    assert "hypothesis" in modules_after("import mirg_rewards.testing")
+
+
+@pytest.mark.parametrize("module", ["claims", "coordinates"])
+def test_values_need_no_package_around_them(module):
+    assert f"mirg_rewards.{module}" in modules_after(f"import mirg_rewards.{module}")
+
+
+def test_importing_opens_no_cuda_context():
+    code = "import mirg_rewards, torch; print(torch.cuda.is_initialized())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,58 @@
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+
+import mirg_rewards
+
+MODULES = sorted(module.name for module in pkgutil.walk_packages(mirg_rewards.__path__, "mirg_rewards."))
+
+
+def public_objects(module):
+    for name, value in vars(module).items():
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__:
+            if inspect.isfunction(value) or (inspect.isclass(value) and value.__doc__ is not None):
+                yield name, value
+
+
+def test_all_is_sorted_and_exact():
+    names = mirg_rewards.__all__
+    assert sorted(names, key=lambda name: (not name.isupper(), name[0].islower(), name)) == names
+    assert all(hasattr(mirg_rewards, name) for name in names)
+    modules = {name.split(".")[1] for name in MODULES}
+    others = {name for name in vars(mirg_rewards) if not name.startswith("_")} - set(names) - modules
+    assert not others
+
+
+@pytest.mark.parametrize("name", [name for name in mirg_rewards.__all__ if callable(getattr(mirg_rewards, name))])
+def test_every_public_name_has_an_example_that_runs(name):
+    value = getattr(mirg_rewards, name)
+    if name in {"Reward"}:
+        pytest.skip("an alias has no docstring of its own")
+    documented = value.__doc__ or ""
+    if name in {"ClaimBatch", "Targets", "Answers", "Scores"}:
+        assert "[" in documented or "row" in documented, "bundles of tensors document their shapes"
+    else:
+        assert ">>>" in documented, f"{name} needs an example"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_public_object_says_what_it_is(module):
+    for name, value in public_objects(importlib.import_module(module)):
+        assert (value.__doc__ or "").strip(), f"{module}.{name}"
+        if inspect.isclass(value):
+            for attribute, method in vars(value).items():
+                if not attribute.startswith("_") and (inspect.isfunction(method) or isinstance(method, property)):
+                    function = method.fget if isinstance(method, property) else method
+                    assert (function.__doc__ or "").strip(), f"{module}.{name}.{attribute}"
+
+
+def test_the_version_stands_in_one_place():
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        installed = version("mirg-rewards")
+    except PackageNotFoundError:
+        pytest.skip("the package is not installed")
+    assert installed == mirg_rewards.__version__
