@@ -1,14 +1,18 @@
-"""What was said, what is true, and what was wrong with the saying: values, free of torch."""
+"""What was said and what is true: values, free of torch."""
 
 from __future__ import annotations
 
-import enum
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import pydantic
+
+from mirg_rewards.defects import LOST, Defect
+from mirg_rewards.wire import ClaimRow, TargetRow, explain
+
+__all__ = ["LOST", "Box", "Claim", "Corners", "Defect", "Parsed", "Point", "Row", "Size", "Span", "Target"]
 
 Corners = tuple[float, float, float, float]
 Size = tuple[int, int]
@@ -103,71 +107,6 @@ def _row(claim: Claim) -> Row:
         claim.label,
         claim.polygon,
     )
-
-
-class Defect(enum.Flag):
-    """What kept an answer from being read in full and as its grammar asks. `Defect(0)` is none, and false.
-
-    >>> bool(Defect(0)), Defect.UNCLOSED | Defect.ZERO_AREA
-    (False, <Defect.UNCLOSED|ZERO_AREA: 132>)
-    >>> print(*Defect.ZERO_AREA.sentences())
-    A box has no area.
-    """
-
-    NO_ANSWER = enum.auto()
-    TWO_ANSWERS = enum.auto()
-    UNCLOSED = enum.auto()
-    TRUNCATED = enum.auto()
-    UNREADABLE_BOX = enum.auto()
-    NON_FINITE = enum.auto()
-    SWAPPED_CORNERS = enum.auto()
-    ZERO_AREA = enum.auto()
-    OUTSIDE_IMAGE = enum.auto()
-    UNKNOWN_IMAGE = enum.auto()
-    AMBIGUOUS_IMAGE = enum.auto()
-    TOO_MANY_CLAIMS = enum.auto()
-    NO_THINK = enum.auto()
-    TEXT_OUTSIDE = enum.auto()
-    OTHER_SYNTAX = enum.auto()
-    REPAIRED = enum.auto()
-
-    def sentences(self) -> list[str]:
-        """A plain sentence for each defect that is set.
-
-        >>> (Defect.NO_THINK | Defect.UNCLOSED).sentences()
-        ['A tag was opened and never closed.', 'The think part is missing.']
-        """
-        return [_SENTENCES[flag] for flag in type(self) if flag in self]
-
-
-_SENTENCES = {
-    Defect.NO_ANSWER: "No answer was found: no claim, and no empty list either.",
-    Defect.TWO_ANSWERS: "There is more than one answer part; the last was read.",
-    Defect.UNCLOSED: "A tag was opened and never closed.",
-    Defect.TRUNCATED: "The answer breaks off in the middle.",
-    Defect.UNREADABLE_BOX: "A box or point is not the right count of numbers and was dropped.",
-    Defect.NON_FINITE: "A coordinate is not a finite number of sensible size; its box or point was dropped.",
-    Defect.SWAPPED_CORNERS: "The corners of a box are swapped; they were put in order.",
-    Defect.ZERO_AREA: "A box has no area.",
-    Defect.OUTSIDE_IMAGE: "A box or point lies outside its image, in part or whole.",
-    Defect.UNKNOWN_IMAGE: "An image is named that the row does not have.",
-    Defect.AMBIGUOUS_IMAGE: "It is not clear which image is meant, or the image's size is not known.",
-    Defect.TOO_MANY_CLAIMS: "There are more claims than the grammar allows; the rest was not read.",
-    Defect.NO_THINK: "The think part is missing.",
-    Defect.TEXT_OUTSIDE: "There is text outside the think and answer parts.",
-    Defect.OTHER_SYNTAX: "The answer is written in another way than the grammar's own.",
-    Defect.REPAIRED: "The syntax of the answer is broken and was repaired.",
-}
-
-LOST = (
-    Defect.NO_ANSWER
-    | Defect.TRUNCATED
-    | Defect.UNREADABLE_BOX
-    | Defect.NON_FINITE
-    | Defect.ZERO_AREA
-    | Defect.TOO_MANY_CLAIMS
-)
-"""Defects by which something that the text may have claimed is not among the claims that were read."""
 
 
 class Parsed:
@@ -353,13 +292,13 @@ class Target:
         """
         try:
             if isinstance(wire, str | bytes):
-                row = _TargetRow.model_validate_json(wire)
+                row = TargetRow.model_validate_json(wire)
             elif isinstance(wire, Mapping):
-                row = _TargetRow.model_validate(dict(wire))
+                row = TargetRow.model_validate(dict(wire))
             else:
                 raise ValueError(f"a target must be a JSON string or a mapping, got {type(wire).__name__}")
         except pydantic.ValidationError as error:
-            raise ValueError(_explain(error)) from None
+            raise ValueError(explain(error)) from None
         claims = tuple(
             Claim(
                 claim.image,
@@ -378,9 +317,9 @@ class Target:
         >>> Target((), sizes=(None, (640, 480))).to_json()
         '{"version": 1, "claims": [], "sizes": [null, [640, 480]]}'
         """
-        row = _TargetRow(
+        row = TargetRow(
             claims=[
-                _ClaimRow(
+                ClaimRow(
                     image=claim.image,
                     box=claim.box and claim.box.corners,
                     point=claim.point and (claim.point.x, claim.point.y),
@@ -401,7 +340,7 @@ class Target:
         >>> sorted(Target.json_schema()["properties"])
         ['claims', 'seen_sizes', 'sizes', 'version']
         """
-        return _TargetRow.model_json_schema()
+        return TargetRow.model_json_schema()
 
 
 _MARGIN = 0.5
@@ -417,56 +356,3 @@ def _checked_sizes(name: str, sizes: Iterable[Size | None]) -> tuple[Size | None
             size = (size[0], size[1])
         checked.append(size)
     return tuple(checked)
-
-
-class _Wire(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", title="Target")
-
-    @pydantic.model_validator(mode="before")
-    @classmethod
-    def _drop_none(cls, value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: entry for key, entry in value.items() if entry is not None}
-        return value
-
-
-_Number = Annotated[float, pydantic.Field(allow_inf_nan=False)]
-_Pixels = Annotated[int, pydantic.Field(gt=0)]
-
-
-class _ClaimRow(_Wire):
-    image: int | None = None
-    box: tuple[_Number, _Number, _Number, _Number] | None = None
-    point: tuple[_Number, _Number] | None = None
-    label: str | None = None
-    polygon: list[tuple[_Number, _Number]] | None = None
-
-
-class _TargetRow(_Wire):
-    version: Literal[1] = 1
-    claims: list[_ClaimRow]
-    sizes: list[tuple[_Pixels, _Pixels] | None]
-    seen_sizes: list[tuple[_Pixels, _Pixels] | None] | None = None
-
-    def dump(self) -> str:
-        import json
-
-        wire = self.model_dump()
-        wire["claims"] = [{key: entry for key, entry in claim.items() if entry is not None} for claim in wire["claims"]]
-        if wire["seen_sizes"] is None:
-            del wire["seen_sizes"]
-        return json.dumps(wire, ensure_ascii=False)
-
-
-def _explain(error: pydantic.ValidationError) -> str:
-    """One line for each mistake: where, what, and what was got."""
-    lines = []
-    for mistake in error.errors(include_url=False):
-        where = ""
-        for part in mistake["loc"]:
-            where += f"[{part}]" if isinstance(part, int) else f".{part}"
-        got = repr(mistake["input"])
-        if len(got) > 80:
-            got = got[:77] + "..."
-        lines.append(f"target{where}: {mistake['msg'].lower()}, got {got}")
-    return "; ".join(lines)

@@ -18,14 +18,16 @@ _OPENER = re.compile(r"[\[{]")
 _GOES_ON = r"""(?=\s{0,8}(?:[,:}\])]|//|\Z|["'][A-Za-z_][A-Za-z0-9_]{0,24}["']\s{0,4}:))"""
 _TOKEN = re.compile(
     rf"""
-      (?P<blank>\s++|//[^\n]*+|/\*[^*]*+(?:\*(?!/)[^*]*+)*+(?:\*/)?)
-    | (?P<open>[\[{{(])
+    (?:\s++|//[^\n]*+|/\*[^*]*+(?:\*(?!/)[^*]*+)*+(?:\*/)?)*+
+    (?:
+      (?P<open>[\[{{(])
     | (?P<close>[\]}})])
     | (?P<mark>[,:;=])
     | "(?P<double>[^"\\]*+(?:(?:\\.?|"(?!{_GOES_ON[3:-1]}))[^"\\]*+)*+)(?P<double_end>"?)
     | '(?P<single>[^'\\]*+(?:(?:\\.?|'(?!{_GOES_ON[3:-1]}))[^'\\]*+)*+)(?P<single_end>'?)
     | (?P<word>[^\s"\[\]{{}}(),:;=]++)
     | (?P<stray>.)
+    )
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -81,10 +83,12 @@ def read(text: str, plain: str, start: int, end: int) -> LooseJson:
         opener = _OPENER.search(plain, at, end)
         if opener is None:
             return LooseJson(roots, defects)
+        if not budget:
+            return LooseJson(roots, defects | Defect.TOO_LONG.value)
         root, at, budget = _structure(text, plain, opener.start(), end, budget)
         roots.append(root)
         if not root.closed:
-            return LooseJson(roots, defects | (Defect.TRUNCATED if budget else Defect.TOO_MANY_CLAIMS).value)
+            return LooseJson(roots, defects | (Defect.TRUNCATED if budget else Defect.TOO_LONG).value)
         if not defects and not is_strict(text[root.start : root.end]):
             defects |= Defect.REPAIRED.value
 
@@ -129,15 +133,13 @@ def _structure(text: str, plain: str, start: int, end: int, budget: int) -> tupl
         budget -= 1
         at = match.end()
         kind = match.lastgroup
-        if kind == "blank":
-            continue
         if kind == "word":
-            add(_word(match["word"], text[match.start() : at]))
+            add(_word(match["word"], text[match.start("word") : at]))
         elif kind == "open":
             if len(stack) >= _DEEPEST:
                 too_deep += 1
                 continue
-            node = (Object if match["open"] == "{" else Array)(match.start())
+            node = (Object if match["open"] == "{" else Array)(match.start("open"))
             if root is None:
                 root = node
             stack.append(node)
@@ -163,7 +165,7 @@ def _structure(text: str, plain: str, start: int, end: int, budget: int) -> tupl
                 keys[-1], colons[-1] = None, False
         elif kind in ("double_end", "single_end"):
             if match[kind]:
-                add(_unescaped(text[match.start() + 1 : at - 1]))
+                add(_unescaped(text[slice(*match.span(kind.removesuffix("_end")))]))
             else:
                 add(Unfinished())
     # The text breaks off: what is complete inside still counts.

@@ -15,6 +15,8 @@ from mirg_rewards.parsing.syntaxes.json_objects import JSON, JSON_FENCED, read_c
 
 # A number beyond this is not a coordinate but a loop of digits, or an overflow to be.
 _LARGEST = 1e6
+# An answer longer than this, over a hundred times a sensible one, is read at its two ends only: a bound on time.
+_LONGEST = 2**16
 _EMPTY = re.compile(r"\s{0,16}\[\s{0,16}\]\s{0,16}")
 _FENCE = re.compile(r"\s{0,16}```[A-Za-z]{0,8}\s{0,16}")
 _WORD = re.compile(r"\w")
@@ -56,7 +58,7 @@ def parse(
     thought, (start, end), defects = cut(text, grammar.think)
     answer = text[start:end]
     think = None if thought is None else text[thought[0] : thought[1]]
-    if grammar.syntaxes[0] in _JSON and grammar.order == "xyxy" and not grammar.space.centre:
+    if grammar.syntaxes[0] in _JSON and grammar.order == "xyxy" and not grammar.space.centre and len(answer) <= _LONGEST:
         clean = read_clean(answer, counted, grammar.max_claims, lambda claim: _resolved(claim, grammar, counted))
         if clean is not None:
             spans = partial(_spans, text, grammar, counted)
@@ -95,6 +97,7 @@ def _spans(text: str, grammar: Grammar, counted: list[Size]) -> tuple[Span, ...]
 
 def _read(text: str, start: int, end: int, grammar: Grammar, counted: list[Size]) -> tuple[list[Row], list[Span], int]:
     """The claims of an answer, the characters of each, and the defects."""
+    end = start + len(text[start:end].rstrip())
     plain = make_plain(text)
     if grammar.think == "optional":
         plain = _without_tool_calls(plain)
@@ -132,15 +135,21 @@ def _first_reading(
     text: str, plain: str, start: int, end: int, grammar: Grammar, count: int
 ) -> tuple[Reading, bool]:
     """The reading of the first syntax that the text is in, and whether it is the grammar's own."""
-    first: Reading | None = None
+    windows = [(start, end)]
+    if end - start > _LONGEST:
+        windows = [(start, start + _LONGEST // 2), (end - _LONGEST // 2, end)]
+    readings: list[Reading] = []
     for syntax in grammar.syntaxes:
-        reading = syntax.read(text, plain, start, end, grammar.first_image, count)
+        reading = Reading(defects=Defect.TOO_LONG.value if len(windows) > 1 else 0)
+        for window in windows:
+            part = syntax.read(text, plain, *window, grammar.first_image, count)
+            reading.found += part.found
+            reading.defects |= part.defects
+            reading.is_mine |= part.is_mine
         if reading.is_mine:
-            return reading, first is None
-        first = first or reading
-    assert first is not None
-    # A bracket left open in prose is no broken answer; one with numbers in it has been some syntax's own.
-    return first, True
+            return reading, not readings
+        readings.append(reading)
+    return readings[0], True
 
 
 def _resolved(claim: Found, grammar: Grammar, counted: list[Size]) -> tuple[Row | None, int]:
@@ -239,7 +248,9 @@ def _has_words_outside(plain: str, start: int, end: int, found: list[Found], *, 
 
 
 def _has_words(gap: str) -> bool:
+    gap = gap.strip()
+    if len(gap) > 256:
+        return True
     if not _WORD.search(gap):
         return False
-    return len(gap) > 256 or _WORD.search(REFERENCE.sub("", gap.replace("<|box_start|>", "").replace("<|box_end|>", ""))) is not None
-
+    return _WORD.search(REFERENCE.sub("", gap.replace("<|box_start|>", "").replace("<|box_end|>", ""))) is not None

@@ -7,7 +7,7 @@ import re
 from mirg_rewards.claims import Defect
 from mirg_rewards.parsing.found import NUMBER, Found, Reading, Syntax, Written, listed
 
-_MOST = 4096
+_MOST = 1024
 _LIST = re.compile(
     rf"[\[(]\s{{0,4}}({NUMBER})" + rf"\s{{0,4}}[,;\s]\s{{0,4}}({NUMBER})" * 3 + r"\s{0,4}[\])]",
 )
@@ -21,7 +21,7 @@ def read(text: str, plain: str, start: int, end: int, first_image: int, count: i
     reading = Reading()
     for number, match in enumerate(_LIST.finditer(plain, start, end)):
         if number >= _MOST:
-            reading.defects |= Defect.TOO_MANY_CLAIMS.value
+            reading.defects |= Defect.TOO_LONG.value
             break
         if _NOT_A_BOX.search(plain, max(start, match.start() - 16), match.start()):
             continue

@@ -20,6 +20,16 @@ from mirg_rewards.parsing.loose_json import DECODER, Array, Object, read as read
 UNREADABLE = Defect.UNREADABLE_BOX.value
 REPAIRED = Defect.REPAIRED.value
 
+# Names of corners, each with how its four numbers make x1, y1, x2, y2.
+_CORNERS = (
+    ("x1", "y1", "x2", "y2"),
+    ("xmin", "ymin", "xmax", "ymax"),
+    ("x_min", "y_min", "x_max", "y_max"),
+    ("left", "top", "right", "bottom"),
+)
+_SIDES = (("x", "y", "width", "height"), ("x", "y", "w", "h"), ("left", "top", "width", "height"))
+_ENDS = (("top_left", "bottom_right"), ("left_top", "right_bottom"), ("topleft", "bottomright"))
+
 _KINDS: dict[str, str] = {
     **dict.fromkeys(
         "bbox_2d bbox2d bbox bboxes box boxes box_2d boxes_2d bboxes_2d bounding_box bounding_boxes boundingbox "
@@ -35,16 +45,8 @@ _KINDS: dict[str, str] = {
         "keypoints timestamp time".split(),
         "other",
     ),
+    **dict.fromkeys((name for names in (*_CORNERS, *_SIDES, *_ENDS) for name in names), "corner"),
 }
-# Names of corners, each with how its four numbers make x1, y1, x2, y2.
-_CORNERS = (
-    ("x1", "y1", "x2", "y2"),
-    ("xmin", "ymin", "xmax", "ymax"),
-    ("x_min", "y_min", "x_max", "y_max"),
-    ("left", "top", "right", "bottom"),
-)
-_SIDES = (("x", "y", "width", "height"), ("x", "y", "w", "h"), ("left", "top", "width", "height"))
-_ENDS = (("top_left", "bottom_right"), ("left_top", "right_bottom"), ("topleft", "bottomright"))
 _NUMBER = re.compile(NUMBER)
 _NOT_NUMBERS = re.compile(r"[^0-9+\-.eE\s,;()\[\]<>]")
 
@@ -112,7 +114,7 @@ def read(text: str, plain: str, start: int, end: int, first_image: int, count: i
 
 
 Part = dict[str, list[tuple[str, object]]]
-"""The entries of an object by the kind of their keys; "" is a key without a meaning of its own."""
+"""The entries of an object by the kind of their keys: "" for a key without a meaning of its own."""
 
 
 class _Place(NamedTuple):
@@ -182,7 +184,7 @@ class _Walk:
         has_place = bool(boxes or points or lost)
         for value in nested:
             self.visit(value, image, label)
-        for key, value in part.get("", []):
+        for key, value in part.get("", []) + (part.get("corner", []) if named is None else []):
             if isinstance(value, Array):
                 self.visit_entry(key, value, image, label, may_map=not has_place and "label" not in part)
         if says_image and is_whole and part.keys() <= {"image", "index", "label", "other"}:
@@ -249,7 +251,9 @@ def _holds_objects(value: Array) -> bool:
 
 def _corners(part: Part) -> Numbers | None:
     """The box or point of an object whose coordinates have a name each."""
-    values = {_normal(key): value for key, value in part.get("", [])}
+    if "corner" not in part:
+        return None
+    values = {_normal(key): value for key, value in part["corner"]}
     for names in _CORNERS:
         if all(name in values for name in names):
             return _numbers([values[name] for name in names])

@@ -24,7 +24,7 @@ _PIECE = re.compile(
 )
 _BETWEEN_LABEL_AND_BOX = re.compile(r"(?:\s|[,;:]|and|<\|box_start\|>|<\|box_end\|>){0,16}")
 _CUT_OFF = re.compile(r"(?:\(|<\|box_start\|>)[^()]{0,64}(?:\([^()]{0,64}\)[^()]{0,8}(?:\([^()]{0,64})?)?\Z")
-_MOST = 4096
+_MOST = 1024
 
 
 def read(text: str, plain: str, start: int, end: int, first_image: int, count: int) -> Reading:
@@ -34,7 +34,7 @@ def read(text: str, plain: str, start: int, end: int, first_image: int, count: i
     label, label_start, behind = "", start, -1
     for number, piece in enumerate(_PIECE.finditer(plain, start, end)):
         if number >= _MOST:
-            reading.defects |= Defect.TOO_MANY_CLAIMS.value
+            reading.defects |= Defect.TOO_LONG.value
             break
         if piece["label"] is not None:
             label, label_start, behind = text[slice(*piece.span("label"))], piece.start(), piece.end()

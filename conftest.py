@@ -1,12 +1,15 @@
 import os
-from pathlib import Path
 
 import hypothesis
 import pytest
 import torch
+from jaxtyping import install_import_hook
 
-ROOT = Path(__file__).parent.parent
-
+# Shapes in signatures are checked while tests run, and cost nothing otherwise.
+install_import_hook(
+    [f"mirg_rewards.{part}" for part in ("kernels", "batch", "rewards", "scorer", "presets", "adapters", "evaluation")],
+    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
+)
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("fast", deadline=None, max_examples=100)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000)

@@ -1,0 +1,245 @@
+"""The command line: `mirg-rewards evaluate` and `mirg-rewards score`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+import mirg_rewards
+from mirg_rewards.claims import Target
+from mirg_rewards.coordinates import PIXELS, Space
+from mirg_rewards.data import mig_bench
+from mirg_rewards.data.rows import Chunk, read_rows, replacing, writing_rows
+from mirg_rewards.evaluation import Summary, evaluate_mig_bench, evaluate_mig_bench_officially
+from mirg_rewards.parsing import GRAMMARS, Grammar
+from mirg_rewards.presets import PRESETS
+from mirg_rewards.report.tables import MIG_BENCH_METRICS, mig_bench_table
+from mirg_rewards.scorer import Scorer, Scores
+
+_EVALUATE_EXAMPLES = """examples:
+  the numbers that papers print, from the text of any model that writes thousandths:
+    mirg-rewards evaluate mig-bench --annotations MIG_data.json --responses out.jsonl --mode official
+  only the answer part counts, a box in the wrong image is a miss:
+    mirg-rewards evaluate mig-bench --annotations MIG_data.json --responses out.jsonl --mode strict --grammar mirg
+
+A response is a line {"index": position of the entry in the annotation file, from 0, "response": text}. For a model that
+counts in pixels it also holds "sizes": the [width, height] of each of the entry's images."""
+
+_SCORE_EXAMPLES = """examples:
+  mirg-rewards score rollouts.jsonl --output scored.jsonl
+  mirg-rewards score rollouts.parquet --output scored.parquet --grammar qwen3_json --completion-column answer
+
+A completion is a string or a list of chat messages; a target is a JSON string or an object:
+  {"claims": [{"image": 2, "box": [0.1, 0.2, 0.4, 0.6], "label": "dog"}], "sizes": [[640, 480], [800, 600]]}"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. The exit status is 0, or 2 after one sentence about what is wrong, or 130 after Ctrl-C."""
+    try:
+        arguments = _parser().parse_args(argv)
+        arguments.run(arguments)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 2
+    except KeyboardInterrupt:
+        print("mirg-rewards: stopped; nothing was written", file=sys.stderr)
+        return 130
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        print(f"mirg-rewards: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mirg-rewards", description="Rewards for saying which image, and where in it."
+    )
+    parser.add_argument("--version", action="version", version=f"mirg-rewards {mirg_rewards.__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    reading = argparse.ArgumentParser(add_help=False)
+    grammar = reading.add_argument_group("how the model writes")
+    grammar.add_argument("--grammar", choices=GRAMMARS, metavar="ID", help=f"one of {', '.join(GRAMMARS)}")
+    grammar.add_argument("--space", type=_space, metavar="N|pixels", help="what coordinates count up to: 1, 1000 ...")
+    grammar.add_argument("--order", choices=("xyxy", "yxyx", "xywh", "cxcywh"), help="how four numbers make a box")
+    _add_evaluate(commands, reading)
+    _add_score(commands, reading)
+    return parser
+
+
+def _add_evaluate(commands: Any, reading: argparse.ArgumentParser) -> None:
+    evaluate = commands.add_parser("evaluate", help="judge the responses to a benchmark")
+    bench = evaluate.add_subparsers(metavar="BENCHMARK", required=True).add_parser(
+        "mig-bench",
+        parents=[reading],
+        help="the ten tasks of MIG-Bench",
+        description="Judge responses to MIG-Bench and print its ten tasks, in percent.",
+        epilog=_EVALUATE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    bench.set_defaults(run=_evaluate)
+    bench.add_argument("--annotations", required=True, type=Path, metavar="FILE", help="MIG_data.json")
+    bench.add_argument("--responses", required=True, type=Path, metavar="FILE", help="JSONL or parquet")
+    bench.add_argument(
+        "--mode",
+        required=True,
+        choices=("official", "strict"),
+        help="official: the benchmark's own scorer, which takes one box from the whole text and never looks at the "
+        "image; image accuracy is then what --grammar reads, if given. "
+        "strict: what the grammar (mirg unless given) reads in the answer part, in the right image",
+    )
+    bench.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here, as fractions from 0 to 1")
+    bench.add_argument("--allow-missing", action="store_true", help="entries without a response count as unparsed")
+    bench.add_argument(
+        "--image-from-question",
+        action="store_true",
+        help="an answer that names no image speaks of the one that the question states",
+    )
+    bench.add_argument(
+        "--unhittable",
+        choices=("leave-out", "count"),
+        help="strict: leave out the entries whose true box is inverted (the default), or count them as misses",
+    )
+    bench.add_argument(
+        "--migician-y-scaling",
+        action="store_true",
+        help="official: stretch y1 by 1.05 and y2 by 1.1, as the official script does for the model Migician alone",
+    )
+
+
+def _add_score(commands: Any, reading: argparse.ArgumentParser) -> None:
+    score = commands.add_parser(
+        "score",
+        parents=[reading],
+        help="add rewards to a file of completions",
+        description="Write every row with its reward, its terms and its defects, 4096 rows at a time.",
+        epilog=_SCORE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    score.set_defaults(run=_score)
+    score.add_argument("input", type=Path, metavar="INPUT", help=".jsonl or .parquet")
+    score.add_argument("--output", required=True, type=Path, metavar="OUT", help=".jsonl or .parquet")
+    score.add_argument("--preset", choices=PRESETS, default="mirg_rl", help="the reward (default: %(default)s)")
+    score.add_argument("--completion-column", default="completion", metavar="NAME", help="default: %(default)s")
+    score.add_argument("--target-column", default="target", metavar="NAME", help="default: %(default)s")
+    score.add_argument("--prefix", default="", help="put before the name of every new column")
+
+
+def _space(text: str) -> Space:
+    if text == "pixels":
+        return PIXELS
+    try:
+        return Space(int(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1, or pixels, got {text!r}") from None
+
+
+def _grammar(arguments: argparse.Namespace, default: Grammar) -> Grammar:
+    grammar = GRAMMARS[arguments.grammar] if arguments.grammar else default
+    if arguments.space is not None and arguments.space != grammar.space:
+        grammar = replace(grammar, space=arguments.space, resize=None)
+    return replace(grammar, order=arguments.order) if arguments.order else grammar
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    official = arguments.mode == "official"
+    if official and arguments.unhittable:
+        raise ValueError("--unhittable is for --mode strict: the official scorer always counts those entries")
+    if not official and arguments.migician_y_scaling:
+        raise ValueError("--migician-y-scaling is for --mode official")
+    if official and not arguments.grammar and (arguments.space or arguments.order or arguments.image_from_question):
+        raise ValueError("--space, --order and --image-from-question need --grammar in --mode official")
+    entries = mig_bench.read(arguments.annotations)
+    entries, responses = mig_bench.read_responses(arguments.responses, entries, allow_missing=arguments.allow_missing)
+    grammar = _grammar(arguments, GRAMMARS["mirg"])
+    if official:
+        evaluation = evaluate_mig_bench_officially(
+            entries,
+            responses,
+            migician_y_scaling=arguments.migician_y_scaling,
+            grammar=grammar if arguments.grammar else None,
+            image_from_question=arguments.image_from_question,
+        )
+    else:
+        evaluation = evaluate_mig_bench(
+            entries,
+            responses,
+            grammar,
+            count_unhittable=arguments.unhittable == "count",
+            image_from_question=arguments.image_from_question,
+        )
+    if arguments.json:
+        wire = {
+            "mode": arguments.mode,
+            "tasks": {task: _metrics(summary) for task, summary in evaluation.by_group.items()},
+            "mean": _metrics(evaluation.mean),
+            "per_entry": _metrics(evaluation.per_entry),
+        }
+        with replacing(arguments.json) as part:
+            part.write_text(json.dumps(wire, indent=2) + "\n", encoding="utf-8")
+    left_out = not official and arguments.unhittable != "count"
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)
+    console.print(mig_bench_table(evaluation, arguments.mode, mig_bench.unhittable(entries), left_out=left_out))
+
+
+def _metrics(summary: Summary) -> dict[str, float | None]:
+    return {"n": summary.n, **{metric: summary.means.get(metric) for metric in MIG_BENCH_METRICS}}
+
+
+def _score(arguments: argparse.Namespace) -> None:
+    scorer = PRESETS[arguments.preset]()
+    scorer = replace(scorer, grammar=_grammar(arguments, scorer.grammar))
+    count, sums = 0, dict[str, float]()
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    with (
+        Progress(*columns, console=Console(stderr=True)) as progress,
+        writing_rows(arguments.output, arguments.input) as write,
+    ):
+        bar = progress.add_task(arguments.input.name, total=1.0)
+        for chunk in read_rows(arguments.input):
+            scores = _scores(scorer, chunk, arguments)
+            numbers = {"reward": scores.total, **scores.terms}
+            # As many digits as a float32 has: 0.7, not 0.699999988079071.
+            new: dict[str, list[Any]] = {
+                name: values.numpy().astype(str).astype(float).tolist() for name, values in numbers.items()
+            }
+            new["defects"] = [[defect.name for defect in reading.defects] for reading in scores.answers.parsed]
+            write(chunk, {arguments.prefix + name: values for name, values in new.items()})
+            count += len(chunk.numbers)
+            sums = {name: sums.get(name, 0.0) + float(values.sum()) for name, values in numbers.items()}
+            progress.update(bar, completed=chunk.done)
+        if not count:
+            raise ValueError(f"{arguments.input} has no rows")
+    means = ", ".join(f"{name} {total / count:.4f}" for name, total in sums.items())
+    print(f"{arguments.output}: {count} rows, mean {means}")
+
+
+def _scores(scorer: Scorer, chunk: Chunk, arguments: argparse.Namespace) -> Scores:
+    completions = chunk.column(arguments.completion_column)
+    targets = []
+    for index, wire in enumerate(chunk.column(arguments.target_column)):
+        if completions[index] is None:
+            raise ValueError(
+                f"{chunk.place(index)}: {arguments.completion_column!r} is null; it must be text or messages"
+            )
+        try:
+            targets.append(Target.from_json(wire))
+        except ValueError as error:
+            raise ValueError(f"{chunk.place(index)}: {arguments.target_column!r}: {error}") from None
+    try:
+        return scorer(completions, targets)
+    except (ValueError, TypeError):
+        for index in range(len(targets)):
+            try:
+                scorer(completions[index : index + 1], targets[index : index + 1])
+            except (ValueError, TypeError) as error:
+                raise ValueError(f"{chunk.place(index)}: {str(error).removeprefix('row 0: ')}") from None
+        raise

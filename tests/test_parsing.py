@@ -1,0 +1,295 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mirg_rewards import GRAMMARS, PIXELS, Box, Claim, Defect, Resize, Space, parse
+from mirg_rewards.coordinates import HUNDRED, THOUSAND, UNIT
+from mirg_rewards.parsing.found import plain
+
+SAMPLES = [json.loads(line) for line in (Path(__file__).parent / "data/format_samples.jsonl").read_text().splitlines()]
+SPACES = {
+    "pixel": PIXELS,
+    "pixel_resized": PIXELS,
+    "norm1": UNIT,
+    "norm100": HUNDRED,
+    "norm999": Space(999),
+    "norm1000": THOUSAND,
+}
+SIZE = (2000, 1600)
+# They take reading comprehension, and are held by chance or not at all.
+HARD = {sample["id"] for sample in SAMPLES if sample["note"].startswith("hard")}
+
+
+def in_units_of_the_text(claim, space):
+    width, height = SIZE if space.span is None else (space.span, space.span)
+    box = claim.box and tuple(
+        round(value, 6) for value in (claim.box.x1 * width, claim.box.y1 * height, claim.box.x2 * width, claim.box.y2 * height)
+    )
+    point = claim.point and (round(claim.point.x * width, 6), round(claim.point.y * height, 6))
+    return claim.image, box, point, claim.label.strip().casefold()
+
+
+def agrees(said, expected, n_images):
+    image, box, point, label = said
+    wanted = expected["image"] if expected["image"] is not None or n_images > 1 else 1
+    return (
+        image == wanted
+        and box == (expected["bbox"] and tuple(map(float, expected["bbox"])))
+        and point == (expected["point"] and tuple(map(float, expected["point"])))
+        and (expected["label"] is None or label == expected["label"].strip().casefold())
+    )
+
+
+@pytest.mark.parametrize("sample", [row for row in SAMPLES if row["format"] in GRAMMARS], ids=lambda sample: sample["id"])
+def test_sample_completions_are_read_as_a_careful_reader_does(sample):
+    name, order = sample["coord_space"].split(":")
+    grammar = replace(GRAMMARS[sample["format"]], space=SPACES[name], resize=None, order=order)
+    parsed = parse(sample["text"], grammar, [SIZE] * sample["n_images"])
+    said = [in_units_of_the_text(claim, grammar.space) for claim in parsed.claims]
+    for expected in sample["expected"]:
+        match = next((claim for claim in said if agrees(claim, expected, sample["n_images"])), None)
+        assert match is not None, f"{sample['note']}: {expected} is not in {said}"
+        said.remove(match)
+    assert not said, f"{sample['note']}: read, but not there"
+
+
+def claims(text, grammar="qwen3_json", images=4, **changes):
+    """Claims in thousandths: (image, box or point, label)."""
+    parsed = parse(text, replace(GRAMMARS[grammar], **changes), [(1000, 1000)] * images)
+    return [
+        (
+            claim.image,
+            tuple(round(value * 1000) for value in (claim.box.corners if claim.box else (claim.point.x, claim.point.y)))
+            if claim.box or claim.point
+            else None,
+            claim.label,
+        )
+        for claim in parsed.claims
+    ]
+
+
+A, B = (100, 200, 300, 400), (110, 210, 310, 410)
+READ = [
+    # JSON: keys, nesting, repair
+    ('[{"image": 2, "bbox_2d": [100, 200, 300, 400], "label": "dog"}]', [(2, A, "dog")]),
+    ('{"img_idx": 0, "bbox_2d": [100, 200, 300, 400]}', [(1, A, "")]),
+    ('{"Image": 3, "BBox": [100, 200, 300, 400]}', [(3, A, "")]),
+    ('{"image_id": "2", "bbox": [100.0, 200, 300, 400]}', [(3, A, "")]),
+    ('{"picture": "the 2nd image", "box": [100, 200, 300, 400]}', [(2, A, "")]),
+    ('{"image": [3], "box": [100, 200, 300, 400]}', [(3, A, "")]),
+    ('{"Image-2": {"dog": [100, 200, 300, 400], "cat": [110, 210, 310, 410]}}', [(2, A, "dog"), (2, B, "cat")]),
+    ('{"Image-2": [[100, 200, 300, 400], [110, 210, 310, 410]]}', [(2, A, ""), (2, B, "")]),
+    ('{"image_3": [{"bbox_2d": [100, 200, 300, 400], "label": "x"}]}', [(3, A, "x")]),
+    ('{"objects": [{"image": 1, "bbox_2d": [100, 200, 300, 400]}, {"image": 2, "bbox_2d": [110, 210, 310, 410]}]}', [(1, A, ""), (2, B, "")]),
+    ('{"image": 2, "boxes": [[100, 200, 300, 400], [110, 210, 310, 410]], "label": "dog"}', [(2, A, "dog"), (2, B, "dog")]),
+    ('{"image": 2, "objects": [{"bbox_2d": [100, 200, 300, 400], "label": "a"}]}', [(2, A, "a")]),
+    ('{"image": 1, "bbox_2d": [100, 200, 300, 400], "image": 2, "bbox_2d": [110, 210, 310, 410]}', [(1, A, ""), (2, B, "")]),
+    ('{"bbox_2d": [100, 200, 300, 400], "label": "a", "bbox_2d": [110, 210, 310, 410], "label": "b"}', [(None, A, "a"), (None, B, "b")]),
+    ('{"image": 2, "bbox_2d": "[100, 200, 300, 400]"}', [(2, A, "")]),
+    ('{"image": 2, "bbox_2d": ["(100,200),(300,400)"]}', [(2, A, "")]),
+    ('{"image": 2, "bbox_2d": [[100, 200], [300, 400]]}', [(2, A, "")]),
+    ('{"image": 2, "bbox_2d": {"xmin": 100, "ymin": 200, "xmax": 300, "ymax": 400}}', [(2, A, "")]),
+    ('{"image": 2, "left": 100, "top": 200, "width": 200, "height": 200}', [(2, A, "")]),
+    ('{"image": 2, "bbox_2d": [100, 200, 300, 400], "label": "the "big" dog"}', [(2, A, 'the "big" dog')]),
+    ("{'image': 2, 'bbox_2d': (100, 200, 300, 400), 'label': 'the dog's bowl'}", [(2, A, "the dog's bowl")]),
+    ("{image: 2, bbox_2d: [100, 200, 300, 400], label: 'dog',}", [(2, A, "dog")]),
+    ('{"image": 2 "bbox_2d": [100 200 300 400] "label": "dog"}', [(2, A, "dog")]),
+    ('［{“image”： ２， “bbox_2d”： ［１００，２００，３００，４００］}］', [(2, A, "")]),
+    ('[{"image": 2, "bbox_2d": [100, 200, 300, 400], "label": "half a la', [(2, A, "")]),
+    ('[{"image": 2, "bbox_2d": [100, 200, 300, 400]}, {"image": 1, "bbox_2d": [100, 200', [(2, A, "")]),
+    ('[{"image": 2, "bbox_2d": [100, 200, 300, 400]}] [{"image": 3, "bbox_2d": [110, 210, 310, 410]}]', [(2, A, ""), (3, B, "")]),
+    ('I looked [twice.\n```json\n[{"image": 2, "bbox_2d": [100, 200, 300, 400]}]\n```', [(2, A, "")]),
+    ('{"image": 2, "label": "dog"}', [(2, None, "dog")]),
+    ('{"image": 2, "bbox_2d": null}', []),
+    ('{"image": 2, "point_2d": [100, 200]}', [(2, (100, 200), "")]),
+    ('{"image": 2, "points": [[100, 200], [300, 400]]}', [(2, (100, 200), ""), (2, (300, 400), "")]),
+    ('{"image_size": [640, 480], "size": [1, 2, 3, 4], "color": [255, 0, 0, 255]}', []),
+    ('{"image": 2, "polygon": [100, 200, 300, 400], "label": "dog"}', [(2, None, "dog")]),
+    ('{"0": [{"bbox_2d": [100, 200, 300, 400]}]}', [(0, A, "")]),
+    ('{"image": 0, "bbox_2d": [100, 200, 300, 400]}', [(0, A, "")]),
+    ('{"image": 9, "bbox_2d": [100, 200, 300, 400]}', [(9, A, "")]),
+    ('{"image": "both", "bbox_2d": [100, 200, 300, 400]}', [(None, A, "")]),
+    ('{"image": true, "bbox_2d": [100, 200, 300, 400]}', [(None, A, "")]),
+    ('{"image": 2, "bbox_2d": [true, 200, 300, 400]}', []),
+    # References in words
+    ("Image 2: [100, 200, 300, 400]", [(2, A, "")]),
+    ("**Image 2**\n[100, 200, 300, 400]\n\n**Image 3**\n[110, 210, 310, 410]", [(2, A, ""), (3, B, "")]),
+    ("### Image-2:\n\nThe dog.\n\n[100, 200, 300, 400]", [(2, A, "")]),
+    ("It is in the 2th image. [100, 200, 300, 400]", [(2, A, "")]),
+    ("The second image shows it at [100, 200, 300, 400] and at [110, 210, 310, 410].", [(2, A, ""), (2, B, "")]),
+    ("[100, 200, 300, 400] in the third image", [(3, A, "")]),
+    ("[100, 200, 300, 400]. The third image is empty.", [(None, A, "")]),
+    ("The third image is empty.\n\n[100, 200, 300, 400]", [(None, A, "")]),
+    ("Not the last image, but img_1: [100, 200, 300, 400]", [(1, A, "")]),
+    ("In the last image: [100, 200, 300, 400]", [(4, A, "")]),
+    ("第二张图中：[100, 200, 300, 400]", [(2, A, "")]),
+    ("在图3里，[100, 200, 300, 400]", [(3, A, "")]),
+    ("最后一张图片 [100, 200, 300, 400]", [(4, A, "")]),
+    ("IMAGE-2 [100, 200, 300, 400]", [(2, A, "")]),
+    ("The 21st century image 2 shows [100, 200, 300, 400]", [(2, A, "")]),
+    ("the twelfth image [100, 200, 300, 400]", [(12, A, "")]),
+    ("Image-2b [100, 200, 300, 400]", [(None, A, "")]),
+    ("imagination 2 [100, 200, 300, 400]", [(None, A, "")]),
+    ("Dog in <image_01>: [100, 200, 300, 400]", [(2, A, "")]),
+    ('Image 1:\n[{"bbox_2d": [100, 200, 300, 400], "label": "the third image of a dog"}]', [(1, A, "the third image of a dog")]),
+    # Pairs of points
+    ("the second image (100,200),(300,400)", [(2, A, "")]),
+    ("Image-2: (100, 200), (300, 400) and Image-3: (110,210)(310,410)", [(2, A, ""), (3, B, "")]),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), READ, ids=[text[:60] for text, _ in READ])
+def test_messy_answers_are_read_for_what_they_say(text, expected):
+    assert claims(text) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), READ, ids=[text[:60] for text, _ in READ])
+def test_other_grammars_read_the_same_within_an_answer_part(text, expected):
+    assert claims(f"<think>Image-1: [1, 2, 3, 4]</think><answer>{text}</answer>", "mirg") == expected
+
+
+PAIRS = [
+    ("<|object_ref_start|>a dog<|object_ref_end|><|box_start|>(100,200),(300,400)<|box_end|>", [(None, A, "a dog")]),
+    ("<|object_ref_start|>a<|object_ref_end|><|box_start|>(100,200),(300,400)<|box_end|><|box_start|>(110,210),(310,410)<|box_end|>", [(None, A, "a"), (None, B, "a")]),
+    ("<|box_start|>(100,200)<|box_end|>", [(None, (100, 200), "")]),
+    ("<|box_start|>(100,200)", []),
+    ("<|box_start|>(100,200),(300,400)<|box_start|>", [(None, A, "")]),
+    ("<|box_start|>(100,200),(300,4", []),
+    ("a dog(100,200),(300,400)a cat(110,210),(310,410)", [(None, A, ""), (None, B, "")]),
+    ("It's in the third image. <|box_start|>(100,200),(300,400)<|box_end|>", [(3, A, "")]),
+    ("<|object_ref_start|>the second image<|object_ref_end|><|box_start|>(100,200),(300,400)<|box_end|>", [(None, A, "the second image")]),
+    ("（100，200），（300，400）", [(None, A, "")]),
+    ('{"image": 2, "bbox_2d": [100, 200, 300, 400]}', [(2, A, "")]),
+    ("[100, 200, 300, 400]", [(None, A, "")]),
+]
+
+
+@pytest.mark.parametrize("grammar", ["qwen2_vl", "qwen2_vl_stripped", "migician"])
+@pytest.mark.parametrize(("text", "expected"), PAIRS, ids=[text[:60] for text, _ in PAIRS])
+def test_pairs_of_points(text, expected, grammar):
+    assert claims(text, grammar) == expected
+
+
+MIRG = "<think>t</think><answer>{}</answer>"
+DEFECTS = [
+    ('[{"image": 2, "bbox_2d": [100, 200, 300, 400], "label": "dog"}]', Defect(0)),
+    ('\n[\n  {"bbox_2d": [100.5, 200, 300, 400], "image": 2}\n]\n', Defect(0)),
+    ("[]", Defect(0)),
+    ("", Defect.NO_ANSWER),
+    ("None", Defect.NO_ANSWER),
+    ("I see no dog in Image-2.", Defect.NO_ANSWER),
+    ('[{"image": 2, "bbox_2d": [300, 400, 100, 200]}]', Defect.SWAPPED_CORNERS),
+    ('[{"image": 2, "bbox_2d": [100, 200, 100, 400]}]', Defect.ZERO_AREA),
+    ('[{"image": 2, "bbox_2d": [0, 0, 0, 0]}]', Defect.ZERO_AREA),
+    ('[{"image": 2, "bbox_2d": [100, 200, 300, 1001]}]', Defect.OUTSIDE_IMAGE),
+    ('[{"image": 2, "bbox_2d": [-1, 200, 300, 400]}]', Defect.OUTSIDE_IMAGE),
+    ('[{"image": 5, "bbox_2d": [100, 200, 300, 400]}]', Defect.UNKNOWN_IMAGE),
+    ('[{"image": 0, "bbox_2d": [100, 200, 300, 400]}]', Defect.UNKNOWN_IMAGE),
+    ('[{"image": "left", "bbox_2d": [100, 200, 300, 400]}]', Defect.AMBIGUOUS_IMAGE),
+    ('[{"image": 2, "bbox_2d": [100, 200, 300]}]', Defect.UNREADABLE_BOX),
+    ('[{"image": 2, "bbox_2d": ["a", "b", "c", "d"]}]', Defect.UNREADABLE_BOX),
+    ('[{"image": 2, "bbox_2d": [NaN, 200, 300, 400]}]', Defect.NON_FINITE),
+    ('[{"image": 2, "bbox_2d": [1e999, 200, 300, 400]}]', Defect.NON_FINITE),
+    (f'[{{"image": 2, "bbox_2d": [{"9" * 400}, 200, 300, 400]}}]', Defect.NON_FINITE),
+    (f'[{{"image": 2, "bbox_2d": [{"9" * 5000}, 200, 300, 400]}}]', Defect.NON_FINITE | Defect.REPAIRED),
+    ("[{'image': 2, 'bbox_2d': [100, 200, 300, 400]}]", Defect.REPAIRED),
+    ('[{"image": 2, "bbox_2d": [100, 200, 300, 400]},]', Defect.REPAIRED),
+    ('[{"image": 1, "image": 2, "bbox_2d": [100, 200, 300, 400]}]', Defect.REPAIRED),
+    ('[{"image": 2, "bbox_2d": [100, 200, 300, 400]}', Defect.TRUNCATED),
+    ('The dog: [{"image": 2, "bbox_2d": [100, 200, 300, 400]}]', Defect.TEXT_OUTSIDE),
+    ('```json\n[{"image": 2, "bbox_2d": [100, 200, 300, 400]}]\n```', Defect.TEXT_OUTSIDE),
+    ("[100, 200, 300, 400]", Defect.OTHER_SYNTAX),
+    ("(100,200),(300,400)", Defect.OTHER_SYNTAX),
+    (json.dumps([{"image": 2, "bbox_2d": [1, 2, 3, 4]}] * 65), Defect.TOO_MANY_CLAIMS),
+]
+
+
+@pytest.mark.parametrize(("answer", "defects"), DEFECTS, ids=[answer[:60] for answer, _ in DEFECTS])
+def test_each_fault_is_its_own_defect(answer, defects):
+    assert parse(MIRG.format(answer), GRAMMARS["mirg"], [None] * 4).defects == defects
+
+
+def test_claims_past_the_cap_are_not_read():
+    text = MIRG.format(json.dumps([{"image": 2, "bbox_2d": [1, 2, 3, 4]}] * 100))
+    assert len(parse(text, GRAMMARS["mirg"], [None] * 4).claims) == 64
+    assert len(parse(text, replace(GRAMMARS["mirg"], max_claims=3), [None] * 4).claims) == 3
+
+
+def test_thinking_is_never_read():
+    decoy = '[{"image": 1, "bbox_2d": [1, 2, 3, 4]}] Image-1 (1,2),(3,4)'
+    text = f'<think>{decoy}</think><answer>[{{"image": 2, "bbox_2d": [100, 200, 300, 400]}}]</answer>'
+    assert claims(text, "mirg") == [(2, A, "")]
+    assert claims(f"<think>{decoy}", "mirg") == []
+    assert claims(f"<think>{decoy}</think>", "qwen3_json") == []
+
+
+def test_tool_calls_are_no_answers():
+    call = '<tool_call>{"name": "zoom", "arguments": {"bbox_2d": [1, 2, 3, 4]}}</tool_call>'
+    assert claims(call) == []
+    assert claims(call + '{"image": 2, "bbox_2d": [100, 200, 300, 400]}') == [(2, A, "")]
+
+
+def test_orders_and_named_corners():
+    text = '{"image": 1, "bbox_2d": [200, 100, 400, 300]}'
+    assert claims(text, order="yxyx") == [(1, A, "")]
+    assert claims('{"image": 1, "bbox_2d": [100, 200, 200, 200]}', order="xywh") == [(1, A, "")]
+    assert claims('{"image": 1, "bbox_2d": [200, 300, 200, 200]}', order="cxcywh") == [(1, A, "")]
+    named = '{"image": 1, "x1": 100, "y1": 200, "x2": 300, "y2": 400}'
+    assert claims(named, order="yxyx") == [(1, A, "")], "a number with a name keeps it, whatever the order"
+
+
+def test_pixels_count_in_the_image_that_the_model_saw():
+    text = '[{"image": 1, "bbox_2d": [147, 134, 619, 407]}]'
+    grammar = GRAMMARS["qwen25_json"]
+    resized = parse(text, grammar, [(640, 428), (640, 428)]).claims[0].box
+    assert resized == Box(147 / 644, 134 / 420, 619 / 644, 407 / 420)
+    seen = parse(text, grammar, [(640, 428), None], seen_sizes=[(1288, 840), (28, 28)]).claims[0].box
+    assert seen == Box(147 / 1288, 134 / 840, 619 / 1288, 407 / 840)
+
+
+def test_pixels_of_an_image_that_is_not_said_have_no_place():
+    text = "[100, 200, 300, 400]"
+    grammar = replace(GRAMMARS["qwen25_json"], resize=None)
+    parsed = parse(text, grammar, [(640, 480), (800, 600)])
+    assert parsed.claims == (Claim(None),)
+    assert Defect.AMBIGUOUS_IMAGE in parsed.defects
+    assert parse(text, grammar, [(1000, 1000), (1000, 1000)]).claims[0].box == Box(0.1, 0.2, 0.3, 0.4)
+
+
+def test_unknown_sizes_are_the_callers_mistake_where_pixels_need_them():
+    with pytest.raises(ValueError, match=r"sizes\[1\] must be known"):
+        parse("", GRAMMARS["qwen25_json"], [(640, 480), None])
+    with pytest.raises(ValueError, match="seen_sizes needs one size for each of the 2 images"):
+        parse("", GRAMMARS["mirg"], [None, None], seen_sizes=[(28, 28)])
+    with pytest.raises(TypeError, match="text must be a string"):
+        parse(None, GRAMMARS["mirg"], [None])
+
+
+VECTORS = {
+    # (height, width): what smart_resize makes of it, at factor 28 with both published limits, and at factor 32
+    (428, 640): ((420, 644), (420, 644), (416, 640)),
+    (434, 368): ((448, 364), (448, 364), (448, 384)),
+    (1080, 1920): ((1092, 1932), (728, 1316), (1088, 1920)),
+    (480, 640): ((476, 644), (476, 644), (480, 640)),
+    (70, 70): ((56, 56), (56, 56), (64, 64)),
+    (4000, 3000): ((4004, 2996), (1148, 840), (4000, 3008)),
+}
+
+
+@pytest.mark.parametrize(("size", "expected"), VECTORS.items())
+def test_resize_gives_the_published_sizes(size, expected):
+    height, width = size
+    limits = Resize(28, 3136, 12_845_056), Resize(28, 3136, 1_003_520), Resize(32, 4096, 16_777_216)
+    assert tuple(resize((width, height))[::-1] for resize in limits) == expected
+
+
+def test_spans_point_at_the_numbers():
+    for text, _ in READ + PAIRS:
+        parsed = parse(text, GRAMMARS["qwen3_json"], [None] * 4)
+        assert len(parsed.spans) == len(parsed.claims)
+        for claim, (start, end) in zip(parsed.claims, parsed.spans, strict=True):
+            if claim.box is not None:
+                written = plain(text[start:end])
+                assert [f"{round(number * 1000)}" in written for number in claim.box.corners[:2]] == [True, True]
