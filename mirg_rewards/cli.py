@@ -184,9 +184,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         with replacing(arguments.json) as part:
             part.write_text(json.dumps(wire, indent=2) + "\n", encoding="utf-8")
     left_out = not official and arguments.unhittable != "count"
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=120)
+    # A narrower table would cut numbers off.
+    console = Console(width=max(Console().width, 100))
     console.print(mig_bench_table(evaluation, arguments.mode, mig_bench.unhittable(entries), left_out=left_out))
 
 
@@ -197,10 +196,11 @@ def _metrics(summary: Summary) -> dict[str, float | None]:
 def _score(arguments: argparse.Namespace) -> None:
     scorer = PRESETS[arguments.preset]()
     scorer = replace(scorer, grammar=_grammar(arguments, scorer.grammar))
+    console = Console(stderr=True)
     count, sums = 0, dict[str, float]()
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     with (
-        Progress(*columns, console=Console(stderr=True)) as progress,
+        Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress,
         writing_rows(arguments.output, arguments.input) as write,
     ):
         bar = progress.add_task(arguments.input.name, total=1.0)
@@ -226,10 +226,9 @@ def _scores(scorer: Scorer, chunk: Chunk, arguments: argparse.Namespace) -> Scor
     completions = chunk.column(arguments.completion_column)
     targets = []
     for index, wire in enumerate(chunk.column(arguments.target_column)):
-        if completions[index] is None:
-            raise ValueError(
-                f"{chunk.place(index)}: {arguments.completion_column!r} is null; it must be text or messages"
-            )
+        if not isinstance(completions[index], str | list):
+            column, kind = arguments.completion_column, type(completions[index]).__name__
+            raise TypeError(f"{chunk.place(index)}: {column!r} must be text or a list of chat messages, got {kind}")
         try:
             targets.append(Target.from_json(wire))
         except ValueError as error:

@@ -143,7 +143,7 @@ def evaluate_mig_bench(
     A model that counts in pixels needs the `sizes` of the entries' images, which the file does not know.
     """
     pairs = [pair for pair in _pairs(entries, responses) if count_unhittable or pair[0].hittable]
-    kept = [entry for entry, _ in pairs]
+    kept = [_sized(entry, response, grammar) for entry, response in pairs]
     values = evaluate(
         [response for _, response in pairs],
         [entry.target() if entry.hittable else entry.image_target() for entry in kept],
@@ -180,7 +180,7 @@ def evaluate_mig_bench_officially(
     if grammar is not None:
         values["image_accuracy"] = evaluate(
             responses,
-            [entry.image_target() for entry in entries],
+            [_sized(entry, response, grammar).image_target() for entry, response in pairs],
             grammar,
             unsaid_images=[entry.stated_image for entry in entries] if image_from_question else None,
         ).values["image_accuracy"]
@@ -192,6 +192,18 @@ def _pairs(entries: Sequence[Entry], responses: Sequence[str]) -> list[tuple[Ent
     if len(entries) != len(responses):
         raise ValueError(f"responses needs one for each of the {len(entries)} entries, got {len(responses)}")
     return list(zip(entries, responses, strict=True))
+
+
+def _sized(entry: Entry, response: str, grammar: Grammar) -> Entry:
+    """The entry, with sizes if the grammar needs them: those of an empty response never count."""
+    if grammar.space.span is not None or entry.sizes is not None or entry.seen_sizes is not None:
+        return entry
+    if response:
+        raise ValueError(
+            f"entry {entry.position} has no sizes, and the grammar counts in pixels; give the [width, height] of its "
+            f'{len(entry.images)} images as "sizes" in its response row'
+        )
+    return replace(entry, sizes=((1, 1),) * len(entry.images))
 
 
 def _by_task(entries: Sequence[Entry], values: Mapping[str, Values]) -> Evaluation:

@@ -263,23 +263,21 @@ def _known_task(task: str) -> str:
     return task
 
 
-# Not strict, since JSON has no tuples.
-_Sizes = Annotated[tuple[tuple[pydantic.PositiveInt, pydantic.PositiveInt], ...], pydantic.Field(strict=False)]
+_Number = Annotated[float, pydantic.Field(strict=True, allow_inf_nan=False)]
+_Sizes = tuple[tuple[pydantic.PositiveInt, pydantic.PositiveInt], ...]
 
 
 class _Row(pydantic.BaseModel):
     task: Annotated[str, pydantic.AfterValidator(_known_task)]
     images: Annotated[list[str], pydantic.Field(min_length=1)]
     question: str
-    answer: Annotated[Corners, pydantic.Field(strict=True)]
+    answer: tuple[_Number, _Number, _Number, _Number]
     additional_info: str = ""
 
 
 class _Response(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(strict=True)
-
-    index: Annotated[int, pydantic.Field(ge=0)]
-    response: str
+    index: Annotated[int, pydantic.Field(ge=0, strict=True)]
+    response: pydantic.StrictStr
     sizes: _Sizes | None = None
     seen_sizes: _Sizes | None = None
 

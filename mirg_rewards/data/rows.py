@@ -83,8 +83,9 @@ def writing_rows(path: str | Path, source: str | Path) -> Iterator[Callable[[Chu
     ):
 
         def write_new(chunk: Chunk, columns: Mapping[str, list[Any]]) -> None:
+            taken = set(chunk.names)
             for name in columns:
-                if name in chunk.names:
+                if name in taken:
                     raise ValueError(
                         f"{chunk.path} has a column {name!r} already; rename it, or name the new ones with --prefix"
                     )
@@ -160,7 +161,7 @@ def _read_parquet(path: Path, size: int) -> Iterator[Chunk]:
     try:
         with arrow.parquet.ParquetFile(path) as file:
             start, total = 0, max(file.metadata.num_rows, 1)
-            for batch in file.iter_batches(batch_size=size):
+            for batch in filter(len, file.iter_batches(batch_size=size)):
                 end = start + batch.num_rows
                 yield Chunk(path, list(range(start, end)), end / total, table=arrow.Table.from_batches([batch]))
                 start = end
@@ -195,7 +196,11 @@ def _parquet_writer(part: Path, source: Path) -> Iterator[Callable[[Chunk, Mappi
 
         def write(chunk: Chunk, columns: Mapping[str, list[Any]]) -> None:
             nonlocal writer
-            table = chunk.table if schema is None else _as_table(arrow, chunk, schema)
+            try:
+                table = chunk.table if schema is None else _as_table(arrow, chunk, schema)
+            except _misfits(arrow) as error:
+                lines = f"lines {chunk.numbers[0]} to {chunk.numbers[-1]}"
+                raise ValueError(f"{source}: {lines} do not fit one type a column: {error}; write JSONL") from None
             for name, values in columns.items():
                 table = table.append_column(name, arrow.array(values, _added_type(arrow, values)))
             if writer is None:
@@ -218,19 +223,24 @@ def _common_schema(arrow: ModuleType, source: Path) -> Any:
     def widen(schema: Any, chunk: Chunk) -> Any:
         try:
             return arrow.unify_schemas([schema, _as_table(arrow, chunk).schema], promote_options="permissive")
-        except (arrow.ArrowInvalid, arrow.ArrowTypeError) as error:
-            raise ValueError(f"{_lines(chunk)} do not fit one parquet schema: {error}; write JSONL") from None
+        except _misfits(arrow):
+            for index, row in enumerate(chunk.rows):
+                try:
+                    one = arrow.table({name: [value] for name, value in row.items()})
+                    schema = arrow.unify_schemas([schema, one.schema], promote_options="permissive")
+                except _misfits(arrow) as error:
+                    raise ValueError(
+                        f"{chunk.place(index)} does not fit the types of the lines before: {error}; write JSONL"
+                    ) from None
+            return schema
 
     return reduce(widen, read_rows(source), arrow.schema([]))
 
 
+def _misfits(arrow: ModuleType) -> tuple[type[Exception], ...]:
+    return (arrow.ArrowInvalid, arrow.ArrowTypeError, OverflowError, UnicodeEncodeError)
+
+
 def _as_table(arrow: ModuleType, chunk: Chunk, schema: Any = None) -> Any:
-    names = schema.names if schema is not None else chunk.names
-    try:
-        return arrow.table({name: [row.get(name) for row in chunk.rows] for name in names}, schema=schema)
-    except (arrow.ArrowInvalid, arrow.ArrowTypeError, OverflowError) as error:
-        raise ValueError(f"{_lines(chunk)} do not fit one parquet schema: {error}; write JSONL") from None
-
-
-def _lines(chunk: Chunk) -> str:
-    return f"{chunk.path}: lines {chunk.numbers[0]} to {chunk.numbers[-1]}"
+    names = chunk.names if schema is None else schema.names
+    return arrow.table({name: [row.get(name) for row in chunk.rows] for name in names}, schema=schema)

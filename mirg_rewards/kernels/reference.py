@@ -179,7 +179,7 @@ def _overlap(a: Tensor, b: Tensor, kind: Kind) -> Tensor:
     if kind == "diou":
         return diou
     shape = 4 / math.pi**2 * (torch.atan2(b_width, b_height) - torch.atan2(a_width, a_height)) ** 2
-    return diou - shape * _ratio(shape, 1 - iou + shape)
+    return diou - torch.nan_to_num(shape) * _ratio(shape, 1 - iou + shape)
 
 
 def _ratio(part: Tensor, whole: Tensor) -> Tensor:

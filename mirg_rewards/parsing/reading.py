@@ -17,6 +17,7 @@ from mirg_rewards.parsing.syntaxes.json_objects import JSON, JSON_FENCED, read_c
 _LARGEST = 1e6
 # An answer longer than this, over a hundred times a sensible one, is read at its two ends only: a bound on time.
 _LONGEST = 2**16
+_MOST_CALLS = 256
 _EMPTY = re.compile(r"\s{0,16}\[\s{0,16}\]\s{0,16}")
 _FENCE = re.compile(r"\s{0,16}```[A-Za-z]{0,8}\s{0,16}")
 _WORD = re.compile(r"\w")
@@ -102,7 +103,7 @@ def _read(text: str, start: int, end: int, grammar: Grammar, counted: list[Size]
     if grammar.think == "optional":
         plain = _without_tool_calls(plain)
     tagged = grammar.think != "optional"
-    fenced = grammar.syntaxes[0] is JSON_FENCED
+    fenced = grammar.syntaxes[0] == JSON_FENCED
     reading, is_own = _first_reading(text, plain, start, end, grammar, len(counted))
     defects = reading.defects
     found = reading.found
@@ -214,7 +215,7 @@ def _without_tool_calls(plain: str) -> str:
     """`plain` with tool calls blanked, at the same length: what a model passes to a tool is not its answer."""
     if "<tool_call>" not in plain:
         return plain
-    head, *calls = plain.split("<tool_call>")
+    head, *calls = plain.split("<tool_call>", _MOST_CALLS)
     parts = [head]
     for call in calls:
         inside, closing, rest = call.partition("</tool_call>")

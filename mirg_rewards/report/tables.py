@@ -17,12 +17,11 @@ Rows = Mapping[str, Summary]
 def evaluation_rows(evaluation: Evaluation) -> dict[str, Summary]:
     """A row for each group, then the unweighted mean, then the mean over entries; one row where there are no groups.
 
-        >>> from mirg_rewards.data.mig_bench import TASKS
-    from mirg_rewards.evaluation import summarize
-        >>> list(evaluation_rows(summarize({"acc@0.5": [1, 0, 1]}, ["diff", "diff", "region"])))
-        ['diff', 'region', 'mean', 'per entry']
-        >>> list(evaluation_rows(summarize({"acc@0.5": [1, 0, 1]})))
-        ['all']
+    >>> from mirg_rewards.evaluation import summarize
+    >>> list(evaluation_rows(summarize({"acc@0.5": [1, 0, 1]}, ["diff", "diff", "region"])))
+    ['diff', 'region', 'mean', 'per entry']
+    >>> list(evaluation_rows(summarize({"acc@0.5": [1, 0, 1]})))
+    ['all']
     """
     if len(evaluation.by_group) == 1:
         return dict(evaluation.by_group)
@@ -43,9 +42,9 @@ def terminal_table(
     """
     metrics = _metrics(rows) if metrics is None else metrics
     table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for heading in ("n", *map(_heading, metrics)):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right")
     for name, summary in rows.items():
         if name == "mean":
             table.add_section()
@@ -59,12 +58,11 @@ def terminal_table(
 def markdown_table(rows: Rows, metrics: Sequence[str] | None = None, *, intervals: bool = False) -> str:
     """A Markdown table of percentages with two decimals, each with its 95 % interval where `intervals` is set.
 
-        >>> from mirg_rewards.data.mig_bench import TASKS
-    from mirg_rewards.evaluation import summarize
-        >>> print(markdown_table({"after SFT": summarize({"acc@0.5": [1, 0, 1, 1]}).mean}, intervals=True))
-        |  | n | Acc@0.5 |
-        | --- | ---: | ---: |
-        | after SFT | 4 | 75.00 (30.06 to 95.44) |
+    >>> from mirg_rewards.evaluation import summarize
+    >>> print(markdown_table({"after SFT": summarize({"acc@0.5": [1, 0, 1, 1]}).mean}, intervals=True))
+    |  | n | Acc@0.5 |
+    | --- | ---: | ---: |
+    | after SFT | 4 | 75.00 (30.06 to 95.44) |
     """
     metrics = _metrics(rows) if metrics is None else metrics
     lines = [

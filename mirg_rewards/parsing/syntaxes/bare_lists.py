@@ -7,7 +7,7 @@ import re
 from mirg_rewards.claims import Defect
 from mirg_rewards.parsing.found import NUMBER, Found, Reading, Syntax, Written, listed
 
-_MOST = 1024
+_MOST = 256
 _LIST = re.compile(
     rf"[\[(]\s{{0,4}}({NUMBER})" + rf"\s{{0,4}}[,;\s]\s{{0,4}}({NUMBER})" * 3 + r"\s{0,4}[\])]",
 )

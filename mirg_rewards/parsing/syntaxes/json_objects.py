@@ -47,6 +47,8 @@ _KINDS: dict[str, str] = {
     ),
     **dict.fromkeys((name for names in (*_CORNERS, *_SIDES, *_ENDS) for name in names), "corner"),
 }
+# Objects looked into in one answer: a bound on time, several times what 64 claims take.
+_MOST_OBJECTS = 256
 _NUMBER = re.compile(NUMBER)
 _NOT_NUMBERS = re.compile(r"[^0-9+\-.eE\s,;()\[\]<>]")
 
@@ -133,6 +135,7 @@ class _Walk:
     count: int
     reading: Reading
     outer: Span = (0, 0)
+    left: int = _MOST_OBJECTS
 
     def visit(self, node: Array, image: int | None = None, label: str = "") -> None:
         """Gather the claims of a structure, within what the structures around it say of image and label."""
@@ -146,6 +149,10 @@ class _Walk:
         if len(parts) > 1:
             self.reading.defects |= REPAIRED
         for part in parts:
+            self.left -= 1
+            if self.left < 0:
+                self.reading.defects |= Defect.TOO_LONG.value
+                return
             image, label = self.visit_part(part, node, image, label, is_whole=len(parts) == 1)
 
     def visit_part(

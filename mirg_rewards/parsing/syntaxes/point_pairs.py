@@ -22,22 +22,25 @@ _PIECE = re.compile(
     """,
     re.VERBOSE,
 )
-_BETWEEN_LABEL_AND_BOX = re.compile(r"(?:\s|[,;:]|and|<\|box_start\|>|<\|box_end\|>){0,16}")
+_BETWEEN_LABEL_AND_BOX = re.compile(r"(?:\s|[,;:]|<\|box_start\|>){0,16}")
+# A label covers several boxes in a row, within its line.
+_BETWEEN_BOXES = re.compile(r"(?:[ \t]|[,;]|and|<\|box_start\|>|<\|box_end\|>){0,16}")
 _CUT_OFF = re.compile(r"(?:\(|<\|box_start\|>)[^()]{0,64}(?:\([^()]{0,64}\)[^()]{0,8}(?:\([^()]{0,64})?)?\Z")
-_MOST = 1024
+_MOST = 256
 
 
 def read(text: str, plain: str, start: int, end: int, first_image: int, count: int) -> Reading:
     """The boxes of a text, left to right, each two points; and the points between box tokens."""
     del first_image, count
     reading = Reading()
-    label, label_start, behind = "", start, -1
+    label, label_start, behind, between = "", start, -1, _BETWEEN_LABEL_AND_BOX
     for number, piece in enumerate(_PIECE.finditer(plain, start, end)):
         if number >= _MOST:
             reading.defects |= Defect.TOO_LONG.value
             break
         if piece["label"] is not None:
             label, label_start, behind = text[slice(*piece.span("label"))], piece.start(), piece.end()
+            between = _BETWEEN_LABEL_AND_BOX
             continue
         reading.is_mine = True
         if piece["unread"] is not None:
@@ -45,14 +48,14 @@ def read(text: str, plain: str, start: int, end: int, first_image: int, count: i
             continue
         numbers = tuple(float(group) for group in piece.groups()[1:-1] if group is not None)
         outer_start = piece.start()
-        if behind >= 0 and _BETWEEN_LABEL_AND_BOX.fullmatch(plain, behind, outer_start):
+        if behind >= 0 and between.fullmatch(plain, behind, outer_start):
             outer_start = label_start
         else:
             label = ""
         box, point = (numbers, None) if len(numbers) == 4 else (None, numbers)
         outer = (min(outer_start, piece.start()), piece.end())
         reading.found.append(Found(None, box, point, label, False, piece.start(), piece.end(), outer))
-        label_start, behind = piece.start(), piece.end()
+        label_start, behind, between = piece.start(), piece.end(), _BETWEEN_BOXES
     if _is_cut_off(plain, start, end):
         reading.defects |= Defect.TRUNCATED.value
     return reading

@@ -1,0 +1,167 @@
+import pickle
+import time
+from dataclasses import replace
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from mirg_rewards import GRAMMARS, Box, Claim, Defect, Parsed, Point, parse, render
+from mirg_rewards.parsing import reading
+from mirg_rewards.testing import responses
+
+grammars = pytest.mark.parametrize("grammar", GRAMMARS.values(), ids=GRAMMARS.keys())
+SIZES = [(640, 480), (1000, 1000), (300, 900)]
+
+HOSTILE = (
+    *("<answer>", "</answer>", "<think>", "</think>", "<think></think>", "<think><answer></think>", "<tool_call>"),
+    *("[", "{", "(", "]", "}", ")", "[1,", "(1,", '{"a":', '{"a" "b": ', "[1,2,3,4],", "(1,2),(3,4)", "(1,2),(3,4", "[1]", "{}"),
+    *('{"bbox_2d": [1,2,3,4]},', '{"bbox_2d": [1,2,3,', '"bbox_2d": ', '"', "'", "\\", '\\"', " ", "\n", "\n\n", "\t", "9", "1 ", "-"),
+    *("<|box_start|>", "<|box_end|>", "<|object_ref_start|>", "<|object_ref_start|>a<|object_ref_end|>", "<", "<|"),
+    *("Image-1: ", "the second image ", "第二张图", "最后一张", "```json", "//", "/*", "İ", "，", "（", "“", "\ud800", "\0", "NaN,"),
+)
+
+text_pieces = st.lists(
+    st.one_of(st.text(max_size=12), st.sampled_from(HOSTILE), st.integers(-5, 1005).map(str)), max_size=40
+).map("".join)
+
+
+@grammars
+@given(text=text_pieces)
+@example(text="\ufeff")
+@example(text="<answer>" + "[" * 10_000)
+@example(text='{"bbox_2d": ' + "9" * 10_000 + "}")
+def test_no_text_raises_and_every_claim_is_sound(grammar, text):
+    parsed = parse(text, grammar, SIZES)
+    assert len(parsed.claims) <= grammar.max_claims
+    assert len(parsed.spans) == len(parsed.claims)
+    assert all(0 <= start < end <= len(text) for start, end in parsed.spans)
+    for claim in parsed.claims:
+        assert claim.box is None or claim.box.area > 0
+    assert pickle.loads(pickle.dumps(parsed)) == parsed
+
+
+@grammars
+@given(data=st.data())
+def test_no_mutation_of_a_real_answer_raises(grammar, data):
+    text = data.draw(responses(grammar))
+    parsed = parse(text, grammar, [(1000, 1000)] * 3)
+    assert isinstance(parsed.defects, Defect)
+    assert parse(text, grammar, [(1000, 1000)] * 3) == parsed
+
+
+@grammars
+@given(data=st.data())
+def test_the_fast_way_and_the_careful_way_read_alike(grammar, data):
+    text = data.draw(responses(grammar))
+    sizes = [(1000, 1000)] * 3
+    fast = parse(text, grammar, sizes)
+    _, (start, end), bits = reading.cut(text, grammar.think)
+    rows, spans, more = reading._read(text, start, end, grammar, reading._counted_sizes(grammar, sizes, None))
+    assert fast.rows == rows
+    assert fast.defects == Defect(bits | more)
+    assert fast.spans == tuple(spans)
+
+
+labels = st.text(max_size=20).filter(lambda label: "<" not in label) | st.sampled_from(
+    ["the man's \"STOP\" sign", "[1, 2, 3, 4]", "(1,2),(3,4)", "a\nb\n\nc", "第二张图里的红色汽车", "🐕‍🦺", "{'a': 1}", "second image", "\\", "true"]
+)
+
+
+def sides(draw, width):
+    low = draw(st.integers(0, width - 1))
+    return low / width, draw(st.integers(low + 1, width)) / width
+
+
+@st.composite
+def rounded_claims(draw, grammar, sizes):
+    """Claims whose corners the grammar's space can write to the letter."""
+    said = []
+    for _ in range(draw(st.integers(0, draw(st.sampled_from([3, 64]))))):
+        image = draw(st.integers(1, len(sizes)) | (st.none() if len(set(sizes)) == 1 and len(sizes) > 1 else st.nothing()))
+        size = sizes[(image or 1) - 1]
+        width, height = (grammar.space.span,) * 2 if grammar.space.span else grammar.resize(size) if grammar.resize else size
+        (x1, x2), (y1, y2) = sides(draw, width), sides(draw, height)
+        label = draw(labels)
+        if draw(st.integers(0, 9)) == 0:
+            said.append(Claim(image, None, Point(x1, y2), label))
+        else:
+            said.append(Claim(image, Box(x1, y1, x2, y2), None, label))
+    return said
+
+
+@grammars
+@given(data=st.data())
+def test_what_is_rendered_is_read_back(grammar, data):
+    size = st.tuples(st.integers(30, 2000), st.integers(30, 2000))
+    sizes = data.draw(st.lists(size, min_size=1, max_size=16) | st.builds(lambda one, n: [one] * n, size, st.integers(1, 16)))
+    said = data.draw(rounded_claims(grammar, sizes))
+    text = render(said, grammar, sizes, think="Image-1: [1, 2, 3, 4], (5,6),(7,8)")
+    parsed = parse(text, grammar, sizes)
+    assert parsed.defects == Defect(0)
+    assert parsed.think == "Image-1: [1, 2, 3, 4], (5,6),(7,8)"
+    assert len(parsed.claims) == len(said)
+    for read, claim in zip(parsed.claims, said, strict=True):
+        assert (read.image, read.label) == (claim.image, claim.label)
+        assert (read.box is None, read.point is None) == (claim.box is None, claim.point is None)
+        if claim.box is not None:
+            assert read.box.corners == pytest.approx(claim.box.corners, abs=1e-9)
+        if claim.point is not None:
+            assert (read.point.x, read.point.y) == pytest.approx((claim.point.x, claim.point.y), abs=1e-9)
+
+
+@grammars
+@given(data=st.data())
+def test_any_box_survives_rendering_up_to_one_step_of_the_space(grammar, data):
+    x = sorted(data.draw(st.tuples(st.floats(0, 1), st.floats(0, 1)).filter(lambda side: side[0] != side[1])))
+    y = sorted(data.draw(st.tuples(st.floats(0, 1), st.floats(0, 1)).filter(lambda side: side[0] != side[1])))
+    box = Box(x[0], y[0], x[1], y[1])
+    size = (640, 480)
+    (claim,) = parse(render([Claim(1, box)], grammar, [size, size]), grammar, [size, size]).claims
+    assert claim.box.corners == pytest.approx(box.corners, abs=1.01 / 400)
+
+
+def test_rendering_refuses_what_it_cannot_write():
+    box = Box(0.0, 0.0, 1.0, 1.0)
+    for claims, message in [
+        ([Claim(3, box)], r"claims\[0\].image must be a number from 1 to 2, got 3"),
+        ([Claim(None, label="dog")], r"claims\[0\] must say an image or a place"),
+        ([Claim(1, box)] * 65, "claims must be at most the grammar's 64, got 65"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            render(claims, GRAMMARS["mirg"], [None, None])
+    with pytest.raises(ValueError, match="think must not hold the tags"):
+        render([], GRAMMARS["mirg"], [None], think="</think>")
+    with pytest.raises(ValueError, match="tokens that mark its end"):
+        render([Claim(1, box, label="<|object_ref_end|>")], GRAMMARS["qwen2_vl"], [None, None])
+
+
+@grammars
+@pytest.mark.parametrize("piece", HOSTILE, ids=repr)
+def test_a_megabyte_of_anything_is_read_in_bounded_time(grammar, piece):
+    # Bounds are generous, since machines differ: what is quadratic would take minutes. The figures are in benchmarks/.
+    for before, behind in (("", ""), ("<think>a</think><answer>", "</answer>"), ("(1,2),(3,4) ", "")):
+        text = before + piece * (1_000_000 // len(piece)) + behind
+        begin = time.process_time()
+        parse(text, grammar, SIZES)
+        assert time.process_time() - begin < 1.0
+
+
+@grammars
+def test_a_megabyte_of_thinking_hides_no_answer(grammar):
+    claims = (Claim(2, Box(0.25, 0.25, 0.5, 0.5)),)
+    sizes = [(448, 448)] * 3
+    for piece in ("hm ", "[1, 2, 3, 4] ", "<answer>", "\n", '{"bbox_2d": '):
+        text = f"<think>{piece * (1_000_000 // len(piece))}</think>" + render(claims, replace(grammar, think="optional"), sizes)
+        if grammar.think != "optional":
+            text = text.replace("</think>", "</think><answer>") + "</answer>"
+        assert parse(text, grammar, sizes).claims == claims
+
+
+@given(st.builds(Parsed, st.just((Claim(1, Box(0.0, 0.0, 1.0, 1.0), label="a"),)), st.sampled_from(Defect)))
+def test_readings_are_values(parsed):
+    again = Parsed(parsed.claims, parsed.defects)
+    assert again == parsed
+    assert hash(again) == hash(parsed)
+    assert pickle.loads(pickle.dumps(again)) == parsed
+    assert Parsed.from_rows(parsed.rows, parsed.defect_bits, None, None, tuple) == parsed
