@@ -41,8 +41,7 @@ class Box:
             raise ValueError(f"a Box needs finite numbers, got {self.corners}")
         if self.x1 > self.x2 or self.y1 > self.y2:
             raise ValueError(
-                "a Box needs x1 <= x2 and y1 <= y2, "
-                f"got x1={self.x1}, y1={self.y1}, x2={self.x2}, y2={self.y2}"
+                f"a Box needs x1 <= x2 and y1 <= y2, got x1={self.x1}, y1={self.y1}, x2={self.x2}, y2={self.y2}"
             )
 
     @property
@@ -296,7 +295,9 @@ class Target:
             elif isinstance(wire, Mapping):
                 row = TargetRow.model_validate(dict(wire))
             else:
-                raise ValueError(f"a target must be a JSON string or a mapping, got {type(wire).__name__}")
+                raise ValueError(  # noqa: TRY004: what a column holds is data
+                    f"a target must be a JSON string or a mapping, got {type(wire).__name__}"
+                )
         except pydantic.ValidationError as error:
             raise ValueError(explain(error)) from None
         claims = tuple(
@@ -320,13 +321,13 @@ class Target:
         row = TargetRow(
             claims=[
                 ClaimRow(
-                    image=claim.image,
-                    box=claim.box and claim.box.corners,
-                    point=claim.point and (claim.point.x, claim.point.y),
-                    label=claim.label or None,
-                    polygon=None if claim.polygon is None else list(claim.polygon),
+                    image=image,
+                    box=box,
+                    point=point,
+                    label=label or None,
+                    polygon=None if polygon is None else list(polygon),
                 )
-                for claim in self.claims
+                for image, box, point, label, polygon in self.rows
             ],
             sizes=list(self.sizes),
             seen_sizes=None if self.seen_sizes is None else list(self.seen_sizes),
@@ -350,9 +351,7 @@ _MARGIN = 0.5
 def _checked_sizes(name: str, sizes: Iterable[Size | None]) -> tuple[Size | None, ...]:
     checked = []
     for number, size in enumerate(sizes):
-        if size is not None:
-            if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
-                raise ValueError(f"{name}[{number}] must be (width, height) in whole pixels above 0, got {size!r}")
-            size = (size[0], size[1])
-        checked.append(size)
+        if size is not None and (len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size)):
+            raise ValueError(f"{name}[{number}] must be (width, height) in whole pixels above 0, got {size!r}")
+        checked.append(None if size is None else (size[0], size[1]))
     return tuple(checked)

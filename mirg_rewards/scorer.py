@@ -64,7 +64,9 @@ class Scorer:
         """
         if isinstance(responses, str) or len(responses) != len(targets):
             got = "one string" if isinstance(responses, str) else f"{len(responses)} responses"
-            raise ValueError(f"a scorer needs a list of responses and one target for each, got {got}, {len(targets)} targets")
+            raise ValueError(
+                f"a scorer needs a list of responses and one target for each, got {got}, {len(targets)} targets"
+            )
         texts: list[str] = []
         readings: list[Parsed] = []
         for row, (response, target) in enumerate(zip(responses, targets, strict=True)):
@@ -72,7 +74,7 @@ class Scorer:
                 raise TypeError(
                     f"targets[{row}] must be a Target, got {type(target).__name__}; Target.from_json reads a dataset's column"
                 )
-            text = response if isinstance(response, str) else text_of(response, row)
+            text = as_text(response, row)
             try:
                 readings.append(parse(text, self.grammar, target.sizes, seen_sizes=target.seen_sizes))
             except ValueError as error:
@@ -92,19 +94,22 @@ class Scorer:
             return Scores(total, {getattr(self.reward, "__name__", "reward"): total}, answers)
 
 
-def text_of(response: Sequence[Mapping[str, Any]] | None, row: int = 0) -> str:
-    """The text of chat messages: of the last one, whose content is a string, None, or a list of blocks.
+def as_text(response: Response | None, row: int = 0) -> str:
+    """The text of a response: of chat messages the last one's, whose content is a string, None, or a list of blocks.
 
-    >>> text_of([{"role": "assistant", "content": [{"type": "text", "text": "Image-2"}]}])
+    >>> as_text([{"role": "assistant", "content": [{"type": "text", "text": "Image-2"}]}])
     'Image-2'
     """
+    if isinstance(response, str):
+        return response
     if response is None:
         return ""
     if isinstance(response, Mapping):
         response = [response]
     if not isinstance(response, Sequence) or not all(isinstance(message, Mapping) for message in response):
         raise TypeError(f"responses[{row}] must be a string or a list of chat messages, got {response!r:.80}")
-    content = response[-1].get("content") if response else None
+    last = response[-1] if response else None
+    content = last.get("content") if isinstance(last, Mapping) else None
     if content is None:
         return ""
     if isinstance(content, str):

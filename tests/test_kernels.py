@@ -23,7 +23,9 @@ def grid_boxes(count=8):
     return st.tuples(side, side).map(lambda sides: (sides[0][0], sides[1][0], sides[0][1], sides[1][1]))
 
 
-rows = st.lists(st.tuples(st.lists(grid_boxes(), max_size=4), st.lists(grid_boxes(), max_size=4)), min_size=0, max_size=4)
+rows = st.lists(
+    st.tuples(st.lists(grid_boxes(), max_size=4), st.lists(grid_boxes(), max_size=4)), min_size=0, max_size=4
+)
 
 
 def pairs_of(batch, kind="iou"):
@@ -60,7 +62,10 @@ def by_the_papers(a, b, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS[1:])
-@given(grid_boxes().filter(lambda b: b[0] < b[2] and b[1] < b[3]), grid_boxes().filter(lambda b: b[0] < b[2] and b[1] < b[3]))
+@given(
+    grid_boxes().filter(lambda b: b[0] < b[2] and b[1] < b[3]),
+    grid_boxes().filter(lambda b: b[0] < b[2] and b[1] < b[3]),
+)
 def test_other_overlaps_are_those_of_their_papers(kind, a, b):
     assert pairs_of([([a], [b])], kind).item() == pytest.approx(by_the_papers(a, b, kind), abs=1e-12)
 
@@ -78,14 +83,20 @@ def brute_force(weights):
     n, m = len(weights), len(weights[0]) if weights else 0
     if n > m:
         weights, n, m = [list(column) for column in zip(*weights, strict=True)], m, n
-    return max((sum(weights[i][j] for i, j in enumerate(columns)) for columns in itertools.permutations(range(m), n)), default=0.0)
+    return max(
+        (sum(weights[i][j] for i, j in enumerate(columns)) for columns in itertools.permutations(range(m), n)),
+        default=0.0,
+    )
 
 
 @given(rows, st.data())
 def test_match_is_optimal_within_images(batch, data):
     boxes, offsets = ragged([row[0] for row in batch])
     targets, target_offsets = ragged([row[1] for row in batch])
-    draw = lambda count: torch.tensor(data.draw(st.lists(st.integers(1, 2), min_size=count, max_size=count)), dtype=torch.int64)  # noqa: E731
+
+    def draw(count):
+        return torch.tensor(data.draw(st.lists(st.integers(1, 2), min_size=count, max_size=count)), dtype=torch.int64)
+
     images, target_images = draw(len(boxes)), draw(len(targets))
     values = kernels.pair_iou(boxes, offsets, targets, target_offsets)
     tables, at = [], 0
@@ -126,7 +137,9 @@ def test_greedy_pairing_would_depend_on_the_order():
         assert kernels.match(boxes, offsets, one, targets, target_offsets, one).totals.item() == 1.0
 
 
-@given(st.lists(st.tuples(st.lists(st.integers(-1, 4), max_size=5), st.lists(st.integers(1, 4), max_size=5)), max_size=5))
+@given(
+    st.lists(st.tuples(st.lists(st.integers(-1, 4), max_size=5), st.lists(st.integers(1, 4), max_size=5)), max_size=5)
+)
 def test_image_match_counts_mentions(batch):
     expected = []
     for said, true in batch:

@@ -41,7 +41,11 @@ def imported(path):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
-            yield from ([f"mirg_rewards.{alias.name}" for alias in node.names] if node.module == "mirg_rewards" else [node.module])
+            yield from (
+                [f"mirg_rewards.{alias.name}" for alias in node.names]
+                if node.module == "mirg_rewards"
+                else [node.module]
+            )
 
 
 def part_of(path):
@@ -63,7 +67,9 @@ def test_imports_point_down():
 
 def test_kernels_import_nothing_of_ours():
     for path in (ROOT / "kernels").glob("*.py"):
-        assert all(name.startswith("mirg_rewards.kernels") for name in imported(path) if name.startswith("mirg_rewards"))
+        assert all(
+            name.startswith("mirg_rewards.kernels") for name in imported(path) if name.startswith("mirg_rewards")
+        )
 
 
 def test_third_parties_stay_where_they_belong():

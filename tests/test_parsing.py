@@ -25,7 +25,8 @@ HARD = {sample["id"] for sample in SAMPLES if sample["note"].startswith("hard")}
 def in_units_of_the_text(claim, space):
     width, height = SIZE if space.span is None else (space.span, space.span)
     box = claim.box and tuple(
-        round(value, 6) for value in (claim.box.x1 * width, claim.box.y1 * height, claim.box.x2 * width, claim.box.y2 * height)
+        round(value, 6)
+        for value in (claim.box.x1 * width, claim.box.y1 * height, claim.box.x2 * width, claim.box.y2 * height)
     )
     point = claim.point and (round(claim.point.x * width, 6), round(claim.point.y * height, 6))
     return claim.image, box, point, claim.label.strip().casefold()
@@ -42,7 +43,9 @@ def agrees(said, expected, n_images):
     )
 
 
-@pytest.mark.parametrize("sample", [row for row in SAMPLES if row["format"] in GRAMMARS], ids=lambda sample: sample["id"])
+@pytest.mark.parametrize(
+    "sample", [row for row in SAMPLES if row["format"] in GRAMMARS], ids=lambda sample: sample["id"]
+)
 def test_sample_completions_are_read_as_a_careful_reader_does(sample):
     name, order = sample["coord_space"].split(":")
     grammar = replace(GRAMMARS[sample["format"]], space=SPACES[name], resize=None, order=order)
@@ -82,11 +85,23 @@ READ = [
     ('{"Image-2": {"dog": [100, 200, 300, 400], "cat": [110, 210, 310, 410]}}', [(2, A, "dog"), (2, B, "cat")]),
     ('{"Image-2": [[100, 200, 300, 400], [110, 210, 310, 410]]}', [(2, A, ""), (2, B, "")]),
     ('{"image_3": [{"bbox_2d": [100, 200, 300, 400], "label": "x"}]}', [(3, A, "x")]),
-    ('{"objects": [{"image": 1, "bbox_2d": [100, 200, 300, 400]}, {"image": 2, "bbox_2d": [110, 210, 310, 410]}]}', [(1, A, ""), (2, B, "")]),
-    ('{"image": 2, "boxes": [[100, 200, 300, 400], [110, 210, 310, 410]], "label": "dog"}', [(2, A, "dog"), (2, B, "dog")]),
+    (
+        '{"objects": [{"image": 1, "bbox_2d": [100, 200, 300, 400]}, {"image": 2, "bbox_2d": [110, 210, 310, 410]}]}',
+        [(1, A, ""), (2, B, "")],
+    ),
+    (
+        '{"image": 2, "boxes": [[100, 200, 300, 400], [110, 210, 310, 410]], "label": "dog"}',
+        [(2, A, "dog"), (2, B, "dog")],
+    ),
     ('{"image": 2, "objects": [{"bbox_2d": [100, 200, 300, 400], "label": "a"}]}', [(2, A, "a")]),
-    ('{"image": 1, "bbox_2d": [100, 200, 300, 400], "image": 2, "bbox_2d": [110, 210, 310, 410]}', [(1, A, ""), (2, B, "")]),
-    ('{"bbox_2d": [100, 200, 300, 400], "label": "a", "bbox_2d": [110, 210, 310, 410], "label": "b"}', [(None, A, "a"), (None, B, "b")]),
+    (
+        '{"image": 1, "bbox_2d": [100, 200, 300, 400], "image": 2, "bbox_2d": [110, 210, 310, 410]}',
+        [(1, A, ""), (2, B, "")],
+    ),
+    (
+        '{"bbox_2d": [100, 200, 300, 400], "label": "a", "bbox_2d": [110, 210, 310, 410], "label": "b"}',
+        [(None, A, "a"), (None, B, "b")],
+    ),
     ('{"image": 2, "bbox_2d": "[100, 200, 300, 400]"}', [(2, A, "")]),
     ('{"image": 2, "bbox_2d": ["(100,200),(300,400)"]}', [(2, A, "")]),
     ('{"image": 2, "bbox_2d": [[100, 200], [300, 400]]}', [(2, A, "")]),
@@ -96,10 +111,13 @@ READ = [
     ("{'image': 2, 'bbox_2d': (100, 200, 300, 400), 'label': 'the dog's bowl'}", [(2, A, "the dog's bowl")]),
     ("{image: 2, bbox_2d: [100, 200, 300, 400], label: 'dog',}", [(2, A, "dog")]),
     ('{"image": 2 "bbox_2d": [100 200 300 400] "label": "dog"}', [(2, A, "dog")]),
-    ('［{“image”： ２， “bbox_2d”： ［１００，２００，３００，４００］}］', [(2, A, "")]),
+    ("［{“image”： ２， “bbox_2d”： ［１００，２００，３００，４００］}］", [(2, A, "")]),
     ('[{"image": 2, "bbox_2d": [100, 200, 300, 400], "label": "half a la', [(2, A, "")]),
     ('[{"image": 2, "bbox_2d": [100, 200, 300, 400]}, {"image": 1, "bbox_2d": [100, 200', [(2, A, "")]),
-    ('[{"image": 2, "bbox_2d": [100, 200, 300, 400]}] [{"image": 3, "bbox_2d": [110, 210, 310, 410]}]', [(2, A, ""), (3, B, "")]),
+    (
+        '[{"image": 2, "bbox_2d": [100, 200, 300, 400]}] [{"image": 3, "bbox_2d": [110, 210, 310, 410]}]',
+        [(2, A, ""), (3, B, "")],
+    ),
     ('I looked [twice.\n```json\n[{"image": 2, "bbox_2d": [100, 200, 300, 400]}]\n```', [(2, A, "")]),
     ('{"image": 2, "label": "dog"}', [(2, None, "dog")]),
     ('{"image": 2, "bbox_2d": null}', []),
@@ -133,7 +151,10 @@ READ = [
     ("Image-2b [100, 200, 300, 400]", [(None, A, "")]),
     ("imagination 2 [100, 200, 300, 400]", [(None, A, "")]),
     ("Dog in <image_01>: [100, 200, 300, 400]", [(2, A, "")]),
-    ('Image 1:\n[{"bbox_2d": [100, 200, 300, 400], "label": "the third image of a dog"}]', [(1, A, "the third image of a dog")]),
+    (
+        'Image 1:\n[{"bbox_2d": [100, 200, 300, 400], "label": "the third image of a dog"}]',
+        [(1, A, "the third image of a dog")],
+    ),
     # Pairs of points
     ("the second image (100,200),(300,400)", [(2, A, "")]),
     ("Image-2: (100, 200), (300, 400) and Image-3: (110,210)(310,410)", [(2, A, ""), (3, B, "")]),
@@ -152,14 +173,20 @@ def test_other_grammars_read_the_same_within_an_answer_part(text, expected):
 
 PAIRS = [
     ("<|object_ref_start|>a dog<|object_ref_end|><|box_start|>(100,200),(300,400)<|box_end|>", [(None, A, "a dog")]),
-    ("<|object_ref_start|>a<|object_ref_end|><|box_start|>(100,200),(300,400)<|box_end|><|box_start|>(110,210),(310,410)<|box_end|>", [(None, A, "a"), (None, B, "a")]),
+    (
+        "<|object_ref_start|>a<|object_ref_end|><|box_start|>(100,200),(300,400)<|box_end|><|box_start|>(110,210),(310,410)<|box_end|>",
+        [(None, A, "a"), (None, B, "a")],
+    ),
     ("<|box_start|>(100,200)<|box_end|>", [(None, (100, 200), "")]),
     ("<|box_start|>(100,200)", []),
     ("<|box_start|>(100,200),(300,400)<|box_start|>", [(None, A, "")]),
     ("<|box_start|>(100,200),(300,4", []),
     ("a dog(100,200),(300,400)a cat(110,210),(310,410)", [(None, A, ""), (None, B, "")]),
     ("It's in the third image. <|box_start|>(100,200),(300,400)<|box_end|>", [(3, A, "")]),
-    ("<|object_ref_start|>the second image<|object_ref_end|><|box_start|>(100,200),(300,400)<|box_end|>", [(None, A, "the second image")]),
+    (
+        "<|object_ref_start|>the second image<|object_ref_end|><|box_start|>(100,200),(300,400)<|box_end|>",
+        [(None, A, "the second image")],
+    ),
     ("（100，200），（300，400）", [(None, A, "")]),
     ('{"image": 2, "bbox_2d": [100, 200, 300, 400]}', [(2, A, "")]),
     ("[100, 200, 300, 400]", [(None, A, "")]),

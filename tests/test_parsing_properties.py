@@ -15,10 +15,56 @@ SIZES = [(640, 480), (1000, 1000), (300, 900)]
 
 HOSTILE = (
     *("<answer>", "</answer>", "<think>", "</think>", "<think></think>", "<think><answer></think>", "<tool_call>"),
-    *("[", "{", "(", "]", "}", ")", "[1,", "(1,", '{"a":', '{"a" "b": ', "[1,2,3,4],", "(1,2),(3,4)", "(1,2),(3,4", "[1]", "{}"),
-    *('{"bbox_2d": [1,2,3,4]},', '{"bbox_2d": [1,2,3,', '"bbox_2d": ', '"', "'", "\\", '\\"', " ", "\n", "\n\n", "\t", "9", "1 ", "-"),
+    *(
+        "[",
+        "{",
+        "(",
+        "]",
+        "}",
+        ")",
+        "[1,",
+        "(1,",
+        '{"a":',
+        '{"a" "b": ',
+        "[1,2,3,4],",
+        "(1,2),(3,4)",
+        "(1,2),(3,4",
+        "[1]",
+        "{}",
+    ),
+    *(
+        '{"bbox_2d": [1,2,3,4]},',
+        '{"bbox_2d": [1,2,3,',
+        '"bbox_2d": ',
+        '"',
+        "'",
+        "\\",
+        '\\"',
+        " ",
+        "\n",
+        "\n\n",
+        "\t",
+        "9",
+        "1 ",
+        "-",
+    ),
     *("<|box_start|>", "<|box_end|>", "<|object_ref_start|>", "<|object_ref_start|>a<|object_ref_end|>", "<", "<|"),
-    *("Image-1: ", "the second image ", "第二张图", "最后一张", "```json", "//", "/*", "İ", "，", "（", "“", "\ud800", "\0", "NaN,"),
+    *(
+        "Image-1: ",
+        "the second image ",
+        "第二张图",
+        "最后一张",
+        "```json",
+        "//",
+        "/*",
+        "İ",
+        "，",
+        "（",
+        "“",
+        "\ud800",
+        "\0",
+        "NaN,",
+    ),
 )
 
 text_pieces = st.lists(
@@ -64,7 +110,18 @@ def test_the_fast_way_and_the_careful_way_read_alike(grammar, data):
 
 
 labels = st.text(max_size=20).filter(lambda label: "<" not in label) | st.sampled_from(
-    ["the man's \"STOP\" sign", "[1, 2, 3, 4]", "(1,2),(3,4)", "a\nb\n\nc", "第二张图里的红色汽车", "🐕‍🦺", "{'a': 1}", "second image", "\\", "true"]
+    [
+        'the man\'s "STOP" sign',
+        "[1, 2, 3, 4]",
+        "(1,2),(3,4)",
+        "a\nb\n\nc",
+        "第二张图里的红色汽车",
+        "🐕‍🦺",
+        "{'a': 1}",
+        "second image",
+        "\\",
+        "true",
+    ]
 )
 
 
@@ -78,9 +135,13 @@ def rounded_claims(draw, grammar, sizes):
     """Claims whose corners the grammar's space can write to the letter."""
     said = []
     for _ in range(draw(st.integers(0, draw(st.sampled_from([3, 64]))))):
-        image = draw(st.integers(1, len(sizes)) | (st.none() if len(set(sizes)) == 1 and len(sizes) > 1 else st.nothing()))
+        image = draw(
+            st.integers(1, len(sizes)) | (st.none() if len(set(sizes)) == 1 and len(sizes) > 1 else st.nothing())
+        )
         size = sizes[(image or 1) - 1]
-        width, height = (grammar.space.span,) * 2 if grammar.space.span else grammar.resize(size) if grammar.resize else size
+        width, height = (
+            (grammar.space.span,) * 2 if grammar.space.span else grammar.resize(size) if grammar.resize else size
+        )
         (x1, x2), (y1, y2) = sides(draw, width), sides(draw, height)
         label = draw(labels)
         if draw(st.integers(0, 9)) == 0:
@@ -94,7 +155,9 @@ def rounded_claims(draw, grammar, sizes):
 @given(data=st.data())
 def test_what_is_rendered_is_read_back(grammar, data):
     size = st.tuples(st.integers(30, 2000), st.integers(30, 2000))
-    sizes = data.draw(st.lists(size, min_size=1, max_size=16) | st.builds(lambda one, n: [one] * n, size, st.integers(1, 16)))
+    sizes = data.draw(
+        st.lists(size, min_size=1, max_size=16) | st.builds(lambda one, n: [one] * n, size, st.integers(1, 16))
+    )
     said = data.draw(rounded_claims(grammar, sizes))
     text = render(said, grammar, sizes, think="Image-1: [1, 2, 3, 4], (5,6),(7,8)")
     parsed = parse(text, grammar, sizes)
@@ -152,7 +215,9 @@ def test_a_megabyte_of_thinking_hides_no_answer(grammar):
     claims = (Claim(2, Box(0.25, 0.25, 0.5, 0.5)),)
     sizes = [(448, 448)] * 3
     for piece in ("hm ", "[1, 2, 3, 4] ", "<answer>", "\n", '{"bbox_2d": '):
-        text = f"<think>{piece * (1_000_000 // len(piece))}</think>" + render(claims, replace(grammar, think="optional"), sizes)
+        text = f"<think>{piece * (1_000_000 // len(piece))}</think>" + render(
+            claims, replace(grammar, think="optional"), sizes
+        )
         if grammar.think != "optional":
             text = text.replace("</think>", "</think><answer>") + "</answer>"
         assert parse(text, grammar, sizes).claims == claims

@@ -89,7 +89,9 @@ def test_a_pickled_reward_and_one_in_a_thread_earn_the_same(reward, batch):
 @given(batch=answer_batches())
 def test_inputs_are_left_as_they_were(batch):
     answers, true = batch
-    before = [tensor.clone() for tensor in (answers.claims.boxes, answers.claims.images, answers.defects, true.claims.boxes)]
+    before = [
+        tensor.clone() for tensor in (answers.claims.boxes, answers.claims.images, answers.defects, true.claims.boxes)
+    ]
     for reward in REWARDS.values():
         reward(answers, true)
     after = (answers.claims.boxes, answers.claims.images, answers.defects, true.claims.boxes)
@@ -211,7 +213,11 @@ def test_chat_messages_count_by_their_last():
     responses_of_one = [
         text,
         [{"role": "assistant", "content": text}],
-        [{"role": "assistant", "content": "hm"}, {"role": "tool", "content": "x"}, {"role": "assistant", "content": text}],
+        [
+            {"role": "assistant", "content": "hm"},
+            {"role": "tool", "content": "x"},
+            {"role": "assistant", "content": text},
+        ],
         [{"role": "assistant", "content": [{"type": "text", "text": text[:10]}, {"type": "text", "text": text[10:]}]}],
         [{"role": "assistant", "content": None}],
         [],
@@ -262,7 +268,9 @@ def test_random_batches_of_a_thousand_agree_with_one_by_one():
             made = []
             for _ in range(generator.randint(0, most)):
                 x, y = generator.randint(0, 7), generator.randint(0, 7)
-                made.append(Claim(generator.randint(1, count), Box(x / 8, y / 8, (x + 1) / 8, generator.randint(y + 1, 8) / 8)))
+                made.append(
+                    Claim(generator.randint(1, count), Box(x / 8, y / 8, (x + 1) / 8, generator.randint(y + 1, 8) / 8))
+                )
             return tuple(made)
 
         true.append(Target(some(6), (None,) * count))

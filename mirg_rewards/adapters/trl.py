@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mirg_rewards.claims import Size, Target
 from mirg_rewards.rewards import Weighted
-from mirg_rewards.scorer import Response, Scorer
+from mirg_rewards.scorer import Response, Scorer, as_text
 
 Columns = Mapping[str, Any]
 Rewards = list[float | None]
@@ -27,21 +27,22 @@ class _Batch:
 
     scorer: Scorer
     column: str
-    last: tuple[object, object, list[int], dict[str, Tensor]] | None = field(default=None, repr=False, compare=False)
+    last: tuple[list[str], list[Target], dict[str, Tensor]] | None = field(default=None, repr=False, compare=False)
 
     def __call__(self, completions: Sequence[Response], columns: Columns) -> tuple[list[int], dict[str, Tensor]]:
         """The rows that have a target, and for these the terms and their "total"."""
         wires = self._wires(completions, columns)
-        last = self.last
-        # The very same lists, which TRL hands to each function of a batch in turn.
-        if last is not None and last[0] is completions and last[1] is wires:
-            return last[2], last[3]
         rows = [row for row, wire in enumerate(wires) if wire is not None]
+        texts = [as_text(completions[row], row) for row in rows]
         targets = self._targets(wires, rows, columns)
-        scores = self.scorer([completions[row] for row in rows], targets)
+        # TRL hands the same batch to each function in turn.
+        last = self.last
+        if last is not None and last[0] == texts and last[1] == targets:
+            return rows, last[2]
+        scores = self.scorer(texts, targets)
         found = {"total": scores.total, **scores.terms}
         self._log(columns, found, scores.answers.defects)
-        self.last = (completions, wires, rows, found)
+        self.last = (texts, targets, found)
         return rows, found
 
     def _wires(self, completions: Sequence[Response], columns: Columns) -> Sequence[Any]:
@@ -68,7 +69,7 @@ class _Batch:
                     target = known[wire] if wire in known else known.setdefault(wire, Target.from_json(wire))
                 else:
                     target = Target.from_json(wire)
-            except ValueError as error:
+            except (ValueError, TypeError) as error:
                 raise ValueError(f"row {row}, column {self.column!r}: {error}") from None
             targets.append(_with_sizes(target, columns, row))
         return targets
@@ -156,7 +157,9 @@ def _with_sizes(target: Target, columns: Columns, row: int) -> Target:
     """`target` with the sizes that it lacks taken from the row's images, where those are at hand."""
     if None not in target.sizes:
         return target
-    images = columns["images"][row] if columns.get("images") else [columns["image"][row]] if columns.get("image") else []
+    images = (
+        columns["images"][row] if columns.get("images") else [columns["image"][row]] if columns.get("image") else []
+    )
     if images is None or len(images) != len(target.sizes):
         return target
     sizes: list[Size | None] = []
@@ -164,4 +167,3 @@ def _with_sizes(target: Target, columns: Columns, row: int) -> Target:
         seen = getattr(image, "size", None)
         sizes.append(size or (seen if isinstance(seen, tuple) and len(seen) == 2 else None))
     return Target(target.claims, tuple(sizes), target.seen_sizes)
-

@@ -76,7 +76,7 @@ def image_of_value(value: object, base: int, count: int) -> int | None:
         value = int(stripped)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return UNCLEAR
-    if value != value or abs(value) > 1e9 or value != int(value):
+    if not abs(value) <= 1e9 or value != int(value):
         return UNCLEAR
     return int(value) + 1 - base
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mirg_rewards.claims import Defect
@@ -33,7 +34,7 @@ _TOKEN = re.compile(
 )
 _LITERALS = {"true": True, "false": False, "null": None, "True": True, "False": False, "None": None}
 _CLOSERS = {"[": "]", "{": "}", "(": ")"}
-_ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(.))', re.DOTALL)
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
 DECODER = json.JSONDecoder(object_pairs_hook=tuple)
@@ -54,6 +55,13 @@ class Object(Array):
     """An object as read: a list of (key, value) pairs, in order."""
 
     __slots__ = ()
+
+    def pairs(self) -> Iterator[tuple[object, object]]:
+        """The entries of the object."""
+        for entry in self:
+            if isinstance(entry, tuple):
+                key, value = entry
+                yield key, value
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from mirg_rewards.claims import Corners, Defect, Parsed, Row, Size, Span
-from mirg_rewards.parsing.found import UNCLEAR, Found, Numbers, Reading, plain as make_plain
+from mirg_rewards.parsing.found import UNCLEAR, Found, Numbers, Reading
+from mirg_rewards.parsing.found import plain as make_plain
 from mirg_rewards.parsing.grammar import Grammar
 from mirg_rewards.parsing.image_references import REFERENCE, bind
 from mirg_rewards.parsing.sections import cut
@@ -59,7 +60,12 @@ def parse(
     thought, (start, end), defects = cut(text, grammar.think)
     answer = text[start:end]
     think = None if thought is None else text[thought[0] : thought[1]]
-    if grammar.syntaxes[0] in _JSON and grammar.order == "xyxy" and not grammar.space.centre and len(answer) <= _LONGEST:
+    if (
+        grammar.syntaxes[0] in _JSON
+        and grammar.order == "xyxy"
+        and not grammar.space.centre
+        and len(answer) <= _LONGEST
+    ):
         clean = read_clean(answer, counted, grammar.max_claims, lambda claim: _resolved(claim, grammar, counted))
         if clean is not None:
             spans = partial(_spans, text, grammar, counted)
@@ -132,9 +138,7 @@ def _read(text: str, start: int, end: int, grammar: Grammar, counted: list[Size]
     return rows, spans, defects
 
 
-def _first_reading(
-    text: str, plain: str, start: int, end: int, grammar: Grammar, count: int
-) -> tuple[Reading, bool]:
+def _first_reading(text: str, plain: str, start: int, end: int, grammar: Grammar, count: int) -> tuple[Reading, bool]:
     """The reading of the first syntax that the text is in, and whether it is the grammar's own."""
     windows = [(start, end)]
     if end - start > _LONGEST:

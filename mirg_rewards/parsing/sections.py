@@ -15,7 +15,9 @@ TEXT_OUTSIDE = Defect.TEXT_OUTSIDE.value
 REPAIRED = Defect.REPAIRED.value
 
 # What a tokenizer leaves at the end where special tokens are kept: not the model's words.
-_END_OF_TURN = re.compile(r"(?:\s{0,8}(?:<\|im_end\|>|<\|endoftext\|>|<\|eot_id\|>|</s>|<eos>|<｜end▁of▁sentence｜>))*+\s*+")
+_END_OF_TURN = re.compile(
+    r"(?:\s{0,8}(?:<\|im_end\|>|<\|endoftext\|>|<\|eot_id\|>|</s>|<eos>|<｜end▁of▁sentence｜>))*+\s*+"
+)
 _MOST_THOUGHTS = 4096
 
 Think = Literal["required", "prefilled", "optional"]

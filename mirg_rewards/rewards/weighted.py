@@ -57,10 +57,9 @@ class Weighted:
         >>> Weighted({"format": (0.2, format_reward)}).total({"format": torch.tensor([1.0])})
         tensor([0.2000])
         """
-        # Summed in float64, so that weights that add up to 1 make a full reward of exactly 1.
-        return sum(  # type: ignore[return-value]
-            weight * terms[name].double() for name, (weight, _) in self.terms.items()
-        ).float()  # type: ignore[union-attr]
+        # In float64, so that weights that add up to 1 make a full reward of exactly 1.
+        weighted = [weight * terms[name].double() for name, (weight, _) in self.terms.items()]
+        return torch.stack(weighted).sum(0).float()
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
         """The weighted sum of the terms, float32."""

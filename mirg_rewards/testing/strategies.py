@@ -13,7 +13,9 @@ from mirg_rewards.batch import Answers, Targets, pack
 from mirg_rewards.claims import Box, Claim, Defect, Parsed, Point, Target
 from mirg_rewards.parsing import Grammar, render
 
-_LABELS = st.one_of(st.sampled_from(["", "dog", "the man's \"big\" hat", "[1, 2, 3, 4]", "红色的车", "🐕\nsecond image"]))
+_LABELS = st.one_of(
+    st.sampled_from(["", "dog", 'the man\'s "big" hat', "[1, 2, 3, 4]", "红色的车", "🐕\nsecond image"])
+)
 
 
 def boxes(*, grid: int = 8) -> SearchStrategy[Box]:
@@ -89,8 +91,36 @@ def responses(draw: DrawFn, grammar: Grammar, *, images: int = 3, grid: int = 8,
 
 
 _NOISE = (
-    *("<think>", "</think>", "<answer>", "</answer>", "```json", "```", "[", "]", "{", "}", "(", ")", '"', "'", "\\", ","),
-    *("[1, 2, 3, 4]", "(1,2),(3,4)", '{"bbox_2d": [1, 2, 3, 4]}', "NaN", "1e999", "9" * 40, "Image-2", "第二张图", "\0", "\ud800"),
+    *(
+        "<think>",
+        "</think>",
+        "<answer>",
+        "</answer>",
+        "```json",
+        "```",
+        "[",
+        "]",
+        "{",
+        "}",
+        "(",
+        ")",
+        '"',
+        "'",
+        "\\",
+        ",",
+    ),
+    *(
+        "[1, 2, 3, 4]",
+        "(1,2),(3,4)",
+        '{"bbox_2d": [1, 2, 3, 4]}',
+        "NaN",
+        "1e999",
+        "9" * 40,
+        "Image-2",
+        "第二张图",
+        "\0",
+        "\ud800",
+    ),
 )
 
 

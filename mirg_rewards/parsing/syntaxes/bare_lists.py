@@ -12,7 +12,9 @@ _LIST = re.compile(
     rf"[\[(]\s{{0,4}}({NUMBER})" + rf"\s{{0,4}}[,;\s]\s{{0,4}}({NUMBER})" * 3 + r"\s{0,4}[\])]",
 )
 # "Images [1, 2, 3, 4]" counts images, "size (640, 480, 3, 1)" measures: four numbers, and no box.
-_NOT_A_BOX = re.compile(r"(?:images|pictures|photos|frames|years|size|sizes|resolution|colou?r|rgba?)\W{0,3}\Z", re.IGNORECASE)
+_NOT_A_BOX = re.compile(
+    r"(?:images|pictures|photos|frames|years|size|sizes|resolution|colou?r|rgba?)\W{0,3}\Z", re.IGNORECASE
+)
 
 
 def read(text: str, plain: str, start: int, end: int, first_image: int, count: int) -> Reading:

@@ -15,7 +15,8 @@ from typing import NamedTuple
 from mirg_rewards.claims import Defect, Row, Size, Span
 from mirg_rewards.parsing.found import NUMBER, Found, Numbers, Reading, Syntax, Written
 from mirg_rewards.parsing.image_references import image_of, image_of_value
-from mirg_rewards.parsing.loose_json import DECODER, Array, Object, read as read_loose
+from mirg_rewards.parsing.loose_json import DECODER, Array, Object
+from mirg_rewards.parsing.loose_json import read as read_loose
 
 UNREADABLE = Defect.UNREADABLE_BOX.value
 REPAIRED = Defect.REPAIRED.value
@@ -96,7 +97,9 @@ def read_clean(
                 if 0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height:
                     rows.append((image, (x1 / width, y1 / height, x2 / width, y2 / height), None, label, None))
                     continue
-            row, more = resolve(Found(image, (x1 + 0.0, y1 + 0.0, x2 + 0.0, y2 + 0.0), None, label, False, 0, 0, (0, 0)))
+            row, more = resolve(
+                Found(image, (x1 + 0.0, y1 + 0.0, x2 + 0.0, y2 + 0.0), None, label, False, 0, 0, (0, 0))
+            )
             defects |= more
             if row is not None:
                 rows.append(row)
@@ -237,9 +240,10 @@ def _parts(node: Object) -> list[Part]:
     """The entries of an object by kind of key; where a key comes again, a new part begins."""
     parts: list[Part] = []
     seen: set[str] = set()
-    for entry in node:
-        key, value = entry  # type: ignore[misc]
-        key = key if isinstance(key, str) else str(int(key)) if isinstance(key, float) and abs(key) < 1e9 else ""
+    for written, value in node.pairs():
+        key = written if isinstance(written, str) else ""
+        if isinstance(written, float) and abs(written) < 1e9:
+            key = str(int(written))
         normal = _normal(key)
         if not parts or normal in seen:
             parts.append({})
@@ -268,8 +272,8 @@ def _corners(part: Part) -> Numbers | None:
         if all(name in values for name in names):
             sides = _numbers([values[name] for name in names])
             return sides and (sides[0], sides[1], sides[0] + sides[2], sides[1] + sides[3])
-    for names in _ENDS:
-        ends = [_numbers(end) if isinstance(end := values.get(name), Array) else None for name in names]
+    for first, second in _ENDS:
+        ends = [_numbers(end) if isinstance(end := values.get(name), Array) else None for name in (first, second)]
         if all(end is not None and len(end) == 2 for end in ends):
             return tuple(number for end in ends for number in end or ())
     if "x" in values and "y" in values:
@@ -318,19 +322,17 @@ def _from_string(string: str, node: Array) -> Array:
     read.end, read.closed = node.end, True
     if len(string) <= 256 and not _NOT_NUMBERS.search(string):
         read.extend(map(float, _NUMBER.findall(string)))
-    return read if read else Array(node.start)
+    return read or Array(node.start)
 
 
 def _numbers(values: list[object]) -> Numbers | None:
     """Values as numbers, if each is one, or is a string that is one."""
     numbers = []
     for value in values:
-        if isinstance(value, str) and len(value) <= 32 and _NUMBER.fullmatch(value.strip()):
-            numbers.append(float(value))
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            numbers.append(float(value))
-        else:
+        is_written = isinstance(value, str) and len(value) <= 32 and _NUMBER.fullmatch(value.strip())
+        if not is_written and (isinstance(value, bool) or not isinstance(value, int | float)):
             return None
+        numbers.append(float(value))  # type: ignore[arg-type]  # a number by the line above
     return tuple(numbers)
 
 

@@ -69,15 +69,21 @@ def _is_cut_off(plain: str, start: int, end: int) -> bool:
     if opened < 0:
         return False
     within = plain[opened + 1 : end]
-    return opened > closed and bool(re.search(r"[0-9]", within)) or plain.startswith("<|box_start|>", opened) and closed < opened
+    return (opened > closed and bool(re.search(r"[0-9]", within))) or (
+        plain.startswith("<|box_start|>", opened) and closed < opened
+    )
 
 
 def _place(claim: Written, tokens: bool) -> str:
-    if claim.box is not None and claim.point is not None or claim.box is None and claim.point is None:
-        raise ValueError(f"pairs of points can write a claim that has a box or a point, not both or neither, got {claim}")
+    if (claim.box is not None and claim.point is not None) or (claim.box is None and claim.point is None):
+        raise ValueError(
+            f"pairs of points can write a claim that has a box or a point, not both or neither, got {claim}"
+        )
     label = ""
     if claim.label:
-        if any(token in claim.label for token in _TOKENS) or re.search(r"</?(?:think|answer)>", claim.label, re.IGNORECASE):
+        if any(token in claim.label for token in _TOKENS) or re.search(
+            r"</?(?:think|answer)>", claim.label, re.IGNORECASE
+        ):
             raise ValueError(f"a label must not hold the tokens that mark its end, got {claim.label!r}")
         label = f"<|object_ref_start|>{claim.label}<|object_ref_end|>"
     if claim.point is not None:
