@@ -80,8 +80,9 @@ def match(
     """
     boxes, target_boxes = _arithmetic(boxes), _arithmetic(target_boxes)
     left, right, pairs = _pairs(offsets, target_offsets)
-    values = _overlap(boxes[left], target_boxes[right], kind).clamp_min(0)
-    values = torch.where(images[left] == target_images[right], values, 0)
+    together = (images[left] == target_images[right]).nonzero().squeeze(1)
+    values = boxes.new_zeros(len(left))
+    values[together] = _overlap(boxes[left[together]], target_boxes[right[together]], kind).clamp_min(0)
     weights = _weights(values, objective, threshold, offsets, target_offsets, pairs)
     found = _certified(weights, left, right, len(boxes), len(target_boxes))
     rows = torch.repeat_interleave(torch.arange(len(offsets) - 1, device=boxes.device), offsets.diff())

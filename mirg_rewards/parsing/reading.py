@@ -66,7 +66,8 @@ def parse(
         and not grammar.space.centre
         and len(answer) <= _LONGEST
     ):
-        clean = read_clean(answer, counted, grammar.max_claims, lambda claim: _resolved(claim, grammar, counted))
+        strict = _inside_fence(answer) if grammar.syntaxes[0] == JSON_FENCED else answer
+        clean = read_clean(strict, counted, grammar.max_claims, lambda claim: _resolved(claim, grammar, counted))
         if clean is not None:
             spans = partial(_spans, text, grammar, counted)
             return Parsed.from_rows(clean[0], defects | clean[1], think, answer, spans)
@@ -225,6 +226,15 @@ def _without_tool_calls(plain: str) -> str:
         inside, closing, rest = call.partition("</tool_call>")
         parts += [" " * (len("<tool_call>") + len(inside) + len(closing)), rest]
     return "".join(parts)
+
+
+def _inside_fence(answer: str) -> str:
+    """What an answer that is one Markdown fence holds; any other answer as it is."""
+    stripped = answer.strip()
+    if not (stripped.startswith("```") and stripped.endswith("```") and len(stripped) > 6):
+        return answer
+    opened = _FENCE.match(stripped)
+    return answer if opened is None else stripped[opened.end() : -3]
 
 
 def _without_fence(plain: str, start: int, end: int) -> Span:

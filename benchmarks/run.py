@@ -1,0 +1,156 @@
+"""Times the way from text to reward, on one thread, behind a green test run; appends its figures to results.csv.
+
+python benchmarks/run.py            # about two minutes
+python benchmarks/run.py --no-write # prints only
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime as dt
+import gc
+import json
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from corpus import HOSTILE, completions
+from rich.console import Console
+from rich.table import Table
+
+import mirg_rewards
+from mirg_rewards import GRAMMARS, format_reward, image_reward, object_reward, pack, parse, presets
+
+HERE = Path(__file__).parent
+GATE = ("tests/test_parsing.py", "tests/test_kernels.py", "tests/test_rewards.py")
+COUNT = 4096
+
+
+def medians(contestants: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """The median seconds of each contestant over interleaved rounds."""
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, run in contestants.items():
+            gc.collect()
+            begin = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - begin)
+    return {name: sorted(times)[len(times) // 2] for name, times in seconds.items()}
+
+
+def from_text_to_reward(rounds: int) -> dict[str, float]:
+    """Microseconds a completion of each stage; the first is `rfind` of the tags and `json.loads` between them."""
+    texts, targets = completions(COUNT)
+    scorer = presets.mirg_rl()
+    answers, true = pack(scorer.read(texts, targets)[1], targets)
+    parsed = answers.parsed
+    seconds = medians(
+        {
+            "rfind + json.loads": lambda: [
+                json.loads(x[x.rfind("<answer>") + 8 : x.rfind("</answer>")]) for x in texts
+            ],
+            "parse": lambda: [parse(x, scorer.grammar, y.sizes) for x, y in zip(texts, targets, strict=True)],
+            "pack": lambda: pack(parsed, targets),
+            "format_reward": lambda: format_reward(answers, true),
+            "image_reward": lambda: image_reward(answers, true),
+            "object_reward": lambda: object_reward(answers, true),
+            "Scorer (all of it)": lambda: scorer(texts, targets),
+        },
+        rounds,
+    )
+    return {name: 1e6 * value / COUNT for name, value in seconds.items()}
+
+
+def parse_by_grammar(rounds: int) -> dict[str, float]:
+    """Microseconds to parse a completion in each grammar."""
+    corpora = {name: completions(1024, grammar) for name, grammar in GRAMMARS.items()}
+
+    def reading(name: str) -> Callable[[], object]:
+        texts, targets = corpora[name]
+        return lambda: [parse(x, GRAMMARS[name], y.sizes) for x, y in zip(texts, targets, strict=True)]
+
+    seconds = medians({name: reading(name) for name in GRAMMARS}, rounds)
+    return {name: 1e6 * value / 1024 for name, value in seconds.items()}
+
+
+def worst_megabyte() -> dict[str, tuple[float, str]]:
+    """For each grammar the milliseconds of its worst hostile megabyte, and what that repeats."""
+    worst: dict[str, tuple[float, str]] = {}
+    sizes = [(640, 480)] * 3
+    for name, grammar in GRAMMARS.items():
+        for piece in HOSTILE:
+            for before, behind in (("", ""), ("<answer>", ""), ("<think>a</think><answer>", "</answer>")):
+                text = before + piece * (1_000_000 // len(piece)) + behind
+                best = min(_seconds(lambda text=text, grammar=grammar: parse(text, grammar, sizes)) for _ in range(3))
+                worst[name] = max(worst.get(name, (0.0, "")), (1e3 * best, before + piece))
+    return worst
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    run()
+    return time.perf_counter() - begin
+
+
+def processor() -> str:
+    """The name of this machine's processor."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+
+
+def main() -> int:
+    """Test, time, print, write."""
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--rounds", type=int, default=9)
+    arguments.add_argument("--no-write", action="store_true", help="print only, leave results.csv as it is")
+    options = arguments.parse_args()
+    green = subprocess.run([sys.executable, "-m", "pytest", "-q", "-x", *GATE], cwd=HERE.parent, check=False)
+    if green.returncode:
+        print("the tests are red: a benchmark of wrong results says nothing", file=sys.stderr)
+        return 1
+    torch.set_num_threads(1)
+    stages = from_text_to_reward(options.rounds)
+    grammars = parse_by_grammar(max(3, options.rounds // 2))
+    hostile = worst_megabyte()
+
+    console = Console()
+    base = stages["rfind + json.loads"]
+    table = Table("stage", "us / completion", "ratio", title=f"{COUNT} completions, one thread")
+    for name, value in stages.items():
+        table.add_row(name, f"{value:.2f}", f"{value / base:.2f}")
+    console.print(table)
+    table = Table("grammar", "parse, us / completion", "worst hostile MB, ms", "which repeats")
+    for name, value in grammars.items():
+        table.add_row(name, f"{value:.2f}", f"{hostile[name][0]:.1f}", repr(hostile[name][1]))
+    console.print(table)
+
+    if not options.no_write:
+        rows = [("score", name, f"{value:.2f}", "us/completion") for name, value in stages.items()]
+        rows += [("parse", name, f"{value:.2f}", "us/completion") for name, value in grammars.items()]
+        rows += [("hostile", name, f"{value:.1f}", "ms/MB") for name, (value, _) in hostile.items()]
+        stamp = (
+            dt.datetime.now(dt.UTC).date().isoformat(),
+            mirg_rewards.__version__,
+            processor(),
+            platform.python_version(),
+        )
+        path = HERE / "results.csv"
+        is_new = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if is_new:
+                writer.writerow(
+                    ("date", "version", "hardware", "python", "torch", "benchmark", "name", "value", "unit")
+                )
+            writer.writerows((*stamp, torch.__version__, *row) for row in rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
