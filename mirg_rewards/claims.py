@@ -295,7 +295,7 @@ class Target:
             elif isinstance(wire, Mapping):
                 row = TargetRow.model_validate(dict(wire))
             else:
-                raise ValueError(  # noqa: TRY004: what a column holds is data
+                raise ValueError(  # noqa: TRY004 - what a column holds is data
                     f"a target must be a JSON string or a mapping, got {type(wire).__name__}"
                 )
         except pydantic.ValidationError as error:

@@ -91,7 +91,7 @@ def _add_evaluate(commands: Any, reading: argparse.ArgumentParser) -> None:
         required=True,
         choices=("official", "strict"),
         help="official: the benchmark's own scorer, which takes one box from the whole text and never looks at the "
-        "image; image accuracy is then what --grammar reads, if given. "
+        "image; image accuracy is then what --grammar reads (migician unless given). "
         "strict: what the grammar (mirg unless given) reads in the answer part, in the right image",
     )
     bench.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here, as fractions from 0 to 1")
@@ -153,17 +153,15 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         raise ValueError("--unhittable is for --mode strict: the official scorer always counts those entries")
     if not official and arguments.migician_y_scaling:
         raise ValueError("--migician-y-scaling is for --mode official")
-    if official and not arguments.grammar and (arguments.space or arguments.order or arguments.image_from_question):
-        raise ValueError("--space, --order and --image-from-question need --grammar in --mode official")
     entries = mig_bench.read(arguments.annotations)
     entries, responses = mig_bench.read_responses(arguments.responses, entries, allow_missing=arguments.allow_missing)
-    grammar = _grammar(arguments, GRAMMARS["mirg"])
+    grammar = _grammar(arguments, GRAMMARS["migician" if official else "mirg"])
     if official:
         evaluation = evaluate_mig_bench_officially(
             entries,
             responses,
             migician_y_scaling=arguments.migician_y_scaling,
-            grammar=grammar if arguments.grammar else None,
+            grammar=grammar,
             image_from_question=arguments.image_from_question,
         )
     else:
@@ -189,8 +187,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     console.print(mig_bench_table(evaluation, arguments.mode, mig_bench.unhittable(entries), left_out=left_out))
 
 
-def _metrics(summary: Summary) -> dict[str, float | None]:
-    return {"n": summary.n, **{metric: summary.means.get(metric) for metric in MIG_BENCH_METRICS}}
+def _metrics(summary: Summary) -> dict[str, float]:
+    return {"n": summary.n, **{metric: summary.means[metric] for metric in MIG_BENCH_METRICS}}
 
 
 def _score(arguments: argparse.Namespace) -> None:
