@@ -337,8 +337,6 @@ def test_a_wrong_command_ends_with_a_sentence_and_status_2(tmp_path, monkeypatch
     ("mode", "option"),
     [
         ("official", ["--unhittable", "count"]),
-        ("official", ["--space", "1000"]),
-        ("official", ["--image-from-question"]),
         ("strict", ["--migician-y-scaling"]),
     ],
 )
