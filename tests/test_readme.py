@@ -1,0 +1,32 @@
+import re
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_first_example_runs_and_prints_what_it_says(capsys):
+    exec(compile(BLOCKS[0], "README.md", "exec"), {})  # noqa: S102 - our own page
+    said = capsys.readouterr().out
+    for comment in re.findall(r"tensor\(.*\)", BLOCKS[0]):
+        assert comment in said
+
+
+def test_the_table_of_grammars_presets_and_rewards_is_whole():
+    import mirg_rewards
+
+    for name in [*mirg_rewards.GRAMMARS, *mirg_rewards.presets.PRESETS]:
+        assert f"`{name}`" in README
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"make (\w+)", README))))
+def test_every_make_target_exists(target):
+    makefile = (Path(__file__).parent.parent / "Makefile").read_text()
+    assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_every_link_to_a_file_leads_somewhere():
+    for link in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (Path(__file__).parent.parent / link).exists(), link
