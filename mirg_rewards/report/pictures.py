@@ -1,0 +1,134 @@
+"""Pictures of a run: learning curves, and rollouts with the boxes that were said and those that are true."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mirg_rewards.claims import Claim, Parsed, Target
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+Curve = Sequence[tuple[float, float]]
+"""Points (step, value)."""
+
+# Told apart by people who do not see red and green as two colours, and by their line besides.
+TRUE, PREDICTED = "#0072B2", "#D55E00"
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One answer to show: the row's images, what was asked, what is true, what was said, and what it earned.
+
+    >>> Rollout([], "Find the red square.", Target((), (None,)), Parsed(), 1.0).reward
+    1.0
+    """
+
+    images: Sequence[Image.Image]
+    query: str
+    target: Target
+    parsed: Parsed
+    reward: float
+
+
+def learning_curves(panels: Mapping[str, Mapping[str, Curve]], path: str | Path) -> None:
+    """A PNG with a panel for each title, side by side, and in each a line for each name; x is the step.
+
+    Written whole or not at all. Needs the extra `mirg-rewards[demo]`.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     learning_curves({"SFT": {"loss": [(0, 2.0), (10, 1.0)]}}, f"{folder}/curves.png")
+    """
+    if not panels:
+        raise ValueError("panels needs at least one panel, got none")
+    figure = _figure(5.2 * len(panels), 3.6)
+    for index, (title, curves) in enumerate(panels.items()):
+        axes = figure.add_subplot(1, len(panels), index + 1)
+        for name, curve in curves.items():
+            axes.plot([x for x, _ in curve], [y for _, y in curve], label=name, linewidth=1.6)
+        axes.set_title(title)
+        axes.set_xlabel("step")
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        if curves:
+            axes.legend(frameon=False, fontsize=8)
+    _save(figure, path)
+
+
+def rollouts(rows: Iterable[Rollout], path: str | Path) -> None:
+    """A PNG with a line of images for each rollout: true boxes in blue, what was said dashed in orange.
+
+    A claim that names no image, or one that the row does not have, is named in the caption. Written whole or not at all.
+    Needs the extra `mirg-rewards[demo]`.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> row = Rollout([Image.new("RGB", (8, 8))], "Find it.", Target((), (None,)), Parsed(), 1.0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rollouts([row], f"{folder}/rollouts.png")
+    """
+    shown = list(rows)
+    if not shown:
+        raise ValueError("rows needs at least one rollout, got none")
+    widest = max(len(row.images) for row in shown)
+    figure = _figure(1.9 * widest + 3.4, 2.1 * len(shown) + 0.5)
+    grid = figure.add_gridspec(len(shown), widest + 1, width_ratios=[*[1.0] * widest, 1.8])
+    for line, row in enumerate(shown):
+        for column, image in enumerate(row.images):
+            axes = figure.add_subplot(grid[line, column])
+            axes.imshow(image, interpolation="nearest", extent=(0, 1, 1, 0), aspect=image.height / image.width)
+            axes.set(xticks=[], yticks=[], xlim=(-0.04, 1.04), ylim=(1.04, -0.04))
+            axes.set_title(f"Image-{column + 1}", fontsize=8)
+            _outline(axes, row.target.claims, column + 1, TRUE, "-")
+            _outline(axes, row.parsed.claims, column + 1, PREDICTED, "--")
+        axes = figure.add_subplot(grid[line, widest])
+        axes.axis("off")
+        axes.text(0, 0.95, _caption(row), va="top", fontsize=8, parse_math=False, transform=axes.transAxes)
+    figure.suptitle("true: blue, said: orange and dashed", fontsize=9)
+    _save(figure, path)
+
+
+def _outline(axes: Axes, claims: Iterable[Claim], image: int, colour: str, style: str) -> None:
+    from matplotlib.patches import Rectangle
+
+    for claim in claims:
+        if claim.image == image and claim.box is not None:
+            x1, y1, x2, y2 = claim.box.corners
+            edge = Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linestyle=style, linewidth=2.2)
+            axes.add_patch(edge)
+
+
+def _caption(row: Rollout) -> str:
+    lines = [row.query, f"reward {row.reward:.2f}"]
+    lost = [claim for claim in row.parsed.claims if claim.image is None or not 1 <= claim.image <= len(row.images)]
+    if lost:
+        lines.append(f"{len(lost)} claim(s) in no image of the row")
+    if not row.parsed.claims:
+        lines.append("nothing was claimed")
+    lines += row.parsed.defects.sentences()
+    return "\n".join(textwrap.fill(line, 40) for line in lines)
+
+
+def _figure(width: float, height: float) -> Figure:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError('pictures need matplotlib: pip install "mirg-rewards[demo]"') from None
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _save(figure: Any, path: str | Path) -> None:
+    path = Path(path)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        figure.savefig(part, format="png", dpi=110, facecolor="white")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
