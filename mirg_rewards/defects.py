@@ -31,6 +31,7 @@ class Defect(enum.Flag):
     OTHER_SYNTAX = enum.auto()
     REPAIRED = enum.auto()
     TOO_LONG = enum.auto()
+    OTHER_SPACE = enum.auto()
 
     def sentences(self) -> list[str]:
         """A plain sentence for each defect that is set.
@@ -58,7 +59,8 @@ _SENTENCES = {
     Defect.TEXT_OUTSIDE: "There is text outside the think and answer parts.",
     Defect.OTHER_SYNTAX: "The answer is written in another way than the grammar's own.",
     Defect.TOO_LONG: "The answer is longer than any sensible one; its middle was not read.",
-    Defect.REPAIRED: "The syntax of the answer is broken and was repaired.",
+    Defect.OTHER_SPACE: "A box is written in fractions, though the grammar counts higher; it was read as it stands.",
+    Defect.REPAIRED: "The syntax of the answer is broken, or something in it was passed over.",
 }
 
 LOST = (

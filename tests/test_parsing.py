@@ -131,7 +131,45 @@ READ = [
     ('{"image": "both", "bbox_2d": [100, 200, 300, 400]}', [(None, A, "")]),
     ('{"image": true, "bbox_2d": [100, 200, 300, 400]}', [(None, A, "")]),
     ('{"image": 2, "bbox_2d": [true, 200, 300, 400]}', []),
+    (
+        '[{"image": 2, "bbox_2d": [100, 200, 300, 400], "label": "a", {"image": 3, "bbox_2d": [110, 210, 310, 410]}]',
+        [(2, A, "a"), (3, B, "")],
+    ),
+    (
+        '{"bbox_2d": [100, 200, 300, 400], "label": "a"\n{"bbox_2d": [110, 210, 310, 410], "label": "b"}',
+        [(None, A, "a"), (None, B, "b")],
+    ),
+    ('[{{"bbox_2d": [100, 200, 300, 400], "label": "a"}}]', [(None, A, "a")]),
+    ('{"thought": "I see a cat"}\nThe box is [100, 200, 300, 400].', [(None, A, "")]),
+    ('{"label": "cat", "color": [255, 0, 0, 255]} [100, 200, 300, 400]', [(None, A, "")]),
+    ('{"bbox_2d": {"top_left": {"x": 100, "y": 200}, "bottom_right": {"x": 300, "y": 400}}}', [(None, A, "")]),
+    ('{"bbox_2d": [{"x": 100, "y": 200}, {"x": 300, "y": 400}]}', [(None, A, "")]),
+    ('{"cat": "[100, 200, 300, 400]"}', [(None, A, "cat")]),
+    (
+        '{"person": {"bbox_2d": [100, 200, 300, 400]}, "dog": {"bbox_2d": [110, 210, 310, 410]}}',
+        [(None, A, "person"), (None, B, "dog")],
+    ),
+    ('{"category": "animal", "label": "cat", "bbox_2d": [100, 200, 300, 400]}', [(None, A, "cat")]),
+    ('{"bbox_2d": [100, 200, 300, 400], "bbox": [100, 200, 300, 400]}', [(None, A, "")]),
+    ('{"imageIndex": 1, "bbox_2d": [100, 200, 300, 400]}', [(2, A, "")]),
+    *(
+        (f'{{"image": "{name}", "bbox_2d": [100, 200, 300, 400]}}', [(2, A, "")])
+        for name in ("second", "2nd", "two", "#2", "<image-2>", "<image>2", "image_2.jpg", "the second image")
+    ),
+    ('{"image": "last", "bbox_2d": [100, 200, 300, 400]}', [(4, A, "")]),
     # References in words
+    ("the twenty-first image: [100, 200, 300, 400]", [(21, A, "")]),
+    ("the second to last image: [100, 200, 300, 400]", [(None, A, "")]),
+    ("Ｉｍａｇｅ－２: [100, 200, 300, 400]", [(2, A, "")]),
+    ("Image–2: [100, 200, 300, 400]", [(2, A, "")]),
+    ("Image (2): [100, 200, 300, 400]", [(2, A, "")]),
+    ("Image number 2: [100, 200, 300, 400]", [(2, A, "")]),
+    *(
+        (f"{heading}\n\n[100, 200, 300, 400]", [(2, A, "")])
+        for heading in ("The second image:", "In Image 2:", "[Image 2]", "1. Image 2:", "Image 2 (the park):")
+    ),
+    ("The RGBA colour is [255, 0, 0, 255]. Colors: [1, 2, 3, 4].", []),
+    ("[100,        200,        300,        400]", [(None, A, "")]),
     ("Image 2: [100, 200, 300, 400]", [(2, A, "")]),
     ("**Image 2**\n[100, 200, 300, 400]\n\n**Image 3**\n[110, 210, 310, 410]", [(2, A, ""), (3, B, "")]),
     ("### Image-2:\n\nThe dog.\n\n[100, 200, 300, 400]", [(2, A, "")]),
@@ -179,6 +217,17 @@ PAIRS = [
     ),
     ("<|box_start|>(100,200)<|box_end|>", [(None, (100, 200), "")]),
     ("<|box_start|>(100,200)", []),
+    ("<|box_start|>(100,200,300,400)<|box_end|>", [(None, A, "")]),
+    (
+        "Draft (5,6),(7,8). <|object_ref_start|>a<|object_ref_end|><|box_start|>(100,200),(300,400)<|box_end|>",
+        [(None, A, "a")],
+    ),
+    ('(5,6),(7,8) or [{"bbox_2d": [100, 200, 300, 400], "label": "(5,6),(7,8)"}]', [(None, A, "(5,6),(7,8)")]),
+    ("click(start_box='(100,200)')", [(None, (100, 200), "")]),
+    (
+        "drag(start_box='<|box_start|>(100,200)<|box_end|>', end_box='<|box_start|>(300,400)<|box_end|>')",
+        [(None, (100, 200), ""), (None, (300, 400), "")],
+    ),
     ("<|box_start|>(100,200),(300,400)<|box_start|>", [(None, A, "")]),
     ("<|box_start|>(100,200),(300,4", []),
     ("a dog(100,200),(300,400)a cat(110,210),(310,410)", [(None, A, ""), (None, B, "")]),
@@ -206,6 +255,17 @@ DEFECTS = [
     ("[]", Defect(0)),
     ("", Defect.NO_ANSWER),
     ("None", Defect.NO_ANSWER),
+    ('{"a": 1}', Defect.NO_ANSWER),
+    ('[{"label": "dog"}]', Defect.NO_ANSWER | Defect.REPAIRED),
+    ('[{"bbox_2d": null}]', Defect.NO_ANSWER),
+    ('[{"image": 2, "bbox_2d": []}]', Defect.UNREADABLE_BOX),
+    ('[{"image": 2, "bbox_2d": {}}]', Defect.UNREADABLE_BOX),
+    ('[{"image": 2, "bbox_2d": "none"}]', Defect.UNREADABLE_BOX),
+    ('[{"image": 2, "bbox_2d": [100, 200, 300, 400]}, {"label": "a long essay"}]', Defect.REPAIRED),
+    ('[{"image": 2, "bbox_2d": [100, 200, 300, 400]}, "text text text"]', Defect.REPAIRED),
+    ('[{"image": 2, "bbox_2d": [0.1, 0.2, 0.3, 0.4]}]', Defect.OTHER_SPACE),
+    ('[{"image": 2, "bbox_2d": [100, 200]}]', Defect.REPAIRED),
+    ('[{"image": 2, "point_2d": [100, 200, 300, 400]}]', Defect.REPAIRED),
     ("I see no dog in Image-2.", Defect.NO_ANSWER),
     ('[{"image": 2, "bbox_2d": [300, 400, 100, 200]}]', Defect.SWAPPED_CORNERS),
     ('[{"image": 2, "bbox_2d": [100, 200, 100, 400]}]', Defect.ZERO_AREA),
@@ -256,6 +316,12 @@ def test_tool_calls_are_no_answers():
     call = '<tool_call>{"name": "zoom", "arguments": {"bbox_2d": [1, 2, 3, 4]}}</tool_call>'
     assert claims(call) == []
     assert claims(call + '{"image": 2, "bbox_2d": [100, 200, 300, 400]}') == [(2, A, "")]
+
+
+def test_in_a_row_of_one_image_the_unsaid_and_the_unclear_are_that_one_and_another_stays_said():
+    assert claims('{"image": "photo.jpg", "bbox_2d": [100, 200, 300, 400]}', images=1) == [(1, A, "")]
+    assert claims("[100, 200, 300, 400]", images=1) == [(1, A, "")]
+    assert claims("It's in the second image. (100,200),(300,400)", "migician", images=1) == [(2, A, "")]
 
 
 def test_orders_and_named_corners():

@@ -120,6 +120,9 @@ CASES = [
     ([Claim(2)], [Claim(2, WHOLE)], 1.0, 0.0),
     ([Claim(2)], [Claim(2)], 1.0, 1.0),
     ([Claim(2, WHOLE)], [Claim(2)], 1.0, 0.0),
+    ([Claim(1)], [Claim(2)], 0.0, 0.0),
+    ([], [Claim(2)], 0.0, 0.0),
+    ([Claim(2)], [], 0.0, 0.0),
 ]
 
 

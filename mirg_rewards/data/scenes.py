@@ -64,6 +64,8 @@ class SceneConfig:
         for name, words, known in (("kinds", self.kinds, tuple(_OUTLINES)), ("colours", self.colours, tuple(COLOURS))):
             if not words or not set(words) <= set(known):
                 raise ValueError(f"{name} must be some of {', '.join(known)}, got {words}")
+        if not self.cells or min(self.cells) < 1:
+            raise ValueError(f"cells must be one or more counts of pixels from 1 up, got {self.cells}")
         for scale in self.scales:
             if not 1 <= scale[1] <= scale[2] <= self.grid:
                 raise ValueError(f"scales must have 1 <= fewest <= most <= grid ({self.grid}) cells, got {scale}")
@@ -136,10 +138,10 @@ class Scene:
 
     >>> made = scene(SceneConfig(), 7)
     >>> made.query
-    'Find every red triangle.'
+    'Find every yellow rectangle.'
     >>> [(claim.image, claim.label) for claim in made.notes]
-    [(1, 'green rectangle'), (2, 'red triangle')]
-    >>> made.target.claims == made.notes[1:]
+    [(1, 'red rectangle'), (2, 'green rectangle'), (3, 'yellow rectangle')]
+    >>> made.target.claims == made.notes[2:]
     True
     """
 
@@ -251,7 +253,9 @@ def _placed(config: SceneConfig, shapes: list[Shape], rng: random.Random) -> tup
             placed.append(replace(shape, cells=(x, y, x + width, y + height)))
         if not any(_overlap(a.cells, b.cells) for n, a in enumerate(placed) for b in placed[:n]):
             return tuple(placed)
-    raise ValueError(f"{len(shapes)} shapes found no room on a grid of {config.grid}: ask for fewer shapes or smaller scales")
+    raise ValueError(
+        f"{len(shapes)} shapes found no room on a grid of {config.grid}: ask for fewer shapes or smaller scales"
+    )
 
 
 def _overlap(a: Cells, b: Cells) -> bool:

@@ -25,10 +25,11 @@ MOST_TOKENS = 2_048
 
 # Full-width and typographic characters that stand for ASCII structure, one for one, so that positions stay.
 _LOOKALIKES = {
-    **{chr(0xFF10 + digit): str(digit) for digit in range(10)},
-    **dict(zip("，：；（）［］｛｝．－＋【】“”‘’＂＇、\ufeff\u00a0\u3000", ",:;()[]{}.-+[]\"\"''\"',   ", strict=True)),
+    **{chr(0xFEE0 + code): chr(code) for code in range(0x21, 0x7F)},
+    **dict(zip("【】“”‘’、–—−\ufeff\u00a0\u3000", "[]\"\"'',---   ", strict=True)),
 }
 _ANY_LOOKALIKE = re.compile("[" + re.escape("".join(_LOOKALIKES)) + "]")
+_TO_ASCII = str.maketrans(_LOOKALIKES)
 
 
 class Found(NamedTuple):
@@ -51,11 +52,17 @@ class Found(NamedTuple):
 
 @dataclass(slots=True)
 class Reading:
-    """What one syntax made of a text: its claims, its defects, and whether the text is in this syntax at all."""
+    """What one syntax made of a text: its claims and its defects.
+
+    `is_mine`: something is written in this syntax, be it readable or not. `is_marked`: by tokens, tags or keys that leave
+    no doubt, so that bare numbers beside it do not count. `opaque`: characters in which other syntaxes find nothing.
+    """
 
     found: list[Found] = field(default_factory=list)
     defects: int = 0
     is_mine: bool = False
+    is_marked: bool = False
+    opaque: list[Span] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -85,16 +92,14 @@ class Written(NamedTuple):
 
 
 def plain(text: str) -> str:
-    """`text` with full-width digits, brackets and commas, and typographic quotes, as ASCII; of the same length.
+    """`text` with full-width characters, and typographic quotes and dashes, as ASCII; of the same length.
 
     >>> plain("（１２，３４）")
     '(12,34)'
     """
     if text.isascii() or not _ANY_LOOKALIKE.search(text):
         return text
-    for lookalike, ascii_character in _LOOKALIKES.items():
-        text = text.replace(lookalike, ascii_character)
-    return text
+    return text.translate(_TO_ASCII)
 
 
 def listed(numbers: Numbers, separator: str = ",") -> str:

@@ -15,31 +15,37 @@ ORDINALS = (
     "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
     "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
 ).split()
+_TENS = ("twenty", "thirty")
+ORDINALS += [f"{ten}-{one}" for ten in _TENS[:1] for one in ORDINALS[:9]]
 _WORDS = {word: number for words in (_CARDINALS, ORDINALS) for number, word in enumerate(words, 1)}
 _CHINESE = {digit: number for number, digit in enumerate("零一二三四五六七八九")} | {"两": 2}
 
 _NOUN = r"(?:image|img|picture|pic|photo|frame|view)"
 _NOUN_CHINESE = r"(?:图像|图片|照片|画面|图|帧)"
 _CHINESE_NUMBER = r"(?:[0-9]{1,4}|[一二两三四五六七八九十]{1,3})"
-_END = r"(?![0-9A-Za-z_])"
+_FREE, _END = r"(?<![0-9A-Za-z_\-])", r"(?![0-9A-Za-z_])"
 
 REFERENCE = re.compile(
     rf"""
       <{_NOUN}_(?P<placeholder>[0-9]{{2,3}})>
-    | (?<![0-9A-Za-z_]){_NOUN}(?:\s?[-_:.#]\s?|\s\#?)?(?:no\.\s?)?(?P<cardinal>[0-9]{{1,4}}|{"|".join(_CARDINALS)}){_END}
-    | (?<![0-9A-Za-z_])(?P<ordinal>[0-9]{{1,4}}(?:st|nd|rd|th)|{"|".join(ORDINALS)})[\s-]{{1,2}}{_NOUN}{_END}
-    | (?<![0-9A-Za-z_])(?P<edge>last|final)\s{_NOUN}{_END}
+    | {_FREE}{_NOUN}(?:\s?[-_:.#(\[]\s?|\s\#?)?(?:no\.\s?|number\s)?(?P<cardinal>[0-9]{{1,4}}|{"|".join(_CARDINALS)}){_END}
+    | {_FREE}(?P<ordinal>[0-9]{{1,4}}(?:st|nd|rd|th)|{"|".join(reversed(ORDINALS))})[\s-]{{1,2}}{_NOUN}{_END}
+    | {_FREE}(?P<unclear>(?:{"|".join(ORDINALS)})[\s-](?:to[\s-])?(?:the\s)?last)\s{_NOUN}{_END}
+    | {_FREE}(?P<edge>last|final)\s{_NOUN}{_END}
     | 第\s?(?P<chinese_ordinal>{_CHINESE_NUMBER})\s?[张幅个帧]?\s?{_NOUN_CHINESE}
     | (?P<chinese_edge>最后一[张幅个帧]?){_NOUN_CHINESE}?
     | {_NOUN_CHINESE}\s?[-_:#]?\s?(?P<chinese>{_CHINESE_NUMBER}){_END}
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_HEADER = re.compile(r"[\s#*>_\-`]{0,8}", re.ASCII)
-_HEADER_END = re.compile(r"[ \t*:_.`\-]{0,8}\n", re.ASCII)
+_HEADER = re.compile(
+    r"[\s#*>_\-`\[(]{0,8}(?:[0-9]{1,2}[.)]\s{0,4})?(?:(?:in|for)\s)?(?:the\s)?", re.ASCII | re.IGNORECASE
+)
+_HEADER_END = re.compile(r"[\])]?[ \t]{0,4}(?:\([^()\n]{0,60}\))?[ \t*:_.`\-]{0,8}\n", re.ASCII)
 _PARAGRAPH = re.compile(r"\n[ \t\r]{0,16}\n")
 _SENTENCE_END = re.compile(r"[.!?。！？\n]")
 _BARE = re.compile(r"[0-9]{1,9}")
+_AROUND = re.compile(r"\A[\s<#\[(]+|[\s>\])]+\Z|(?<=[A-Za-z])>|\.(?:jpe?g|png|webp|bmp)\s*\Z", re.IGNORECASE)
 # References are looked for this far before a box and this far behind it: a bound on time, wider than any paragraph.
 _BEFORE, _BEHIND = 1024, 256
 
@@ -67,12 +73,10 @@ def image_of_value(value: object, base: int, count: int) -> int | None:
     if value is None:
         return None
     if isinstance(value, str):
-        named = image_of(value, count)
-        if named is not None:
-            return named
-        stripped = value.strip()
+        stripped = _AROUND.sub("", value[:64])
         if not _BARE.fullmatch(stripped):
-            return UNCLEAR
+            readings = (image_of(text, count) for text in (stripped, f"image {stripped}", f"{stripped} image"))
+            return next((named for named in readings if named is not None), UNCLEAR)
         value = int(stripped)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return UNCLEAR
@@ -134,6 +138,8 @@ def _number(match: re.Match[str], count: int) -> int:
     written = match[kind].lower() if kind else ""
     if kind in ("edge", "chinese_edge"):
         return count
+    if kind == "unclear":
+        return UNCLEAR
     if kind == "placeholder":
         return int(written) + 1
     if written in _WORDS:

@@ -16,7 +16,7 @@ from mirg_rewards.parsing.found import MOST_TOKENS
 _DEEPEST = 64
 _OPENER = re.compile(r"[\[{]")
 # A quote ends a string only where JSON could go on; so the inner quotes of "the "big" dog" stay in it.
-_GOES_ON = r"""(?=\s{0,8}(?:[,:}\])]|//|\Z|["'][A-Za-z_][A-Za-z0-9_]{0,24}["']\s{0,4}:))"""
+_GOES_ON = r"""(?=\s{0,8}(?:[,:=}\])]|//|\Z|\{\s{0,8}["']|["'][A-Za-z_][A-Za-z0-9_]{0,24}["']\s{0,4}:))"""
 _TOKEN = re.compile(
     rf"""
     (?:\s++|//[^\n]*+|/\*[^*]*+(?:\*(?!/)[^*]*+)*+(?:\*/)?)*+
@@ -144,6 +144,16 @@ def _structure(text: str, plain: str, start: int, end: int, budget: int) -> tupl
         if kind == "word":
             add(_word(match["word"], text[match.start("word") : at]))
         elif kind == "open":
+            top = stack[-1] if stack else None
+            if match["open"] == "{" and isinstance(top, Object) and not colons[-1] and not too_deep:
+                # An object where a key should be: the closing brace before it is missing.
+                stack.pop()
+                top.end, top.closed = match.start("open"), True
+                keys.pop()
+                colons.pop()
+                if not stack:
+                    return top, top.end, budget
+                add(top)
             if len(stack) >= _DEEPEST:
                 too_deep += 1
                 continue

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import partial
 
-from mirg_rewards.claims import Corners, Defect, Parsed, Row, Size, Span
+from mirg_rewards.claims import LOST, Corners, Defect, Parsed, Row, Size, Span
 from mirg_rewards.parsing.found import UNCLEAR, Found, Numbers, Reading
 from mirg_rewards.parsing.found import plain as make_plain
 from mirg_rewards.parsing.grammar import Grammar
@@ -106,17 +106,20 @@ def _spans(text: str, grammar: Grammar, counted: list[Size]) -> tuple[Span, ...]
 def _read(text: str, start: int, end: int, grammar: Grammar, counted: list[Size]) -> tuple[list[Row], list[Span], int]:
     """The claims of an answer, the characters of each, and the defects."""
     end = start + len(text[start:end].rstrip())
-    plain = make_plain(text)
-    if grammar.think == "optional":
-        plain = _without_tool_calls(plain)
+    windows = [(start, end)]
+    if end - start > _LONGEST:
+        windows = [(start, start + _LONGEST // 2), (end - _LONGEST // 2, end)]
+    plain = text
+    for window in windows:
+        plain = plain[: window[0]] + _without_tool_calls(make_plain(text[slice(*window)])) + plain[window[1] :]
     tagged = grammar.think != "optional"
     fenced = grammar.syntaxes[0] == JSON_FENCED
-    reading, is_own = _first_reading(text, plain, start, end, grammar, len(counted))
+    reading, is_own = _best_reading(text, plain, windows, grammar, len(counted))
     defects = reading.defects
     found = reading.found
     if not found:
         inner = _without_fence(plain, start, end) if fenced or not tagged else (start, end)
-        if not reading.is_mine and not _is_empty_list(plain, *inner):
+        if not defects & LOST.value and not _is_empty_list(plain, *inner):
             defects |= Defect.NO_ANSWER.value
         return [], [], defects
     if not is_own:
@@ -126,7 +129,7 @@ def _read(text: str, start: int, end: int, grammar: Grammar, counted: list[Size]
     if len(found) > grammar.max_claims:
         found = found[: grammar.max_claims]
         defects |= Defect.TOO_MANY_CLAIMS.value
-    if len(counted) != 1 and any(claim.image is None for claim in found):
+    if any(claim.image is None for claim in found):
         found = bind(plain, found, start, end, len(counted))
     rows: list[Row] = []
     spans: list[Span] = []
@@ -139,12 +142,13 @@ def _read(text: str, start: int, end: int, grammar: Grammar, counted: list[Size]
     return rows, spans, defects
 
 
-def _first_reading(text: str, plain: str, start: int, end: int, grammar: Grammar, count: int) -> tuple[Reading, bool]:
-    """The reading of the first syntax that the text is in, and whether it is the grammar's own."""
-    windows = [(start, end)]
-    if end - start > _LONGEST:
-        windows = [(start, start + _LONGEST // 2), (end - _LONGEST // 2, end)]
-    readings: list[Reading] = []
+def _best_reading(text: str, plain: str, windows: list[Span], grammar: Grammar, count: int) -> tuple[Reading, bool]:
+    """The reading of the first syntax that the text is in, and whether it is the grammar's own.
+
+    What is marked as a claim beats bare numbers, whichever comes first.
+    """
+    bare: tuple[Reading, bool] | None = None
+    lost: Reading | None = None
     for syntax in grammar.syntaxes:
         reading = Reading(defects=Defect.TOO_LONG.value if len(windows) > 1 else 0)
         for window in windows:
@@ -152,10 +156,25 @@ def _first_reading(text: str, plain: str, start: int, end: int, grammar: Grammar
             reading.found += part.found
             reading.defects |= part.defects
             reading.is_mine |= part.is_mine
-        if reading.is_mine:
-            return reading, not readings
-        readings.append(reading)
-    return readings[0], True
+            reading.is_marked |= part.is_marked
+            reading.opaque += part.opaque
+        is_own = syntax == grammar.syntaxes[0]
+        if reading.is_marked:
+            return reading, is_own
+        if reading.is_mine and bare is None:
+            bare = reading, is_own
+        lost = lost or reading
+        plain = _blanked(plain, reading.opaque)
+    assert lost is not None
+    return bare or (lost, True)
+
+
+def _blanked(plain: str, opaque: list[Span]) -> str:
+    parts, at = [], 0
+    for start, end in opaque:
+        parts += [plain[at:start], " " * (end - start)]
+        at = end
+    return "".join([*parts, plain[at:]]) if parts else plain
 
 
 def _resolved(claim: Found, grammar: Grammar, counted: list[Size]) -> tuple[Row | None, int]:
@@ -166,7 +185,7 @@ def _resolved(claim: Found, grammar: Grammar, counted: list[Size]) -> tuple[Row 
     if image is None and count == 1:
         image = 1
     elif image is not None and image < UNCLEAR / 2:
-        image = None
+        image = 1 if count == 1 else None
         defects |= Defect.AMBIGUOUS_IMAGE.value
     if image is not None and not 1 <= image <= count:
         defects |= Defect.UNKNOWN_IMAGE.value
@@ -187,6 +206,8 @@ def _resolved(claim: Found, grammar: Grammar, counted: list[Size]) -> tuple[Row 
                 defects |= Defect.SWAPPED_CORNERS.value
                 x1, x2 = min(x1, x2), max(x1, x2)
                 y1, y2 = min(y1, y2), max(y1, y2)
+            if _is_fractional(corners) and grammar.space.span != 1:
+                defects |= Defect.OTHER_SPACE.value
             if not (x1 < x2 and y1 < y2):
                 return None, defects | Defect.ZERO_AREA.value
             box = (x1, y1, x2, y2)
@@ -197,6 +218,10 @@ def _resolved(claim: Found, grammar: Grammar, counted: list[Size]) -> tuple[Row 
         if not all(0 <= fraction <= 1 for fraction in (box or ()) + (point or ())):
             defects |= Defect.OUTSIDE_IMAGE.value
     return (image, box, point, claim.label, None), defects
+
+
+def _is_fractional(corners: Numbers) -> bool:
+    return all(0 <= number <= 1 for number in corners) and any(number != int(number) for number in corners)
 
 
 def _size_of(image: int | None, counted: list[Size]) -> Size | None:

@@ -57,7 +57,7 @@ def _written(name: str, claim: Claim, grammar: Grammar, counted: list[Size]) -> 
         point = grammar.space.from_unit((claim.point.x, claim.point.y), size)
         point = point[::-1] if grammar.order == "yxyx" else point
     # A row of one image needs no words for it, except where the form has a key for it.
-    says_image = count > 1 or grammar.syntaxes[0] == JSON
+    says_image = count > 1 or grammar.syntaxes[0] == JSON or (box is None and point is None)
     return Written(image if says_image else None, box, point, claim.label)
 
 

@@ -47,8 +47,8 @@ def object_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     """The sum of IoU over the best one-to-one pairing of boxes, over the larger count of boxes on the two sides.
 
     A pair counts only within one image, so a box in the wrong image earns nothing, however well it sits; and a box too
-    many costs as much as one too few. Claims without a box do not count here. Where no box is to be found, an answer
-    without one earns 1, if it is readable.
+    many costs as much as one too few. Points are not judged. Where neither side has a box, the term is that of the images:
+    all of it for an answer that plainly claims nothing where nothing is to be found.
 
     >>> from mirg_rewards import Box, Claim, Parsed, Target, pack
     >>> true, half = Box(0.0, 0.0, 1.0, 1.0), Box(0.0, 0.0, 0.5, 1.0)
@@ -59,8 +59,7 @@ def object_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     said, true = _boxed(answers.claims), _boxed(targets.claims)
     paired = kernels.match(said.boxes, said.offsets, said.images, true.boxes, true.offsets, true.images)
     larger = torch.maximum(said.counts, true.counts)
-    share = torch.where(larger > 0, paired.totals / larger.clamp_min(1), 1.0)
-    return _unless_lost(share, answers, larger).float()
+    return torch.where(larger > 0, paired.totals / larger.clamp_min(1), image_reward(answers, targets)).float()
 
 
 def _unless_lost(share: Tensor, answers: Answers, claims: Int64[Tensor, " b"]) -> Tensor:

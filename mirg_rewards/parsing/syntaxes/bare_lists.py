@@ -8,12 +8,12 @@ from mirg_rewards.claims import Defect
 from mirg_rewards.parsing.found import NUMBER, Found, Reading, Syntax, Written, listed
 
 _MOST = 256
-_LIST = re.compile(
-    rf"[\[(]\s{{0,4}}({NUMBER})" + rf"\s{{0,4}}[,;\s]\s{{0,4}}({NUMBER})" * 3 + r"\s{0,4}[\])]",
-)
+_LIST = re.compile(rf"[\[(]\s{{0,16}}({NUMBER})" + rf"\s{{0,4}}[,;\s]\s{{0,16}}({NUMBER})" * 3 + r"\s{0,16}[\])]")
 # "Images [1, 2, 3, 4]" counts images, "size (640, 480, 3, 1)" measures: four numbers, and no box.
 _NOT_A_BOX = re.compile(
-    r"(?:images|pictures|photos|frames|years|size|sizes|resolution|colou?r|rgba?)\W{0,3}\Z", re.IGNORECASE
+    r"(?:images|pictures|photos|frames|years|sizes?|resolution|colou?rs?|rgba?)"
+    r"(?:\s(?:is|are|was|were|values?|colou?rs?)){0,2}\W{0,3}\Z",
+    re.IGNORECASE,
 )
 
 
@@ -25,7 +25,7 @@ def read(text: str, plain: str, start: int, end: int, first_image: int, count: i
         if number >= _MOST:
             reading.defects |= Defect.TOO_LONG.value
             break
-        if _NOT_A_BOX.search(plain, max(start, match.start() - 16), match.start()):
+        if _NOT_A_BOX.search(plain, max(start, match.start() - 32), match.start()):
             continue
         reading.is_mine = True
         numbers = tuple(map(float, match.groups()))

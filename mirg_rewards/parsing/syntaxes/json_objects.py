@@ -39,7 +39,7 @@ _KINDS: dict[str, str] = {
     ),
     **dict.fromkeys("point_2d point2d point points points_2d points_1 points_2 click".split(), "point"),
     **dict.fromkeys("label name object object_name class class_name category text_content text".split(), "label"),
-    **dict.fromkeys("image img picture pic photo frame image_number image_no".split(), "image"),
+    **dict.fromkeys("image img picture pic photo frame image_number image_no image_name target_image".split(), "image"),
     **dict.fromkeys("image_index image_idx img_index img_idx image_id img_id frame_index frame_idx".split(), "index"),
     **dict.fromkeys(
         "image_size size resolution color colour rgb rgba score confidence id polygon segmentation mask bbox_3d box_3d "
@@ -48,9 +48,14 @@ _KINDS: dict[str, str] = {
     ),
     **dict.fromkeys((name for names in (*_CORNERS, *_SIDES, *_ENDS) for name in names), "corner"),
 }
+# Keys that hold a list of things and name none of them.
+_CONTAINERS = frozenset(
+    "objects detections results result answer output data items predictions annotations list".split()
+)
 # Objects looked into in one answer: a bound on time, several times what 64 claims take.
 _MOST_OBJECTS = 256
 _NUMBER = re.compile(NUMBER)
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NOT_NUMBERS = re.compile(r"[^0-9+\-.eE\s,;()\[\]<>]")
 
 
@@ -90,11 +95,11 @@ def read_clean(
                 return None
             if image is None and count == 1:
                 image = 1
-            if type(image) is not int:
+            if type(image) is not int or abs(image) > 1e9:
                 return None
             if 0 < image <= count:
                 width, height = sides[image - 1]
-                if 0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height:
+                if 0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height and (x2 > 1 or y2 > 1 or width == 1):
                     rows.append((image, (x1 / width, y1 / height, x2 / width, y2 / height), None, label, None))
                     continue
             row, more = resolve(
@@ -114,8 +119,13 @@ def read(text: str, plain: str, start: int, end: int, first_image: int, count: i
     walk = _Walk(first_image, count, Reading(defects=loose.defects))
     for root in loose.roots:
         walk.outer = (root.start, root.end)
+        walk.holds_keys = False
         walk.visit(root)
-    return walk.reading
+        if walk.holds_keys:
+            walk.reading.opaque.append(walk.outer)
+    reading = walk.reading
+    reading.is_marked = reading.is_mine = bool(reading.found or reading.defects & UNREADABLE)
+    return reading
 
 
 Part = dict[str, list[tuple[str, object]]]
@@ -139,16 +149,19 @@ class _Walk:
     reading: Reading
     outer: Span = (0, 0)
     left: int = _MOST_OBJECTS
+    holds_keys: bool = False
 
     def visit(self, node: Array, image: int | None = None, label: str = "") -> None:
         """Gather the claims of a structure, within what the structures around it say of image and label."""
         if not isinstance(node, Object):
-            for entry in node:
-                if isinstance(entry, Array):
-                    self.visit(entry, image, label)
+            inner = [entry for entry in node if isinstance(entry, Array)]
+            if len(inner) != len(node) and any(isinstance(entry, Object) for entry in inner):
+                self.reading.defects |= REPAIRED
+            for entry in inner:
+                self.visit(entry, image, label)
             return
         parts = _parts(node)
-        self.reading.is_mine |= bool(parts)
+        self.holds_keys |= bool(parts)
         if len(parts) > 1:
             self.reading.defects |= REPAIRED
         for part in parts:
@@ -167,7 +180,7 @@ class _Walk:
             said = image_of_value(value, 0 if _KINDS.get(_normal(key)) == "index" else 1, self.count)
             if said is not None:
                 image, says_image = said, True
-        for _, value in part.get("label", [])[:1]:
+        for _, value in sorted(part.get("label", []), key=lambda entry: _normal(entry[0]) != "label")[:1]:
             label = value if isinstance(value, str) else ""
         boxes: list[_Place] = []
         points: list[_Place] = []
@@ -179,8 +192,11 @@ class _Walk:
                     nested.append(value)
                     continue
                 places, unread = _places(value, wants, node)
-                boxes += [place for place in places if len(place.numbers) == 4]
+                written = [place.numbers for place in boxes]
+                boxes += [place for place in places if len(place.numbers) == 4 and place.numbers not in written]
                 points += [place for place in places if len(place.numbers) == 2]
+                if any(len(place.numbers) != wants for place in places):
+                    self.reading.defects |= REPAIRED
                 lost |= unread and not (isinstance(value, str) and bool(boxes))
         named = None if "box" in part else _corners(part)
         if named is not None:
@@ -195,30 +211,31 @@ class _Walk:
         for value in nested:
             self.visit(value, image, label)
         for key, value in part.get("", []) + (part.get("corner", []) if named is None else []):
-            if isinstance(value, Array):
-                self.visit_entry(key, value, image, label, may_map=not has_place and "label" not in part)
+            if isinstance(value, Array | str):
+                self.visit_entry(key, value, node, image, label, may_map=not has_place and "label" not in part)
         if says_image and is_whole and part.keys() <= {"image", "index", "label", "other"}:
             self.add(image, None, None, label, node)
+        elif part.keys() <= {"label", "other"} and not nested:
+            self.reading.defects |= REPAIRED
         return image, label
 
-    def visit_entry(self, key: str, value: Array, image: int | None, label: str, *, may_map: bool) -> None:
+    def visit_entry(
+        self, key: str, value: Array | str, node: Object, image: int | None, label: str, *, may_map: bool
+    ) -> None:
         """A value under a key without a meaning of its own: it may name the image, or the label, of what it holds."""
         said = image_of(key, self.count)
         if said is None and key.isdecimal() and key.isascii() and len(key) < 9:
             said = int(key) + 1 - self.first_image
         if said is not None:
             image = said
-        elif not may_map:
+        elif may_map and _normal(key) not in _CONTAINERS:
+            label = key
+        if isinstance(value, Array) and (_holds_objects(value) or (said is None and not may_map)):
             self.visit(value, image, label)
             return
-        if _holds_objects(value):
-            self.visit(value, image, label)
-            return
-        places, _ = _places(value, 4, value)
-        for place in places:
+        for place in _places(value, 4, node)[0]:
             if len(place.numbers) == 4:
-                self.reading.is_mine = True
-                self.add(image, place, None, label if said is not None else key)
+                self.add(image, place, None, label)
 
     def add(
         self, image: int | None, box: _Place | None, point: _Place | None, label: str, node: Array | None = None
@@ -233,6 +250,8 @@ class _Walk:
 
 
 def _normal(key: str) -> str:
+    if not key.islower():
+        key = _HUMP.sub("_", key)
     return key.strip().lower().replace("-", "_").replace(" ", "_")
 
 
@@ -273,8 +292,8 @@ def _corners(part: Part) -> Numbers | None:
             sides = _numbers([values[name] for name in names])
             return sides and (sides[0], sides[1], sides[0] + sides[2], sides[1] + sides[3])
     for first, second in _ENDS:
-        ends = [_numbers(end) if isinstance(end := values.get(name), Array) else None for name in (first, second)]
-        if all(end is not None and len(end) == 2 for end in ends):
+        ends = [_two(values.get(name)) for name in (first, second)]
+        if all(ends):
             return tuple(number for end in ends for number in end or ())
     if "x" in values and "y" in values:
         return _numbers([values["x"], values["y"]])
@@ -294,7 +313,7 @@ def _places(value: object, wants: int, node: Array) -> tuple[list[_Place], bool]
         return [], True
     if isinstance(value, Object):
         named = next((corners for part in _parts(value) if (corners := _corners(part)) is not None), None)
-        return ([_Place(named, named=True, span=(value.start, value.end))], False) if named else ([], bool(value))
+        return ([_Place(named, named=True, span=(value.start, value.end))], False) if named else ([], True)
     if len(value) == 1 and isinstance(value[0], str):
         return _places(_from_string(value[0], value), wants, node)
     inner = [entry for entry in value if isinstance(entry, Array)]
@@ -302,10 +321,10 @@ def _places(value: object, wants: int, node: Array) -> tuple[list[_Place], bool]
         numbers = _numbers(value) if value.closed else None
         if numbers is not None and len(numbers) in (2, 4):
             return [_Place(numbers, named=False, span=(value.start, value.end))], False
-        return [], bool(value)
+        return [], True
     if wants == 4 and len(inner) == len(value) == 2 and value.closed:
-        first, second = (_numbers(entry) if entry.closed else None for entry in inner)
-        if first is not None and second is not None and len(first) == len(second) == 2:
+        first, second = map(_two, inner)
+        if first and second:
             return [_Place((*first, *second), named=True, span=(value.start, value.end))], False
     places: list[_Place] = []
     lost = len(inner) != len(value)
@@ -314,6 +333,15 @@ def _places(value: object, wants: int, node: Array) -> tuple[list[_Place], bool]
         places += more
         lost |= unread
     return places, lost
+
+
+def _two(value: object) -> Numbers | None:
+    """The two numbers of one corner, listed or named x and y; None if it is no corner."""
+    if isinstance(value, Object):
+        numbers = next((corner for part in _parts(value) if (corner := _corners(part)) is not None), None)
+    else:
+        numbers = _numbers(value) if isinstance(value, Array) and value.closed else None
+    return numbers if numbers is not None and len(numbers) == 2 else None
 
 
 def _from_string(string: str, node: Array) -> Array:

@@ -10,43 +10,52 @@ import re
 from functools import partial
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.found import PAIR, Found, Reading, Syntax, Written, listed
+from mirg_rewards.parsing.found import NUMBER, PAIR, Found, Reading, Syntax, Written, listed
 from mirg_rewards.parsing.image_references import ORDINALS
 
 _TOKENS = ("<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>")
+_FOUR = rf"[\[(]\s{{0,4}}({NUMBER})" + rf"\s{{0,4}},\s{{0,4}}({NUMBER})" * 3 + r"\s{0,4}[\])]"
 _PIECE = re.compile(
     rf"""
       <\|object_ref_start\|>(?P<label>[^<]*+(?:<(?!\|(?:object_ref|box)_(?:start|end)\|>)[^<]*+)*+)<\|object_ref_end\|>
     | {PAIR}\s{{0,4}},?\s{{0,4}}{PAIR}
-    | <\|box_start\|>\s{{0,4}}(?:{PAIR}\s{{0,4}}<\|box_end\|>|(?P<unread>(?!\s{{0,4}}{PAIR})))
+    | <\|box_start\|>\s{{0,4}}(?:{PAIR}\s{{0,4}}<\|box_end\|>|{_FOUR}|(?P<unread>(?!\s{{0,4}}{PAIR})))
+    | (?:start|end)_box\s?=\s?["']{PAIR}["']
     """,
     re.VERBOSE,
 )
 _BETWEEN_LABEL_AND_BOX = re.compile(r"(?:\s|[,;:]|<\|box_start\|>){0,16}")
 # A label covers several boxes in a row, within its line.
 _BETWEEN_BOXES = re.compile(r"(?:[ \t]|[,;]|and|<\|box_start\|>|<\|box_end\|>){0,16}")
-_CUT_OFF = re.compile(r"(?:\(|<\|box_start\|>)[^()]{0,64}(?:\([^()]{0,64}\)[^()]{0,8}(?:\([^()]{0,64})?)?\Z")
 _MOST = 256
 
 
 def read(text: str, plain: str, start: int, end: int, first_image: int, count: int) -> Reading:
-    """The boxes of a text, left to right, each two points; and the points between box tokens."""
+    """The boxes of a text, left to right, each two points; and the points between box tokens.
+
+    Where there are tokens, pairs outside of them are prose.
+    """
     del first_image, count
     reading = Reading()
+    marked: list[bool] = []
     label, label_start, behind, between = "", start, -1, _BETWEEN_LABEL_AND_BOX
+    is_open = False
     for number, piece in enumerate(_PIECE.finditer(plain, start, end)):
         if number >= _MOST:
             reading.defects |= Defect.TOO_LONG.value
             break
         if piece["label"] is not None:
             label, label_start, behind = text[slice(*piece.span("label"))], piece.start(), piece.end()
-            between = _BETWEEN_LABEL_AND_BOX
+            between, is_open = _BETWEEN_LABEL_AND_BOX, False
+            reading.opaque.append(piece.span())
             continue
         reading.is_mine = True
         if piece["unread"] is not None:
+            reading.is_marked = True
             reading.defects |= Defect.UNREADABLE_BOX.value
             continue
-        numbers = tuple(float(group) for group in piece.groups()[1:-1] if group is not None)
+        numbers = tuple(float(group) for group in piece.groups() if group is not None)
+        is_open = _is_open(plain, max(behind, start), piece, is_open)
         outer_start = piece.start()
         if behind >= 0 and between.fullmatch(plain, behind, outer_start):
             outer_start = label_start
@@ -55,10 +64,23 @@ def read(text: str, plain: str, start: int, end: int, first_image: int, count: i
         box, point = (numbers, None) if len(numbers) == 4 else (None, numbers)
         outer = (min(outer_start, piece.start()), piece.end())
         reading.found.append(Found(None, box, point, label, False, piece.start(), piece.end(), outer))
+        marked.append(is_open)
+        is_open &= not piece[0].endswith(_TOKENS[3])
         label_start, behind, between = piece.start(), piece.end(), _BETWEEN_BOXES
+    if any(is_marked and found.box for found, is_marked in zip(reading.found, marked, strict=True)):
+        reading.is_marked = True
+        reading.found = [found for found, is_marked in zip(reading.found, marked, strict=True) if is_marked]
     if _is_cut_off(plain, start, end):
         reading.defects |= Defect.TRUNCATED.value
     return reading
+
+
+def _is_open(plain: str, behind: int, piece: re.Match[str], was_open: bool) -> bool:
+    """Whether a piece stands between box tokens; `was_open` says so of the piece that ends at `behind`."""
+    if piece[0].startswith("<"):
+        return True
+    opened, closed = plain.rfind(_TOKENS[2], behind, piece.start()), plain.rfind(_TOKENS[3], behind, piece.start())
+    return was_open if opened == closed else opened > closed
 
 
 def _is_cut_off(plain: str, start: int, end: int) -> bool:

@@ -1,0 +1,173 @@
+"""Trajectories: reasoning and answer, rendered from claims, and kept only if they read back to the claims they came from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mirg_rewards.claims import Claim, Size, Target
+from mirg_rewards.data.rows import read_rows
+from mirg_rewards.parsing import Grammar, parse, render
+
+Messages = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectory:
+    """What a model is to write: its reasoning, and the whole `text` of which the reasoning is the think part."""
+
+    think: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a trajectory was not made: the `rule` that it broke ("defect", "claims" or "think"), and how."""
+
+    rule: str
+    reason: str
+
+
+def trajectory(
+    notes: Sequence[Claim], target: Target, grammar: Grammar, *, labels: bool = True
+) -> Trajectory | Rejection:
+    """The trajectory that says what each image holds by `notes`, rules it in or out by `target`, and answers.
+
+    Without `labels` the answer leaves the labels of the target unsaid. What comes back has been read by `grammar` and
+    found without a defect, with the claims of the target up to the rounding of the grammar's space; all else is a
+    `Rejection`.
+
+    >>> from mirg_rewards import GRAMMARS, Box
+    >>> notes = [Claim(1, label="blue rectangle"), Claim(2, Box(0.25, 0.0, 1.0, 0.75), label="red ellipse")]
+    >>> made = trajectory(notes, Target(notes[1:], sizes=[(56, 56)] * 2), GRAMMARS["mirg"], labels=False)
+    >>> made.think
+    'Image-1: blue rectangle, no. Image-2: red ellipse, yes.'
+    >>> made.text[len("<think></think>") + len(made.think) :]
+    '<answer>[{"image": 2, "bbox_2d": [250, 0, 1000, 750]}]</answer>'
+    """
+    claims = target.claims if labels else tuple(replace(claim, label="") for claim in target.claims)
+    think = reasoning(notes, target)
+    try:
+        text = render(claims, grammar, target.sizes, think=think)
+    except ValueError as error:
+        return Rejection("claims", f"the grammar cannot write them: {error}")
+    said = parse(text, grammar, target.sizes)
+    if said.defects:
+        return Rejection("defect", " ".join(said.defects.sentences()))
+    if think and said.think != think:
+        return Rejection("think", f"it reads back as {said.think!r}")
+    # Claims that one and the same text stands for differ by no more than the rounding of the space.
+    if _images(said.claims) != _images(claims) or render(said.claims, grammar, target.sizes, think=think) != text:
+        return Rejection("claims", f"they read back as {said.claims}")
+    return Trajectory(think, text)
+
+
+def written_trajectory(notes: Sequence[Claim], target: Target, grammar: Grammar, *, labels: bool = True) -> Trajectory:
+    """The `trajectory`, where there must be one: raises ValueError in place of a `Rejection`."""
+    match trajectory(notes, target, grammar, labels=labels):
+        case Trajectory() as made:
+            return made
+        case Rejection(rule, reason):
+            raise ValueError(f"no trajectory can be made ({rule}): {reason}")
+
+
+def reasoning(notes: Sequence[Claim], target: Target) -> str:
+    """What each image holds, and whether something in it is of the answer; the answer itself is not in it.
+
+    >>> reasoning([Claim(1, label="dog"), Claim(1, label="cat")], Target([Claim(1)], sizes=[None, None]))
+    'Image-1: dog and cat, yes. Image-2: no.'
+    """
+    chosen = {claim.image or 1 for claim in target.claims}
+    sentences = []
+    for image in range(1, len(target.sizes) + 1):
+        held = " and ".join(note.label for note in notes if (note.image or 1) == image and note.label)
+        verdict = "yes" if image in chosen else "no"
+        sentences.append(f"Image-{image}: {held}, {verdict}." if held else f"Image-{image}: {verdict}.")
+    return " ".join(sentences)
+
+
+def conversation(query: str, images: int) -> Messages:
+    """The prompt of a row with so many images: each by its number, then the query, in one message of the user.
+
+    >>> conversation("Find the dog.", 1)[0]["content"]
+    [{'type': 'text', 'text': 'Image-1:'}, {'type': 'image'}, {'type': 'text', 'text': 'Find the dog.'}]
+    """
+    parts: Messages = []
+    for number in range(1, images + 1):
+        parts += [{"type": "text", "text": f"Image-{number}:"}, {"type": "image"}]
+    return [{"role": "user", "content": [*parts, {"type": "text", "text": query}]}]
+
+
+def training_row(query: str, images: Sequence[Any], target: Target, completion: str | None = None) -> dict[str, Any]:
+    """A row as TRL's trainers take it: `prompt`, `images`, `target` in the wire form, and for SFT the `completion`.
+
+    >>> row = training_row("Find the dog.", ["a.png", "b.png"], Target((Claim(2),), sizes=[None, None]), "Image-2")
+    >>> row["completion"], row["target"]
+    ([{'role': 'assistant', 'content': 'Image-2'}], '{"version": 1, "claims": [{"image": 2}], "sizes": [null, null]}')
+    """
+    if len(images) != len(target.sizes):
+        raise ValueError(f"images must be as many as the target's sizes ({len(target.sizes)}), got {len(images)}")
+    row = {"prompt": conversation(query, len(images)), "images": list(images), "target": target.to_json()}
+    if completion is not None:
+        row["completion"] = [{"role": "assistant", "content": completion}]
+    return row
+
+
+def _images(claims: Sequence[Claim]) -> list[int]:
+    return [claim.image or 1 for claim in claims]
+
+
+def read_training_rows(
+    path: str | Path, grammar: Grammar, size_of: Callable[[Path], Size]
+) -> dict[str, list[dict[str, Any]]]:
+    """The rows of a JSONL or parquet file for TRL, under "train" and "test"; their images are still paths.
+
+    A line has a `query`, `images` (paths, from the file's folder) and a `target` in the wire form, whose sizes may be
+    left out: `size_of` gives the width and height of an image file, and these count. It may have `notes` (claims in the wire form: what the images hold), a
+    `completion` (else one is rendered from notes and target) and a `split`. Where no line is in the split "test", the
+    last tenth of the lines that name no split is held out.
+
+    Raises ValueError that names the file and line.
+    """
+    path = Path(path)
+    named: dict[str, list[dict[str, Any]]] = {"train": [], "test": []}
+    unnamed: list[dict[str, Any]] = []
+    for chunk in read_rows(path):
+        for index, line in enumerate(chunk.rows):
+            try:
+                row = _file_row(path.parent, line, grammar, size_of)
+                split = line.get("split")
+                (unnamed if split is None else named[split]).append(row)
+            except KeyError as error:
+                got = (
+                    f"there is no {error}" if error.args[0] != line.get("split") else 'split must be "train" or "test"'
+                )
+                raise ValueError(f"{chunk.place(index)}: {got}") from None
+            except (TypeError, ValueError, OSError) as error:
+                raise ValueError(f"{chunk.place(index)}: {error}") from None
+    held_out = 0 if named["test"] else max(1, len(unnamed) // 10)
+    rows = {
+        "train": named["train"] + unnamed[: len(unnamed) - held_out],
+        "test": named["test"] + unnamed[len(unnamed) - held_out :],
+    }
+    for split, found in rows.items():
+        if not found:
+            raise ValueError(f"{path} has no rows for the split {split!r}: it needs two rows or more")
+    return rows
+
+
+def _file_row(
+    folder: Path, line: Mapping[str, Any], grammar: Grammar, size_of: Callable[[Path], Size]
+) -> dict[str, Any]:
+    paths = [folder / image for image in line["images"]]
+    sizes = [size_of(image) for image in paths]
+    wire = json.loads(line["target"]) if isinstance(line["target"], str) else line["target"]
+    target = Target.from_json({**wire, "sizes": sizes})
+    text = line.get("completion")
+    if text is None:
+        notes = Target.from_json({"claims": line.get("notes") or wire["claims"], "sizes": sizes}).claims
+        text = written_trajectory(notes, target, grammar).text
+    return training_row(line["query"], paths, target, text)
