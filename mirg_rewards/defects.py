@@ -72,4 +72,4 @@ LOST = (
     | Defect.TOO_MANY_CLAIMS
     | Defect.TOO_LONG
 )
-"""Defects by which something that the text may have claimed is not among the claims that were read."""
+"""Defects that say of themselves that something the text claims is not among the claims that were read."""

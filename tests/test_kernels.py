@@ -107,7 +107,7 @@ def test_match_is_optimal_within_images(batch, data):
                 table[i][j] = values[at].item()
             at += 1
         tables.append(table)
-    arguments = boxes, offsets, images, targets, target_offsets, target_images
+    arguments = boxes, offsets, targets, target_offsets, images, target_images
     best = kernels.match(*arguments)
     assert best.totals.tolist() == pytest.approx([brute_force(table) for table in tables], abs=1e-12)
     counted = kernels.match(*arguments, objective="count", threshold=0.5)
@@ -134,7 +134,7 @@ def test_greedy_pairing_would_depend_on_the_order():
         boxes, offsets = ragged([predicted])
         targets, target_offsets = ragged([truths])
         one = torch.ones(2, dtype=torch.int64)
-        assert kernels.match(boxes, offsets, one, targets, target_offsets, one).totals.item() == 1.0
+        assert kernels.match(boxes, offsets, targets, target_offsets, one, one).totals.item() == 1.0
 
 
 @given(
@@ -166,7 +166,7 @@ def test_low_precision_is_widened_before_it_is_multiplied(dtype):
 def test_a_threshold_is_compared_in_the_arithmetics_own_precision():
     boxes, one = torch.tensor([[0.0, 0.0, 7.0, 1.0]]), torch.tensor([0, 1])
     targets, images = torch.tensor([[0.0, 0.0, 10.0, 1.0]]), torch.tensor([1])
-    assert kernels.match(boxes, one, images, targets, one, images, objective="count", threshold=0.7).totals.item() == 1
+    assert kernels.match(boxes, one, targets, one, images, images, objective="count", threshold=0.7).totals.item() == 1
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e200])
@@ -198,4 +198,4 @@ def test_sixty_four_boxes_on_either_side_are_matched():
     boxes = torch.cat([corners[:, 0], corners[:, 1]], 1)
     offsets, images = torch.tensor([0, 64]), torch.ones(64, dtype=torch.int64)
     shuffled = boxes[torch.randperm(64)]
-    assert kernels.match(boxes, offsets, images, shuffled, offsets, images).totals.item() == pytest.approx(64)
+    assert kernels.match(boxes, offsets, shuffled, offsets, images, images).totals.item() == pytest.approx(64)

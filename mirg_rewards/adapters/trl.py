@@ -2,7 +2,8 @@
 
 TRL calls a reward function with `prompts`, `completions`, `completion_ids` and every column of the dataset as keyword
 arguments, once for each batch, and takes one float a row; None leaves a row out (TRL 1.16, trl/trainer/grpo_trainer.py).
-TRL strips special tokens from completions; every grammar reads boxes without them.
+TRL strips special tokens from completions: grammars read boxes without them, but labels and single points that only
+tokens mark (`qwen2_vl`) are lost.
 """
 
 from __future__ import annotations

@@ -125,10 +125,10 @@ def read_training_rows(
 ) -> dict[str, list[dict[str, Any]]]:
     """The rows of a JSONL or parquet file for TRL, under "train" and "test"; their images are still paths.
 
-    A line has a `query`, `images` (paths, from the file's folder) and a `target` in the wire form, whose sizes may be
-    left out: `size_of` gives the width and height of an image file, and these count. It may have `notes` (claims in the wire form: what the images hold), a
-    `completion` (else one is rendered from notes and target) and a `split`. Where no line is in the split "test", the
-    last tenth of the lines that name no split is held out.
+    A line has a `query`, `images` (paths, from the file's folder) and a `target` in the wire form. The target's sizes
+    may be left out: `size_of` gives the width and height of an image file, and these count. A line may have `notes`
+    (claims in the wire form: what the images hold), a `completion` (else one is rendered from notes and target) and a
+    `split`. Where no line is in the split "test", the last tenth of the lines that name no split is held out.
 
     Raises ValueError that names the file and line.
     """

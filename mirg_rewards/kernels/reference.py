@@ -57,9 +57,9 @@ def pair_iou(
 def match(
     boxes: Float[Tensor, "n 4"],
     offsets: Int64[Tensor, " c"],
-    images: Int64[Tensor, " n"],
     target_boxes: Float[Tensor, "m 4"],
     target_offsets: Int64[Tensor, " c"],
+    images: Int64[Tensor, " n"],
     target_images: Int64[Tensor, " m"],
     *,
     objective: Objective = "sum",
@@ -75,7 +75,7 @@ def match(
     >>> boxes = torch.tensor([[0.25, 0.0, 0.75, 1.0], [0.0, 0.0, 0.5, 1.0]])
     >>> truths = torch.tensor([[0.25, 0.0, 0.5, 1.0], [0.5, 0.0, 0.75, 1.0]])
     >>> two, one = torch.tensor([0, 2]), torch.tensor([1, 1])
-    >>> match(boxes, two, one, truths, two, one)
+    >>> match(boxes, two, truths, two, one, one)
     Matching(targets=tensor([1, 0]), values=tensor([0.5000, 0.5000]), totals=tensor([1.]))
     """
     boxes, target_boxes = _arithmetic(boxes), _arithmetic(target_boxes)

@@ -57,7 +57,7 @@ def object_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     tensor([0.5000, 0.0000])
     """
     said, true = _boxed(answers.claims), _boxed(targets.claims)
-    paired = kernels.match(said.boxes, said.offsets, said.images, true.boxes, true.offsets, true.images)
+    paired = kernels.match(said.boxes, said.offsets, true.boxes, true.offsets, said.images, true.images)
     larger = torch.maximum(said.counts, true.counts)
     return torch.where(larger > 0, paired.totals / larger.clamp_min(1), image_reward(answers, targets)).float()
 
