@@ -42,7 +42,7 @@ class TinyVLM:
     initializer_range: float = 0.05
 
 
-SMOKE = TinyVLM(layers=3, width=96, heads=4, vision_layers=1, vision_width=64, vision_heads=4, merge=4, side=56)
+SMOKE = TinyVLM(layers=2, width=128, heads=4, vision_layers=1, vision_width=64, vision_heads=4, merge=4, side=56)
 GPU = TinyVLM(
     layers=8,
     width=512,

@@ -57,12 +57,14 @@ def test_the_reasoning_names_what_every_image_holds_and_rules_it_in_or_out():
     for index in range(50):
         one = scene(CONFIGS["rich"], index)
         said = reasoning(one.notes, one.target)
-        sentences = said.removesuffix(".").split(". ")
-        assert len(sentences) == len(one.pictures)
-        for number, (sentence, picture) in enumerate(zip(sentences, one.pictures, strict=True), 1):
-            held = " and ".join(shape.label for shape in picture.shapes)
-            chosen = number in {claim.image for claim in one.target.claims}
-            assert sentence == f"Image-{number}: {held}, {'yes' if chosen else 'no'}"
+        *listed, verdict = said.removesuffix(".").split(". ")
+        assert len(listed) == len(one.pictures)
+        for number, (sentence, picture) in enumerate(zip(listed, one.pictures, strict=True), 1):
+            assert sentence == f"Image-{number}: {' and '.join(shape.label for shape in picture.shapes)}"
+        chosen = sorted({claim.image for claim in one.target.claims})
+        named = [int(word.removeprefix("Image-")) for word in verdict.split() if word.startswith("Image-")]
+        assert named == chosen
+        assert verdict.endswith(" only" if chosen else "none of them")
 
 
 @pytest.mark.parametrize(

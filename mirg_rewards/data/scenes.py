@@ -38,6 +38,7 @@ class SceneConfig:
     - `images` in a scene, and `shapes` in each image;
     - `kinds` and `colours` of shapes, and their `scales`: (word, fewest cells, most cells) along a side;
     - `grid`: cells along each side of an image, and `cells`: the pixels that a cell may have, drawn for either side;
+    - `square`: whether a shape has as many cells along one side as along the other;
     - `near`: the share of the other shapes that differ in one attribute (kind, colour or scale) from the asked one;
     - `several` and `none`: the shares of scenes in which the asked shape is in two or more images, or in none.
 
@@ -52,6 +53,7 @@ class SceneConfig:
     colours: tuple[str, ...] = ("red", "green", "blue", "yellow")
     scales: tuple[tuple[str, int, int], ...] = (("", 1, 3),)
     grid: int = 4
+    square: bool = False
     cells: tuple[int, ...] = (14,)
     near: float = 0.5
     several: float = 0.0
@@ -248,7 +250,8 @@ def _placed(config: SceneConfig, shapes: list[Shape], rng: random.Random) -> tup
     for _ in range(1000):
         placed: list[Shape] = []
         for shape in shapes:
-            width, height = rng.randint(*sides[shape.scale]), rng.randint(*sides[shape.scale])
+            width = rng.randint(*sides[shape.scale])
+            height = width if config.square else rng.randint(*sides[shape.scale])
             x, y = rng.randint(0, config.grid - width), rng.randint(0, config.grid - height)
             placed.append(replace(shape, cells=(x, y, x + width, y + height)))
         if not any(_overlap(a.cells, b.cells) for n, a in enumerate(placed) for b in placed[:n]):

@@ -44,7 +44,7 @@ def trajectory(
     >>> notes = [Claim(1, label="blue rectangle"), Claim(2, Box(0.25, 0.0, 1.0, 0.75), label="red ellipse")]
     >>> made = trajectory(notes, Target(notes[1:], sizes=[(56, 56)] * 2), GRAMMARS["mirg"], labels=False)
     >>> made.think
-    'Image-1: blue rectangle, no. Image-2: red ellipse, yes.'
+    'Image-1: blue rectangle. Image-2: red ellipse. The red ellipse is in Image-2 only.'
     >>> made.text[len("<think></think>") + len(made.think) :]
     '<answer>[{"image": 2, "bbox_2d": [250, 0, 1000, 750]}]</answer>'
     """
@@ -75,18 +75,23 @@ def written_trajectory(notes: Sequence[Claim], target: Target, grammar: Grammar,
 
 
 def reasoning(notes: Sequence[Claim], target: Target) -> str:
-    """What each image holds, and whether something in it is of the answer; the answer itself is not in it.
+    """What each image holds, and which of them are of the answer and which not; boxes are not in it.
 
-    >>> reasoning([Claim(1, label="dog"), Claim(1, label="cat")], Target([Claim(1)], sizes=[None, None]))
-    'Image-1: dog and cat, yes. Image-2: no.'
+    >>> notes = [Claim(1, label="dog"), Claim(2, label="cat")]
+    >>> reasoning(notes, Target(notes[:1], sizes=[None, None]))
+    'Image-1: dog. Image-2: cat. The dog is in Image-1 only.'
+    >>> reasoning(notes, Target([], sizes=[None, None]))
+    'Image-1: dog. Image-2: cat. It is in none of them.'
     """
-    chosen = {claim.image or 1 for claim in target.claims}
     sentences = []
     for image in range(1, len(target.sizes) + 1):
         held = " and ".join(note.label for note in notes if (note.image or 1) == image and note.label)
-        verdict = "yes" if image in chosen else "no"
-        sentences.append(f"Image-{image}: {held}, {verdict}." if held else f"Image-{image}: {verdict}.")
-    return " ".join(sentences)
+        sentences.append(f"Image-{image}: {held or 'nothing'}.")
+    labels = list(dict.fromkeys(claim.label for claim in target.claims))
+    asked = f"The {labels[0]}" if len(labels) == 1 and labels[0] else "It"
+    chosen = [f"Image-{image}" for image in sorted({claim.image or 1 for claim in target.claims})]
+    verdict = f"{asked} is in {' and '.join(chosen)} only." if chosen else "It is in none of them."
+    return " ".join([*sentences, verdict])
 
 
 def conversation(query: str, images: int) -> Messages:
