@@ -526,12 +526,16 @@ def notes(run: Run) -> list[str]:
 
 
 def curves(entries: Sequence[Row]) -> dict[str, list[tuple[float, float]]]:
-    """The lines to draw of a trainer's log: in [0, 1] the metrics of the probe or the terms of the reward."""
-    shown = ("format", "image_accuracy", "mean_iou", "loss")
-    if any("reward" in entry for entry in entries):
-        shown = ("reward", "mirg/format", "mirg/image", "mirg/object")
-    lines = {name: [(entry["step"], entry[name]) for entry in entries if name in entry] for name in shown}
-    return {name: line for name, line in lines.items() if line}
+    """The lines to draw of a trainer's log: the terms of the reward, or the metrics of the probe, or else the loss."""
+    for shown in (
+        ("reward", "mirg/format", "mirg/image", "mirg/object"),
+        ("format", "image_accuracy", "mean_iou"),
+        ("loss",),
+    ):
+        lines = {name: [(entry["step"], entry[name]) for entry in entries if name in entry] for name in shown}
+        if lines[shown[0]]:
+            return {name: line for name, line in lines.items() if line}
+    return {}
 
 
 def last_rollouts(run: Run, stage: str) -> list[Rollout]:

@@ -209,7 +209,8 @@ def test_rows_of_a_file_are_split_and_completed(pipeline, tmp_path):
     target = Target.from_json(row["target"])
     assert target.sizes == ((56, 56),) * len(row["images"])
     assert target.claims == scene(SceneConfig(), 0).target.claims
-    assert row["completion"][0]["content"].startswith("<think>Image-1: ")
+    (claim,) = target.claims
+    assert row["completion"][0]["content"].startswith(f"<think>Image-{claim.image}: {claim.label}. ")
 
 
 def test_a_file_may_name_its_splits_and_bring_its_completions(pipeline, tmp_path):
@@ -242,4 +243,4 @@ def test_a_row_that_cannot_be_used_is_named_by_file_and_line(pipeline, change, m
 
 def test_boxes_of_a_file_without_labels_or_notes_still_make_trajectories():
     target = Target((Claim(2, Box(0.25, 0.0, 0.5, 1.0)),), ((56, 56),) * 2)
-    assert written_trajectory(target.claims, target, GRAMMARS["mirg"]).think == "Image-1: no. Image-2: yes."
+    assert written_trajectory(target.claims, target, GRAMMARS["mirg"]).think == "It is in Image-2 only."

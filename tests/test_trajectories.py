@@ -85,7 +85,7 @@ def test_what_would_not_read_back_is_rejected_with_a_reason(notes, target, rule)
 
 def test_nothing_to_find_is_a_whole_answer():
     made = trajectory([Claim(1, label="dog")], Target((), (None, None)), GRAMMARS["mirg"])
-    assert made.think == "Image-1: dog, no. Image-2: no."
+    assert made.think == "Image-1: dog. It is in none of them."
     assert parse(made.text, GRAMMARS["mirg"], [None, None]).claims == ()
 
 

@@ -75,7 +75,9 @@ def written_trajectory(notes: Sequence[Claim], target: Target, grammar: Grammar,
 
 
 def reasoning(notes: Sequence[Claim], target: Target) -> str:
-    """What each image holds, and which of them are of the answer and which not; boxes are not in it.
+    """What each image is noted to hold, and which images are of the answer and which not; boxes are not in it.
+
+    An image without notes is not said to be empty: nobody has said so.
 
     >>> notes = [Claim(1, label="dog"), Claim(2, label="cat")]
     >>> reasoning(notes, Target(notes[:1], sizes=[None, None]))
@@ -86,7 +88,8 @@ def reasoning(notes: Sequence[Claim], target: Target) -> str:
     sentences = []
     for image in range(1, len(target.sizes) + 1):
         held = " and ".join(note.label for note in notes if (note.image or 1) == image and note.label)
-        sentences.append(f"Image-{image}: {held or 'nothing'}.")
+        if held:
+            sentences.append(f"Image-{image}: {held}.")
     labels = list(dict.fromkeys(claim.label for claim in target.claims))
     asked = f"The {labels[0]}" if len(labels) == 1 and labels[0] else "It"
     chosen = [f"Image-{image}" for image in sorted({claim.image or 1 for claim in target.claims})]
