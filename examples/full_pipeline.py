@@ -92,7 +92,7 @@ PRESETS = {
             "adam_beta2": 0.999,
             "max_completion_length": 56,
         },
-        enough={"format": 0.98, "image_accuracy": 0.75, "mean_iou": 0.3},
+        enough={"format": 0.98, "image_accuracy": 0.8, "mean_iou": 0.3},
     ),
     # Sized for one card of the H100 class and ten minutes by calculation; the caps on minutes hold wherever it runs.
     "gpu": Preset(
