@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -349,9 +350,13 @@ _MARGIN = 0.5
 
 
 def _checked_sizes(name: str, sizes: Iterable[Size | None]) -> tuple[Size | None, ...]:
-    checked = []
+    checked: list[Size | None] = []
     for number, size in enumerate(sizes):
-        if size is not None and (len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size)):
+        try:
+            sides = None if size is None else tuple(map(operator.index, size))
+        except TypeError:
+            sides = ()
+        if sides is not None and (len(sides) != 2 or min(sides) <= 0):
             raise ValueError(f"{name}[{number}] must be (width, height) in whole pixels above 0, got {size!r}")
-        checked.append(None if size is None else (size[0], size[1]))
+        checked.append(None if sides is None else (sides[0], sides[1]))
     return tuple(checked)
