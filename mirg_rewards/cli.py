@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -197,8 +198,9 @@ def _score(arguments: argparse.Namespace) -> None:
     console = Console(stderr=True)
     count, sums = 0, dict[str, float]()
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    progress = Progress(*columns, console=console, transient=True)
     with (
-        Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress,
+        progress if console.is_terminal else nullcontext(),
         writing_rows(arguments.output, arguments.input) as write,
     ):
         bar = progress.add_task(arguments.input.name, total=1.0)
