@@ -298,6 +298,14 @@ def test_each_fault_is_its_own_defect(answer, defects):
     assert parse(MIRG.format(answer), GRAMMARS["mirg"], [None] * 4).defects == defects
 
 
+def test_a_box_closed_by_the_token_that_opens_one_is_whole():
+    asked_for = "<|box_start|>(100,200),(300,400)<|box_start|>"
+    assert parse(asked_for, GRAMMARS["migician"], [None]).defects == Defect(0)
+    assert Defect.TRUNCATED in parse(asked_for + "(1,2),(3,", GRAMMARS["migician"], [None]).defects
+    assert Defect.TRUNCATED in parse("<|box_start|>(100,200),(300", GRAMMARS["migician"], [None]).defects
+    assert parse("<|box_start|>", GRAMMARS["migician"], [None]).defects
+
+
 def test_claims_past_the_cap_are_not_read():
     text = MIRG.format(json.dumps([{"image": 2, "bbox_2d": [1, 2, 3, 4]}] * 100))
     assert len(parse(text, GRAMMARS["mirg"], [None] * 4).claims) == 64

@@ -15,8 +15,7 @@ ORDINALS = (
     "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
     "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
 ).split()
-_TENS = ("twenty", "thirty")
-ORDINALS += [f"{ten}-{one}" for ten in _TENS[:1] for one in ORDINALS[:9]]
+ORDINALS += [f"twenty-{one}" for one in ORDINALS[:9]]
 _WORDS = {word: number for words in (_CARDINALS, ORDINALS) for number, word in enumerate(words, 1)}
 _CHINESE = {digit: number for number, digit in enumerate("零一二三四五六七八九")} | {"两": 2}
 

@@ -19,7 +19,7 @@ _PIECE = re.compile(
     rf"""
       <\|object_ref_start\|>(?P<label>[^<]*+(?:<(?!\|(?:object_ref|box)_(?:start|end)\|>)[^<]*+)*+)<\|object_ref_end\|>
     | {PAIR}\s{{0,4}},?\s{{0,4}}{PAIR}
-    | <\|box_start\|>\s{{0,4}}(?:{PAIR}\s{{0,4}}<\|box_end\|>|{_FOUR}|(?P<unread>(?!\s{{0,4}}{PAIR})))
+    | <\|box_start\|>\s{{0,4}}(?:{PAIR}\s{{0,4}}<\|box_end\|>|{_FOUR}|(?P<unread>(?<!\)<\|box_start\|>)(?!\s{{0,4}}{PAIR})))
     | (?:start|end)_box\s?=\s?["']{PAIR}["']
     """,
     re.VERBOSE,
@@ -91,9 +91,11 @@ def _is_cut_off(plain: str, start: int, end: int) -> bool:
     if opened < 0:
         return False
     within = plain[opened + 1 : end]
-    return (opened > closed and bool(re.search(r"[0-9]", within))) or (
-        plain.startswith("<|box_start|>", opened) and closed < opened
-    )
+    if opened < closed:
+        return False
+    # Some models close a box with the token that opens one, as their prompt has it.
+    is_token = plain.startswith("<|box_start|>", opened) and not plain.endswith(")", tail, opened)
+    return is_token or bool(re.search(r"[0-9]", within))
 
 
 def _place(claim: Written, tokens: bool) -> str:
