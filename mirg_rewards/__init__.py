@@ -5,8 +5,9 @@ from mirg_rewards.batch import Answers, ClaimBatch, Targets, pack
 from mirg_rewards.claims import Box, Claim, Defect, Parsed, Point, Target
 from mirg_rewards.coordinates import PIXELS, Resize, Space
 from mirg_rewards.data.targets import target_from_boxes
+from mirg_rewards.diagnosis import Diagnosis, diagnose
 from mirg_rewards.parsing import GRAMMARS, Grammar, parse, render
-from mirg_rewards.rewards import Gated, Reward, Weighted, format_reward, image_reward, object_reward
+from mirg_rewards.rewards import Gated, Reward, Weighted, format_reward, image_reward, object_reward, polygon_reward
 from mirg_rewards.scorer import Scorer, Scores
 
 __version__ = "0.1.0"
@@ -19,6 +20,7 @@ __all__ = [
     "Claim",
     "ClaimBatch",
     "Defect",
+    "Diagnosis",
     "Gated",
     "Grammar",
     "Parsed",
@@ -31,11 +33,13 @@ __all__ = [
     "Target",
     "Targets",
     "Weighted",
+    "diagnose",
     "format_reward",
     "image_reward",
     "object_reward",
     "pack",
     "parse",
+    "polygon_reward",
     "presets",
     "render",
     "target_from_boxes",

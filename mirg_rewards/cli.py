@@ -19,6 +19,7 @@ from mirg_rewards.claims import Target
 from mirg_rewards.coordinates import PIXELS, Space
 from mirg_rewards.data import mig_bench
 from mirg_rewards.data.rows import Chunk, read_rows, replacing, writing_rows
+from mirg_rewards.diagnosis import Diagnosis, diagnose
 from mirg_rewards.evaluation import Summary, evaluate_mig_bench, evaluate_mig_bench_officially
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.presets import PRESETS
@@ -196,7 +197,7 @@ def _score(arguments: argparse.Namespace) -> None:
     scorer = PRESETS[arguments.preset]()
     scorer = replace(scorer, grammar=_grammar(arguments, scorer.grammar))
     console = Console(stderr=True)
-    count, sums = 0, dict[str, float]()
+    count, sums, diagnosis = 0, dict[str, float](), Diagnosis()
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     progress = Progress(*columns, console=console, transient=True)
     with (
@@ -214,12 +215,15 @@ def _score(arguments: argparse.Namespace) -> None:
             new["defects"] = [[defect.name for defect in reading.defects] for reading in scores.answers.parsed]
             write(chunk, {arguments.prefix + name: values for name, values in new.items()})
             count += len(chunk.numbers)
+            diagnosis += diagnose(scores.answers)
             sums = {name: sums.get(name, 0.0) + float(values.sum()) for name, values in numbers.items()}
             progress.update(bar, completed=chunk.done)
         if not count:
             raise ValueError(f"{arguments.input} has no rows")
     means = ", ".join(f"{name} {total / count:.4f}" for name, total in sums.items())
     print(f"{arguments.output}: {count} rows, mean {means}")
+    if diagnosis.defects or diagnosis.hints:
+        print(diagnosis)
 
 
 def _scores(scorer: Scorer, chunk: Chunk, arguments: argparse.Namespace) -> Scores:

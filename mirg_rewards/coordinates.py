@@ -85,8 +85,10 @@ class Resize:
     """Qwen's `smart_resize`: the size of the image that the model saw, from the original size.
 
     Sides become multiples of `factor` (rounded half to even), the area is kept between `min_pixels` and `max_pixels`.
-    Source: huggingface/transformers, models/qwen2_vl/image_processing_qwen2_vl.py. The checkpoints' own configuration
-    has a `max_pixels` of 12,845,056; the class default of transformers is 1,003,520.
+    Sources: QwenLM/Qwen3-VL, qwen-vl-utils/src/qwen_vl_utils/vision_process.py, and huggingface/transformers,
+    models/qwen2_vl/image_processing_qwen2_vl.py; they differ for sides up to half a `factor`, which count as one
+    `factor` here as in the former. The checkpoints' own configuration has a `max_pixels` of 12,845,056; the class
+    default of transformers is 1,003,520.
 
     >>> Resize(28, 3136, 12_845_056)((1920, 1080)), Resize(28, 3136, 1_003_520)((1920, 1080))
     ((1932, 1092), (1316, 728))

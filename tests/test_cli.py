@@ -205,6 +205,18 @@ def test_score_adds_what_the_scorer_gives(tmp_path, capsys):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.jsonl"]
 
 
+def test_score_says_what_was_wrong_over_all_chunks(tmp_path, capsys):
+    pixels = '<think>so</think><answer>[{"image": 2, "bbox_2d": [1500, 900, 3000, 2000]}]</answer>'
+    rows = [{"completion": pixels, "target": TARGET.to_json()}] * 5000
+    command = ["--output", str(tmp_path / "out.jsonl")]
+    assert main(["score", lines(tmp_path / "in.jsonl", rows), *command]) == 0
+    shown = capsys.readouterr().out
+    assert "5000 answers, 0 without a defect\nOUTSIDE_IMAGE  5000  100.0 %  A box or point lies outside" in shown
+    assert "Hint: Most boxes lie outside their image" in shown
+    assert main(["score", lines(tmp_path / "in.jsonl", [GOOD] * 10), *command]) == 0
+    assert capsys.readouterr().out.count("\n") == 1
+
+
 def test_score_reads_the_columns_and_the_grammar_that_it_is_told(tmp_path):
     answer = '```json\n[{"bbox_2d": [0, 0, 500, 1000], "label": "dog"}]\n```'
     target = {"claims": [{"image": 1, "box": [0, 0, 0.5, 1]}], "sizes": [None]}

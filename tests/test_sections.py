@@ -41,21 +41,21 @@ def test_parts_and_defects(text, think, answer, defects):
 
 @pytest.mark.parametrize("text", [case[0] for case in CASES])
 def test_optional_parts_are_read_the_same_way(text):
-    assert cut(text, "optional").answer == cut(text, "required").answer
+    assert cut(text, "optional")[1] == cut(text, "required")[1]
 
 
 def test_a_prompt_may_have_opened_the_think_part():
     text = "a</think><answer>b</answer>"
     assert cut(text, "prefilled") == ((0, 1), (17, 18), 0)
-    assert Defect(cut(text, "required").defects) == Defect.NO_THINK
+    assert Defect(cut(text, "required")[2]) == Defect.NO_THINK
 
 
 def test_a_free_answer_has_no_defect_for_its_missing_parts():
-    assert cut("a dog", "optional").defects == 0
+    assert cut("a dog", "optional")[2] == 0
 
 
 def test_ten_thousand_thoughts_with_answers_are_cut_in_bounded_time():
     text = "<think><answer>x</answer></think>" * 10_000
-    assert cut(text, "required").answer == (len(text), len(text))
+    assert cut(text, "required")[1] == (len(text), len(text))
     text += "<answer>y</answer>"
-    assert text[slice(*cut(text, "required").answer)] == "y"
+    assert text[slice(*cut(text, "required")[1])] == "y"

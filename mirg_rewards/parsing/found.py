@@ -1,15 +1,18 @@
-"""What a syntax finds in a text, before anyone asks which image is meant and how large it is."""
+"""What a syntax is, and what it finds in a text before anyone asks which image is meant and how large it is."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from mirg_rewards.claims import Span
+from mirg_rewards.coordinates import Space
 
 Numbers = tuple[float, ...]
+Glimpse = tuple[int | None, Numbers, str]
+"""A box as a writer writes it: the image, four numbers in the grammar's order, the label."""
 
 NUMBER = r"[-+]?(?:[0-9]{1,9}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][-+]?[0-9]{1,3})?"
 """A number as models write them; bounded, so that no text makes it slow."""
@@ -26,6 +29,7 @@ MOST_TOKENS = 2_048
 # Full-width and typographic characters that stand for ASCII structure, one for one, so that positions stay.
 _LOOKALIKES = {
     **{chr(0xFEE0 + code): chr(code) for code in range(0x21, 0x7F)},
+    **{chr(0x2080 + digit): str(digit) for digit in range(10)},
     **dict(zip("【】“”‘’、–—−\ufeff\u00a0\u3000", "[]\"\"'',---   ", strict=True)),
 }
 _ANY_LOOKALIKE = re.compile("[" + re.escape("".join(_LOOKALIKES)) + "]")
@@ -37,7 +41,8 @@ class Found(NamedTuple):
 
     `image` counts from 1; None where the claim itself does not say. `named` says that the numbers are x1, y1, x2, y2
     whatever the grammar's order, since each had its name. `start`, `end`: the characters of the numbers; `outer`: those
-    of the whole structure around them, within which no image reference is looked for.
+    of the whole structure around them, within which no image reference is looked for. A `polygon` is x, y, x, y ...; its
+    box is left to whoever knows the space.
     """
 
     image: int | None
@@ -48,6 +53,22 @@ class Found(NamedTuple):
     start: int
     end: int
     outer: Span
+    polygon: Numbers | None = None
+
+
+class Passage(NamedTuple):
+    """The characters from `start` to `end` of a response about so many `images`.
+
+    `plain` is `text` with look-alike characters made ASCII, of the same length; `first_image` is the number of the first
+    image where a bare number names it.
+    """
+
+    text: str
+    plain: str
+    start: int
+    end: int
+    first_image: int
+    images: int
 
 
 @dataclass(slots=True)
@@ -65,21 +86,14 @@ class Reading:
     opaque: list[Span] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Syntax:
-    """A way to write boxes: its reader and its writer.
+Kind = Literal["box", "point", "box and point", "image", "polygon"]
+"""What a claim says of its image: where, and how; or only which image."""
 
-    `read(text, plain, start, end, first_image, count)` reads the characters from start to end of a response about
-    `count` images; `plain` is `text` with look-alike characters made ASCII, of the same length. `write(claims)` takes
-    what is to be written, with numbers in place of fractions.
-    """
-
-    name: str
-    read: Callable[[str, str, int, int, int, int], Reading] = field(compare=False)
-    write: Callable[[list[Written]], str] = field(compare=False)
-
-    def __repr__(self) -> str:
-        return self.name
+BOX: frozenset[Kind] = frozenset({"box"})
+POINT: frozenset[Kind] = frozenset({"point"})
+POLYGON: frozenset[Kind] = frozenset({"polygon"})
+IMAGE: frozenset[Kind] = frozenset({"image"})
+BOTH: frozenset[Kind] = frozenset({"box and point"})
 
 
 class Written(NamedTuple):
@@ -89,6 +103,44 @@ class Written(NamedTuple):
     box: Numbers | None
     point: Numbers | None
     label: str
+    polygon: Numbers | None = None
+
+
+def _no_glance(answer: str) -> list[Glimpse] | None:  # noqa: ARG001 - a glance that sees nothing
+    return None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Syntax:
+    """A way to write boxes: its reader and its writer.
+
+    - `read(passage)` reads what a passage says.
+    - `write(claims)` takes what is to be written, with numbers in place of fractions.
+    - `writes`: the kinds of claim that it has a form for.
+    - `glance(answer)`: the boxes of an answer that is written just as `write` writes it, None for any other. What it
+      reads, `read` reads the same, more slowly.
+    - `space`: where the tokens themselves fix what they count, whatever the grammar says (Kosmos-2's grid of patches).
+    - `says_image`: the image has a place of its own, and is written in rows of one image too.
+    - `points_x_first`: points are x, y in every order of boxes (Fuyu).
+    - `is_vocabulary`: each number is a token, so the largest that can be written is one less than the span.
+    - `nothing`: what is written where there is nothing to find.
+    - `fenced`: the writer puts all into a Markdown fence.
+    """
+
+    name: str
+    read: Callable[[Passage], Reading] = field(compare=False)
+    write: Callable[[list[Written]], str] = field(compare=False)
+    writes: frozenset[Kind] = field(compare=False, default=BOX)
+    glance: Callable[[str], list[Glimpse] | None] = field(compare=False, default=_no_glance)
+    space: Space | None = field(compare=False, default=None)
+    says_image: bool = field(compare=False, default=False)
+    points_x_first: bool = field(compare=False, default=False)
+    is_vocabulary: bool = field(compare=False, default=False)
+    nothing: str = field(compare=False, default="[]")
+    fenced: bool = field(compare=False, default=False)
+
+    def __repr__(self) -> str:
+        return self.name
 
 
 def plain(text: str) -> str:

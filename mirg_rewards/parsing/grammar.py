@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-from mirg_rewards.coordinates import PIXELS, THOUSAND, Resize, Space
+from mirg_rewards.coordinates import HUNDRED, PIXELS, THOUSAND, UNIT, Resize, Space
 from mirg_rewards.parsing.found import Syntax
 from mirg_rewards.parsing.sections import Think
-from mirg_rewards.parsing.syntaxes import JSON, JSON_FENCED, LISTS, PAIRS, PAIRS_IN_SENTENCES, PAIRS_IN_TOKENS
+from mirg_rewards.parsing.syntaxes import (
+    ANY_TAGS,
+    CALLS,
+    DOUBLE_LISTS,
+    FLORENCE2_QUAD_TOKENS,
+    FLORENCE2_TOKENS,
+    JSON,
+    JSON_FENCED,
+    JSON_GEMINI,
+    JSON_KIMI,
+    JSON_NAMED,
+    JSON_SEG_ZERO,
+    JSON_VISUAL_RFT,
+    JSON_VLM_R1,
+    LISTS,
+    LISTS_OR_POINTS,
+    LOC_TOKENS,
+    NAMED,
+    PAIRS,
+    PATCHES,
+    POINTS,
+    TAGS,
+    XML_COORDS,
+    XML_POINTS,
+)
 
-Order = Literal["xyxy", "yxyx", "xywh", "cxcywh"]
+Order = Literal["xyxy", "yxyx", "xywh", "cxcywh", "xy", "yx"]
+"""What the numbers of a box are, in this order; `xy` and `yx` are of models that point: a pair in plain text is a point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +59,7 @@ class Grammar:
     Space(span=None, centre=False)
     """
 
-    syntaxes: tuple[Syntax, ...] = (JSON, LISTS, PAIRS)
+    syntaxes: tuple[Syntax, ...] = (JSON, ANY_TAGS, LISTS, PAIRS)
     space: Space = THOUSAND
     order: Order = "xyxy"
     resize: Resize | None = None
@@ -45,8 +70,8 @@ class Grammar:
     def __post_init__(self) -> None:
         if not self.syntaxes:
             raise ValueError("syntaxes needs at least one syntax, got none")
-        if self.order not in ("xyxy", "yxyx", "xywh", "cxcywh"):
-            raise ValueError(f"order must be one of xyxy, yxyx, xywh, cxcywh, got {self.order!r}")
+        if self.order not in get_args(Order):
+            raise ValueError(f"order must be one of {', '.join(get_args(Order))}, got {self.order!r}")
         if self.think not in ("required", "prefilled", "optional"):
             raise ValueError(f"think must be one of required, prefilled, optional, got {self.think!r}")
         if self.resize is not None and self.space.span is not None:
@@ -55,19 +80,61 @@ class Grammar:
             raise ValueError(f"max_claims must be at least 1, got {self.max_claims}")
 
 
-_JSON = (JSON, LISTS, PAIRS)
-_FENCED = (JSON_FENCED, LISTS, PAIRS)
-_QWEN25_RESIZE = Resize(factor=28, min_pixels=3136, max_pixels=12_845_056)
+# What is looked for where an answer is not in its grammar's own syntax.
+_OTHERS = (JSON, ANY_TAGS, XML_POINTS, CALLS, LISTS, PAIRS, NAMED)
+
+
+def _ways(own: Syntax, others: tuple[Syntax, ...] = _OTHERS) -> tuple[Syntax, ...]:
+    return (own, *(syntax for syntax in others if syntax != own))
+
+
+_QWEN25 = Resize(factor=28, min_pixels=3136, max_pixels=12_845_056)
+_UI_TARS = Resize(factor=28, min_pixels=100 * 28 * 28, max_pixels=16384 * 28 * 28)
+_MIMO = Resize(factor=28, min_pixels=8 * 28 * 28, max_pixels=4096 * 28 * 28)
 
 GRAMMARS: dict[str, Grammar] = {
-    "mirg": Grammar(_JSON, think="required"),
-    "mig": Grammar((PAIRS, JSON, LISTS), think="required"),
-    "migician": Grammar((PAIRS_IN_SENTENCES, JSON, LISTS)),
-    "qwen2_vl": Grammar((PAIRS_IN_TOKENS, JSON, LISTS)),
-    "qwen2_vl_stripped": Grammar((PAIRS, JSON, LISTS)),
-    "qwen25_json": Grammar(_FENCED, space=PIXELS, resize=_QWEN25_RESIZE),
-    "qwen3_json": Grammar(_FENCED),
-    "univg_r1": Grammar((PAIRS, JSON, LISTS), think="required"),
-    "vlm_r1": Grammar(_FENCED, space=PIXELS, resize=_QWEN25_RESIZE, think="required"),
+    # This library's own, and MIG-Bench's.
+    "mirg": Grammar(_ways(JSON), think="required"),
+    "mig": Grammar(_ways(PAIRS), think="required"),
+    "migician": Grammar(_ways(TAGS["QWEN2_TOKENS_IN_SENTENCES"])),
+    # Model families.
+    "qwen_vl": Grammar(_ways(TAGS["QWEN_TAGS"])),
+    "qwen2_vl": Grammar(_ways(TAGS["QWEN2_TOKENS"])),
+    "qwen2_vl_stripped": Grammar(_ways(PAIRS)),
+    "qwen25_json": Grammar(_ways(JSON_FENCED), space=PIXELS, resize=_QWEN25),
+    "qwen3_json": Grammar(_ways(JSON_FENCED)),
+    "mimo_vl": Grammar(_ways(JSON_FENCED), space=PIXELS, resize=_MIMO),
+    "internvl": Grammar(_ways(TAGS["INTERNVL_TAGS"])),
+    "deepseek_vl2": Grammar(_ways(TAGS["DEEPSEEK_TOKENS"]), space=Space(999)),
+    "glm_v": Grammar(_ways(TAGS["GLM_TOKENS"]), first_image=0),
+    "cogvlm": Grammar(_ways(DOUBLE_LISTS)),
+    "minicpm_v": Grammar(_ways(TAGS["MINICPM_TAGS"]), first_image=0),
+    "molmo": Grammar(_ways(XML_POINTS), space=HUNDRED, order="xy"),
+    "molmo2": Grammar(_ways(XML_COORDS), order="xy"),
+    "paligemma": Grammar(_ways(LOC_TOKENS), space=Space(1024), order="yxyx"),
+    "florence2": Grammar(_ways(FLORENCE2_TOKENS), space=Space(1000, centre=True)),
+    "florence2_ocr": Grammar(_ways(FLORENCE2_QUAD_TOKENS), space=Space(1000, centre=True)),
+    "kosmos2": Grammar(_ways(PATCHES), space=UNIT),
+    "shikra": Grammar(_ways(LISTS_OR_POINTS), space=UNIT),
+    "ferret": Grammar(_ways(LISTS_OR_POINTS)),
+    "fuyu": Grammar(_ways(TAGS["FUYU_TAGS"]), space=PIXELS, order="yxyx"),
+    "llava": Grammar(_ways(LISTS), space=UNIT),
+    "yi_vl": Grammar(_ways(LISTS), space=Space(999)),
+    "internlm_xcomposer": Grammar(_ways(LISTS)),
+    "video_espresso": Grammar(_ways(LISTS), space=HUNDRED, order="cxcywh"),
+    "kimi_vl": Grammar(_ways(JSON_KIMI), space=UNIT),
+    "gemini": Grammar(_ways(JSON_GEMINI), order="yxyx"),
+    "moondream": Grammar(_ways(JSON_NAMED), space=UNIT),
+    "seed_vl": Grammar(_ways(TAGS["SEED_TAGS"]), space=Space(999)),
+    "ui_tars": Grammar(_ways(CALLS), space=PIXELS, resize=_UI_TARS, order="xy"),
+    "ui_tars_1": Grammar(_ways(CALLS), order="xy"),
+    "rex_omni": Grammar(_ways(TAGS["REX_TOKENS"]), space=Space(999)),
+    # Recipes of reinforcement learning.
+    "vlm_r1": Grammar(_ways(JSON_VLM_R1), space=PIXELS, resize=_QWEN25, think="required"),
+    "univg_r1": Grammar(_ways(PAIRS), think="required"),
+    "seg_zero": Grammar(_ways(JSON_SEG_ZERO), space=PIXELS, resize=_QWEN25, think="required"),
+    "visual_rft": Grammar(_ways(JSON_VISUAL_RFT), think="required"),
+    # Any other model, in plain text.
+    "prose": Grammar(_ways(LISTS, (*_OTHERS, POINTS))),
 }
 """Every grammar by its id."""

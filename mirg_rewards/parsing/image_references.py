@@ -1,62 +1,104 @@
-"""Which image a text speaks of: "Image-2", "the second image", "2th image", "第二张图", and the keys of JSON objects."""
+"""Which image a claim is about: by the words around it, or by the key or value of a JSON object."""
 
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from mirg_rewards.claims import Span
-from mirg_rewards.parsing.found import UNCLEAR, Found
+from mirg_rewards.parsing.found import UNCLEAR, Found, plain
+from mirg_rewards.parsing.image_names import MENTION, NOUN, ORDINAL, ORDINALS, REFERENCE, VAGUE, number_of
 
-_CARDINALS = (
-    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty"
-).split()
-ORDINALS = (
-    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
-    "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
-).split()
-ORDINALS += [f"twenty-{one}" for one in ORDINALS[:9]]
-_WORDS = {word: number for words in (_CARDINALS, ORDINALS) for number, word in enumerate(words, 1)}
-_CHINESE = {digit: number for number, digit in enumerate("零一二三四五六七八九")} | {"两": 2}
+__all__ = ["ORDINALS", "REFERENCE", "bind", "image_of", "image_of_value"]
 
-_NOUN = r"(?:image|img|picture|pic|photo|frame|view)"
-_NOUN_CHINESE = r"(?:图像|图片|照片|画面|图|帧)"
-_CHINESE_NUMBER = r"(?:[0-9]{1,4}|[一二两三四五六七八九十]{1,3})"
-_FREE, _END = r"(?<![0-9A-Za-z_\-])", r"(?![0-9A-Za-z_])"
-
-REFERENCE = re.compile(
-    rf"""
-      <{_NOUN}_(?P<placeholder>[0-9]{{2,3}})>
-    | {_FREE}{_NOUN}(?:\s?[-_:.#(\[]\s?|\s\#?)?(?:no\.\s?|number\s)?(?P<cardinal>[0-9]{{1,4}}|{"|".join(_CARDINALS)}){_END}
-    | {_FREE}(?P<ordinal>[0-9]{{1,4}}(?:st|nd|rd|th)|{"|".join(reversed(ORDINALS))})[\s-]{{1,2}}{_NOUN}{_END}
-    | {_FREE}(?P<unclear>(?:{"|".join(ORDINALS)})[\s-](?:to[\s-])?(?:the\s)?last)\s{_NOUN}{_END}
-    | {_FREE}(?P<edge>last|final)\s{_NOUN}{_END}
-    | 第\s?(?P<chinese_ordinal>{_CHINESE_NUMBER})\s?[张幅个帧]?\s?{_NOUN_CHINESE}
-    | (?P<chinese_edge>最后一[张幅个帧]?){_NOUN_CHINESE}?
-    | {_NOUN_CHINESE}\s?[-_:#]?\s?(?P<chinese>{_CHINESE_NUMBER}){_END}
-    """,
-    re.VERBOSE | re.IGNORECASE,
+# What, right before a reference, says that the box is elsewhere: "not visible in", "unlike the one in", 不在.
+_RULES_OUT = (
+    "not|cannot|never|neither|nor|no longer|unlike|like in|like the|like that|than|instead of|except|"
+    "except for|excluding|opposed to|contrast to|contrast with|compared to|compared with|comparing to|"
+    "comparing with|differs from|different from|similar to|identical to|relative to|absent from|missing from|"
+    "as in|as the one|as that|"
+    "不是|不在|不是在|不位于|不属于|不存在于|不出现在|不同于|不像|没有|没在|没有在|没出现在|"
+    "没有出现在|并非|而非|并非在|而非在|未在|未出现在|除|除了"
 )
-_HEADER = re.compile(
-    r"[\s#*>_\-`\[(]{0,8}(?:[0-9]{1,2}[.)]\s{0,4})?(?:(?:in|for)\s)?(?:the\s)?", re.ASCII | re.IGNORECASE
+_BETWEEN = (
+    "in|on|of|at|from|within|inside|for|the|that|this|a|be|been|is|it|its|one|ones|those|any|either|actually|really|clearly|"
+    "visible|present|found|shown|seen|located|depicted|contained|appear|appears|exist|exists|there|part|to|belong|belongs"
 )
-_HEADER_END = re.compile(r"[\])]?[ \t]{0,4}(?:\([^()\n]{0,60}\))?[ \t*:_.`\-]{0,8}\n", re.ASCII)
+# Read from the reference to the left, so that it is looked for in one place only.
+_NEGATION = re.compile(
+    rf"\s?(?:(?:{_BETWEEN[::-1]})\s){{0,6}}"
+    rf"(?:t'n|(?:{_RULES_OUT[::-1]}|sa(?:\s[a-z]{{1,12}}){{0,2}}\semas"
+    rf"|(?:ni|no|nihtiw)(?!\stbuod)(?:\s[a-z]{{1,16}}){{1,3}}\son)(?![a-z]))"
+)
+# "..., but in the third": the ordinal alone counts right after a reference that was ruled out.
+_INSTEAD = re.compile(
+    rf"[ ]?[,;.]?[ ](?:(?:but|rather|instead|it'?s|it[ ]is)[ ]){{0,3}}(?:(?:in|on|from)[ ])?(?:the[ ])?"
+    rf"(?P<ordinal>{ORDINAL})(?:[ ]one)?(?![0-9A-Za-z_-]|[ ](?!at\b|where\b|with\b|as\b)[A-Za-z])",
+    re.IGNORECASE,
+)
+_EITHER = re.compile(r"\s?(?:,\s?)?(?:or|/|或|and(?!\s(?:in|on)\s))\s?(?:in\s|on\s)?(?:the\s)?", re.IGNORECASE)
+_JOINED = re.compile(
+    r"(?:\s?,?\s?(?:and|or|&|/|\+|vs\.?|versus|as well as|和|与|及|以及|或者?|跟)\s?(?:also\s)?(?:in\s|on\s|在)?|\s?,\s?)"
+    r"(?:the\s)?",
+    re.IGNORECASE,
+)
+# "image 1 and image 2 shows ...": two clauses, not two images.
+_CLAUSE = re.compile(r"\s(?:has|shows|contains|is|was|depicts|holds|does|features|includes|displays)\b", re.IGNORECASE)
+_AMONG = re.compile(r"\bbetween\s(?:the\s)?\Z", re.IGNORECASE)
+_COMPARED = re.compile(r"(?:中|里|上)?的?\s?(?:相比|比较|相同|不同|一样|类似|相似)")
+_LEAD = re.compile(
+    r"[\s#*>_\-`\[(<,;.]{0,8}(?:[0-9]{1,2}[.)]\s{0,4})?(?:(?:and|but|then|so|in|for|on|from)\s){0,3}(?:the\s)?在?",
+    re.IGNORECASE,
+)
+_HEADING_END = re.compile(r"[\])>]?[中里]?[ \t]{0,4}(?:\([^()\n]{0,60}\))?[ \t*:_.`\-]{0,8}\n")
+_TITLE_END = re.compile(r"[^\n]{0,120}\n")
+_BOLD_TITLE_END = re.compile(r"[^\n*]{0,120}\*\*[ \t]{0,4}:?[ \t]{0,4}\n")
 _PARAGRAPH = re.compile(r"\n[ \t\r]{0,16}\n")
-_SENTENCE_END = re.compile(r"[.!?。！？\n]")
-_BARE = re.compile(r"[0-9]{1,9}")
+_SENTENCE_END = re.compile(r"[.!?](?=[\s)\"']|\Z)(?<!\b[Nn]o\.)|[。！？\n]")
+_ATTACHED = re.compile(
+    r"[ \t]?(?:[(\[]\s?)?(?:(?:which\s)?(?:is|are|was|lies|located|found|visible|shown)\s){0,3}"
+    r"(?:(?:in|from|of|on|within|inside)\s)?(?:the\s)?"
+)
+_CLOSED = re.compile(r"[)\]>*]{0,3}[ \t]{0,4}(?:[.;!?。\n]|,\s(?:[a-z]{2,16}\s){2}|(?<=\))|\Z)")
+_WITHIN = re.compile(r"\b(?:in|on|within|from)\s(?:the\s)?\Z", re.IGNORECASE)
+_LABEL = re.compile(r"[\])>*_ ]{0,4}:")
+_BARE = re.compile(r"[0-9]{1,9}(?:\.0)?")
 _AROUND = re.compile(r"\A[\s<#\[(]+|[\s>\])]+\Z|(?<=[A-Za-z])>|\.(?:jpe?g|png|webp|bmp)\s*\Z", re.IGNORECASE)
 # References are looked for this far before a box and this far behind it: a bound on time, wider than any paragraph.
-_BEFORE, _BEHIND = 1024, 256
+_BEFORE, _BEHIND = 4096, 256
+# Of what stands between two boxes, the last so many mentions are looked at.
+_MOST = 32
+_LONGEST_NAME = 64
+_LONGEST_LEAD = 64
+
+
+class _Mention(NamedTuple):
+    """An image named in a text: where, which, and whether another mention would say more."""
+
+    start: int
+    end: int
+    image: int
+    is_vague: bool
 
 
 def image_of(reference: str, count: int) -> int | None:
     """The image, counted from 1, that a whole string names, such as a key or a value in JSON; None if it names none.
 
+    UNCLEAR if it names several, or one that words alone do not tell.
+
     >>> [image_of(text, 4) for text in ("Image-2", "second image", "2th image", "image_03", "last image", "a dog")]
     [2, 2, 2, 3, 4, None]
+    >>> image_of("Image-1 and Image-3", 4) == image_of("the left image", 4) == UNCLEAR
+    True
     """
-    match = REFERENCE.fullmatch(reference.strip()[:64].removeprefix("the ").removeprefix("The "))
-    return _number(match, count) if match else None
+    if len(reference) > _LONGEST_NAME:
+        return None
+    name = plain(reference).strip()
+    start = len(name) - len(name[4:].lstrip()) if name[:4].lower() == "the " else 0
+    mentions = _mentions(name, 0, len(name), count)
+    if len(mentions) == 1 and mentions[0][:2] == (start, len(name)):
+        return mentions[0].image
+    return None
 
 
 def image_of_value(value: object, base: int, count: int) -> int | None:
@@ -67,16 +109,21 @@ def image_of_value(value: object, base: int, count: int) -> int | None:
     >>> image_of_value(0, 0, 3), image_of_value("Image-2", 1, 3), image_of_value(None, 1, 3)
     (1, 2, None)
     """
-    if isinstance(value, list) and not isinstance(value, str) and len(value) == 1:
+    if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if value is None:
         return None
     if isinstance(value, str):
-        stripped = _AROUND.sub("", value[:64])
-        if not _BARE.fullmatch(stripped):
-            readings = (image_of(text, count) for text in (stripped, f"image {stripped}", f"{stripped} image"))
-            return next((named for named in readings if named is not None), UNCLEAR)
-        value = int(stripped)
+        written = plain(value[:_BEHIND])
+        inner = _AROUND.sub("", written)
+        if not _BARE.fullmatch(inner):
+            for name in (written, inner, f"image {inner}", f"{inner} image", f"图{inner}"):
+                named = image_of(name, count)
+                if named is not None:
+                    return named
+            mentions = _mentions(written, 0, len(written), count)
+            return mentions[0].image if len(mentions) == 1 else UNCLEAR
+        value = float(inner)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return UNCLEAR
     if not abs(value) <= 1e9 or value != int(value):
@@ -87,69 +134,155 @@ def image_of_value(value: object, base: int, count: int) -> int | None:
 def bind(text: str, found: list[Found], start: int, end: int, count: int) -> list[Found]:
     """`found` with the images that the words around them name, where the claims themselves do not say.
 
-    The nearest reference before a claim in its paragraph counts; else the last heading line ("Image 2:") before it;
-    else the nearest reference behind it in its sentence. Claims stand in the order of the text.
+    A reference that follows a claim at once, as in "[..] (Image-3)", is its own. Else the nearest reference before it in
+    its paragraph counts, else the last heading line ("Image 2:") before it, else the nearest reference behind it in its
+    sentence. Under a heading, only a reference that opens a sentence leads away from it. What is ruled out ("not in the
+    first image") never counts; where several images are named, and none alone, it is UNCLEAR. Claims stand in the order
+    of the text, which is `plain`.
     """
-    bound: list[Found] = []
-    said: int | None = None  # by the nearest reference in this paragraph
+    blocks: list[Span] = []
+    block_of: list[int] = []
+    for claim in found:
+        if not blocks or claim.outer[0] >= blocks[-1][1]:
+            blocks.append(claim.outer)
+        block_of.append(len(blocks) - 1)
+    images = _images(text, blocks, start, end, count)
+    return [
+        claim if claim.image is not None or images[block] is None else claim._replace(image=images[block])
+        for claim, block in zip(found, block_of, strict=True)
+    ]
+
+
+def _images(text: str, blocks: list[Span], start: int, end: int, count: int) -> list[int | None]:
+    """The image of each block of claims, by the words before and behind it."""
+    stops = [start, *(block[1] for block in blocks)]
+    limits = [*(block[0] for block in blocks), min(end, stops[-1] + _BEHIND)]
+    gaps = [_in_gap(text, begin, limit, count) for begin, limit in zip(stops, limits, strict=True)]
+    behind = _behind(text, blocks, gaps, end)
+    images: list[int | None] = []
+    said: int | None = None
     heading: int | None = None
-    behind: int = start
-    for number, claim in enumerate(found):
-        outer_start, outer_end = claim.outer
-        if outer_start >= behind:
-            said, heading = _read_gap(text, (max(behind, outer_start - _BEFORE), outer_start), said, heading, count)
-            behind = outer_end
-        image = claim.image
-        if image is None:
-            image = said if said is not None else heading
-        if image is None:
-            limit = next((later.outer[0] for later in found[number + 1 :] if later.outer[0] >= outer_end), end)
-            image = _read_behind(text, outer_end, min(limit, outer_end + _BEHIND), count)
-        bound.append(claim if image is claim.image else claim._replace(image=image))
-    return bound
-
-
-def _read_gap(text: str, gap: Span, said: int | None, heading: int | None, count: int) -> tuple[int | None, int | None]:
-    begin, end = gap
-    at = begin
-    for match in REFERENCE.finditer(text, begin, end):
-        if _PARAGRAPH.search(text, at, match.start()):
+    lent: _Mention | None = None  # what stands behind an earlier block, and speaks of that first
+    is_lent = False
+    for block_start, begin, gap, (own, is_firm) in zip(limits[:-1], stops[:-1], gaps[:-1], behind, strict=True):
+        at = begin
+        for mention in gap:
+            if said is not None and _ends_paragraph(text, at, mention.start):
+                said = None
+            at = mention.end
+            if mention is not lent and _is_heading(text, mention, start, block_start):
+                heading = mention.image
+            elif heading is not None and not _opens_sentence(text, mention, begin):
+                continue
+            if said is None or not mention.is_vague:
+                said, is_lent = mention.image, mention is lent
+        if said is not None and _ends_paragraph(text, at, block_start):
             said = None
-        said = _number(match, count)
-        line = text.rfind("\n", begin, match.start()) + 1 or begin
-        if _HEADER.fullmatch(text, line, match.start()) and _HEADER_END.match(text, match.end(), end):
-            heading = said
-        at = match.end()
-    if _PARAGRAPH.search(text, at, end):
-        said = None
-    return said, heading
+        after = own.image if own is not None else None
+        order = (after, said, heading) if is_firm else (None if is_lent else said, heading, after, said)
+        image = None
+        for choice in order:
+            if choice is not None and image in (None, UNCLEAR):
+                image = choice
+        images.append(image)
+        if own is not None and image == after:
+            lent = own
+    return images
 
 
-def _read_behind(text: str, begin: int, end: int, count: int) -> int | None:
-    # A full stop straight after the box ends a sentence that has said nothing of images.
-    stop = _SENTENCE_END.search(text, begin, end)
-    match = REFERENCE.search(text, begin, stop.start() if stop else end)
-    return _number(match, count) if match else None
+def _ends_paragraph(text: str, begin: int, end: int) -> bool:
+    return text.find("\n", begin, end) >= 0 and _PARAGRAPH.search(text, begin, end) is not None
 
 
-def _number(match: re.Match[str], count: int) -> int:
-    kind = match.lastgroup
-    written = match[kind].lower() if kind else ""
-    if kind in ("edge", "chinese_edge"):
-        return count
-    if kind == "unclear":
-        return UNCLEAR
-    if kind == "placeholder":
-        return int(written) + 1
-    if written in _WORDS:
-        return _WORDS[written]
-    if kind in ("chinese", "chinese_ordinal") and not written[0].isdigit():
-        return _chinese(written)
-    return int(written.rstrip("stndrh"))
+def _in_gap(text: str, begin: int, end: int, count: int) -> list[_Mention]:
+    if end - begin <= _BEFORE + _BEHIND:
+        return _mentions(text, begin, end, count)
+    return _mentions(text, begin, begin + _BEHIND, count) + _mentions(text, end - _BEFORE, end, count)
 
 
-def _chinese(written: str) -> int:
-    tens, ten, ones = written.rpartition("十")
-    if not ten:
-        return _CHINESE.get(written, UNCLEAR)
-    return 10 * (_CHINESE.get(tens, UNCLEAR) if tens else 1) + (_CHINESE.get(ones, UNCLEAR) if ones else 0)
+def _mentions(text: str, begin: int, end: int, count: int) -> list[_Mention]:
+    """The images named in a stretch of text, but for those that are ruled out; several that are joined are one mention."""
+    mentions: list[_Mention] = []
+    if not NOUN.search(text, begin, end):
+        return mentions
+    ruled_out = -1
+    for match in list(MENTION.finditer(text, begin, end))[-_MOST:]:
+        start, stop = match.span()
+        kind = match.lastgroup or ""
+        if (
+            (start > begin and _NEGATION.match(text[max(begin, start - 64) : start][::-1].lower()))
+            or (ruled_out >= 0 and _EITHER.fullmatch(text, ruled_out, start) and not _CLAUSE.match(text, stop, end))
+            or (kind.startswith("chinese") and _COMPARED.match(text, stop, end))
+        ):
+            ruled_out = stop
+            instead = _INSTEAD.match(text, stop, end)
+            if instead:
+                image = image_of(f"{instead['ordinal']} image", count)
+                mentions.append(_Mention(instead.start("ordinal"), instead.end(), image or UNCLEAR, is_vague=False))
+            continue
+        image = number_of(match, count)
+        last = mentions[-1] if mentions else None
+        if (
+            last is not None
+            and last.image != image
+            and _JOINED.fullmatch(text, last.end, start)
+            and (not _CLAUSE.match(text, stop, end) or _AMONG.search(text, max(begin, last.start - 16), last.start))
+        ):
+            mentions[-1] = _Mention(last.start, stop, UNCLEAR, is_vague=False)
+        else:
+            is_vague = kind in VAGUE and not (kind == "place" and _WITHIN.search(text, max(begin, start - 12), start))
+            mentions.append(_Mention(start, stop, image, is_vague))
+    return mentions
+
+
+def _behind(text: str, blocks: list[Span], gaps: list[list[_Mention]], end: int) -> list[tuple[_Mention | None, bool]]:
+    """For each block the reference behind it in its sentence, where it does not belong to the next block.
+
+    With it, whether it follows so closely ("[..] (Image-3).") that it outdoes what stands before the block.
+    """
+    own: list[tuple[_Mention | None, bool]] = [(None, False)] * (len(blocks) + 1)
+    is_behind = False  # whether the last block of this sentence has its reference behind it
+    for number in range(len(blocks) - 1, -1, -1):
+        if not gaps[number + 1] and own[number + 1][0] is None:
+            is_behind = False
+            continue
+        begin = blocks[number][1]
+        following = blocks[number + 1][0] if number + 1 < len(blocks) else end
+        limit = min(following, begin + _BEHIND)
+        stop = _SENTENCE_END.search(text, begin, limit)
+        runs_on = stop is None and limit == following < end
+        mentions = [mention for mention in gaps[number + 1] if mention.start < (stop.start() if stop else limit)]
+        nearest = next((mention for mention in mentions if mention.image != UNCLEAR), mentions[0] if mentions else None)
+        is_behind = is_behind if runs_on else nearest is not None
+        if nearest is None:
+            own[number] = (own[number + 1][0] if runs_on else None, False)
+        elif not _LABEL.match(text, nearest.end, end):
+            link = text[begin : nearest.start]
+            is_attached = bool(link.strip()) and _ATTACHED.fullmatch(link) is not None
+            if is_attached or is_behind:
+                own[number] = (nearest, is_attached and _CLOSED.match(text, nearest.end, end) is not None)
+    return own[:-1]
+
+
+def _is_heading(text: str, mention: _Mention, start: int, end: int) -> bool:
+    """Whether a mention is a line of its own."""
+    if text.find("\n", mention.end, min(end, mention.end + 256)) < 0:
+        return False
+    line = text.rfind("\n", max(start, mention.start - _LONGEST_LEAD), mention.start) + 1
+    if not line and mention.start - start > _LONGEST_LEAD:
+        return False
+    line = line or start
+    if not _LEAD.fullmatch(text, line, mention.start):
+        return False
+    if _HEADING_END.match(text, mention.end, end):
+        return True
+    mark = text[line : mention.start].lstrip()[:2]
+    title = _TITLE_END if mark[:1] == "#" else _BOLD_TITLE_END if mark == "**" else None
+    return title is not None and title.match(text, mention.end, end) is not None
+
+
+def _opens_sentence(text: str, mention: _Mention, begin: int) -> bool:
+    window = max(begin, mention.start - _LONGEST_LEAD)
+    lead = text[window : mention.start]
+    cut = max(map(lead.rfind, "\n.;!?。")) + 1
+    return (cut > 0 or window == begin) and _LEAD.fullmatch(lead, cut) is not None

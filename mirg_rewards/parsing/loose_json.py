@@ -34,11 +34,12 @@ _TOKEN = re.compile(
 )
 _LITERALS = {"true": True, "false": False, "null": None, "True": True, "False": False, "None": None}
 _CLOSERS = {"[": "]", "{": "}", "(": ")"}
+_STRING = re.compile(r"""\"(?:[^"\\]|\\.)*+\"|'((?:[^'\\]|\\.)*+)'""", re.DOTALL)
+_STRINGS = re.compile(rf"(?:[^'\"]++|{_STRING.pattern})*+", re.DOTALL)
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
-DECODER = json.JSONDecoder(object_pairs_hook=tuple)
-"""Strict JSON; objects come as tuples of pairs, so that a key written twice is not lost."""
+_DECODER = json.JSONDecoder()
 
 
 class Array(list[object]):
@@ -66,7 +67,7 @@ class Object(Array):
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """A string that the text breaks off in."""
+    """A string or number that the text breaks off in."""
 
 
 @dataclass(slots=True)
@@ -77,8 +78,10 @@ class LooseJson:
     defects: int
 
 
-def read(text: str, plain: str, start: int, end: int) -> LooseJson:
+def read(text: str, plain: str, start: int, end: int, *, quotes: bool = False) -> LooseJson:
     """Every bracketed structure in `text[start:end]`; `plain` is the text with look-alike characters made ASCII.
+
+    With `quotes`, Python's way to quote strings is not a defect.
 
     >>> read(t := "The box: {'bbox_2d': [1, 2, 3, 4],}", t, 0, 35).roots
     [[('bbox_2d', [1.0, 2.0, 3.0, 4.0])]]
@@ -97,21 +100,31 @@ def read(text: str, plain: str, start: int, end: int) -> LooseJson:
         roots.append(root)
         if not root.closed:
             return LooseJson(roots, defects | (Defect.TRUNCATED if budget else Defect.TOO_LONG).value)
-        if not defects and not is_strict(text[root.start : root.end]):
+        if not defects and not is_strict(text[root.start : root.end], quotes=quotes):
             defects |= Defect.REPAIRED.value
 
 
-def is_strict(text: str) -> bool:
-    """Whether `text` is JSON to the letter.
+def is_strict(text: str, *, quotes: bool = False) -> bool:
+    r"""Whether `text` is JSON to the letter, but for single quotes around strings where `quotes` allows them.
 
     >>> is_strict('{"a": [1, 2]}'), is_strict("{'a': [1, 2]}")
     (True, False)
+    >>> is_strict('{\'a\': "the man\'s"}', quotes=True)
+    True
     """
+    if quotes:
+        if not _STRINGS.fullmatch(text):
+            return False
+        text = _STRING.sub(_double_quoted, text)
     try:
-        DECODER.decode(text)
+        _DECODER.decode(text)
     except (ValueError, RecursionError):
         return False
     return True
+
+
+def _double_quoted(string: re.Match[str]) -> str:
+    return string[0] if string[1] is None else json.dumps(string[1].replace("\\'", "'"))
 
 
 def _structure(text: str, plain: str, start: int, end: int, budget: int) -> tuple[Array, int, int]:
@@ -142,7 +155,8 @@ def _structure(text: str, plain: str, start: int, end: int, budget: int) -> tupl
         at = match.end()
         kind = match.lastgroup
         if kind == "word":
-            add(_word(match["word"], text[match.start("word") : at]))
+            # What the text ends in may lack its end.
+            add(Unfinished() if at == len(plain) else _word(match["word"], text[match.start("word") : at]))
         elif kind == "open":
             top = stack[-1] if stack else None
             if match["open"] == "{" and isinstance(top, Object) and not colons[-1] and not too_deep:

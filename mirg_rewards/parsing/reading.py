@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from functools import partial
 
 from mirg_rewards.claims import LOST, Corners, Defect, Parsed, Row, Size, Span
-from mirg_rewards.parsing.found import UNCLEAR, Found, Numbers, Reading
+from mirg_rewards.coordinates import Resize
+from mirg_rewards.parsing.found import UNCLEAR, Found, Glimpse, Numbers, Passage, Reading, Syntax
 from mirg_rewards.parsing.found import plain as make_plain
 from mirg_rewards.parsing.grammar import Grammar
 from mirg_rewards.parsing.image_references import REFERENCE, bind
 from mirg_rewards.parsing.sections import cut
-from mirg_rewards.parsing.syntaxes.json_objects import JSON, JSON_FENCED, read_clean
+from mirg_rewards.parsing.syntaxes import LISTS, LISTS_OR_POINTS, PAIRS, POINTS
 
 # A number beyond this is not a coordinate but a loop of digits, or an overflow to be.
 _LARGEST = 1e6
 # An answer longer than this, over a hundred times a sensible one, is read at its two ends only: a bound on time.
 _LONGEST = 2**16
 _MOST_CALLS = 256
-_EMPTY = re.compile(r"\s{0,16}\[\s{0,16}\]\s{0,16}")
+_EMPTY = re.compile(r"""\s*+(?:\[\s*+\]|\{\s*+"(?:objects|points)"\s*+:\s*+\[\s*+\]\s*+\})\s*+""")
 _FENCE = re.compile(r"\s{0,16}```[A-Za-z]{0,8}\s{0,16}")
 _WORD = re.compile(r"\w")
-_JSON = (JSON, JSON_FENCED)
+# Where a model points, numbers by two in plain text are points.
+_POINTING = {PAIRS: POINTS, LISTS: LISTS_OR_POINTS}
 
 
 def parse(
@@ -60,19 +63,52 @@ def parse(
     thought, (start, end), defects = cut(text, grammar.think)
     answer = text[start:end]
     think = None if thought is None else text[thought[0] : thought[1]]
-    if (
-        grammar.syntaxes[0] in _JSON
-        and grammar.order == "xyxy"
-        and not grammar.space.centre
-        and len(answer) <= _LONGEST
-    ):
-        strict = _inside_fence(answer) if grammar.syntaxes[0] == JSON_FENCED else answer
-        clean = read_clean(strict, counted, grammar.max_claims, lambda claim: _resolved(claim, grammar, counted))
-        if clean is not None:
-            spans = partial(_spans, text, grammar, counted)
-            return Parsed.from_rows(clean[0], defects | clean[1], think, answer, spans)
+    if len(answer) <= _LONGEST:
+        glimpses = grammar.syntaxes[0].glance(answer)
+        if glimpses is not None and len(glimpses) <= grammar.max_claims:
+            clean = _rows(glimpses, grammar, counted)
+            if clean is not None:
+                spans = partial(_spans, text, grammar, counted)
+                return Parsed.from_rows(clean[0], defects | clean[1], think, answer, spans)
     rows, found_spans, more = _read(text, start, end, grammar, counted)
     return Parsed.from_rows(rows, defects | more, think, answer, partial(tuple, found_spans))
+
+
+def _rows(glimpses: list[Glimpse], grammar: Grammar, counted: list[Size]) -> tuple[list[Row], int] | None:
+    """The claims and defects of an answer that a glance has read; None if it needs a closer look after all."""
+    count = len(counted)
+    defects = 0
+    rows: list[Row] = []
+    syntax = grammar.syntaxes[0]
+    space = syntax.space or grammar.space
+    shift = 0.5 if space.centre else 0
+    if syntax.space is not None:
+        counted = [(space.span or 1, space.span or 1)] * count
+    try:
+        if grammar.order not in ("xyxy", "xy"):
+            glimpses = [(image, _in_order(corners, grammar.order), label) for image, corners, label in glimpses]
+        for image, (x1, y1, x2, y2), label in glimpses:
+            if image is None and count == 1:
+                image = 1  # noqa: PLW2901 - what is unsaid in a row of one image
+            if type(image) is not int or type(label) is not str:
+                return None
+            if 0 < image <= count:
+                width, height = counted[image - 1]
+                if 0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height and (x2 > 1 or y2 > 1 or width == 1):
+                    if shift:
+                        x1, y1, x2, y2 = x1 + shift, y1 + shift, x2 + shift, y2 + shift  # noqa: PLW2901
+                    rows.append((image, (x1 / width, y1 / height, x2 / width, y2 / height), None, label, None))
+                    continue
+            elif abs(image) > 1e9:
+                return None
+            numbers = (x1 + 0.0, y1 + 0.0, x2 + 0.0, y2 + 0.0)
+            row, more = _resolved(Found(image, numbers, None, label, True, 0, 0, (0, 0)), grammar, counted, syntax)
+            defects |= more
+            if row is not None:
+                rows.append(row)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return rows, defects
 
 
 def _counted_sizes(
@@ -81,8 +117,11 @@ def _counted_sizes(
     """For each image the (width, height) that the model's numbers count up to."""
     if seen_sizes is not None and len(seen_sizes) != len(sizes):
         raise ValueError(f"seen_sizes needs one size for each of the {len(sizes)} images, got {len(seen_sizes)}")
-    if grammar.space.span is not None:
-        return [(grammar.space.span, grammar.space.span)] * len(sizes)
+    span = grammar.space.span
+    if span is not None:
+        return [(span, span)] * len(sizes)
+    if grammar.resize is not None and seen_sizes is None and None not in sizes:
+        return list(_resized(grammar.resize, tuple((width, height) for width, height in filter(None, sizes))))
     counted: list[Size] = []
     for number, size in enumerate(sizes):
         seen = seen_sizes[number] if seen_sizes is not None else None
@@ -95,6 +134,11 @@ def _counted_sizes(
             )
         counted.append(seen)
     return counted
+
+
+@functools.lru_cache(maxsize=65536)
+def _resized(resize: Resize, sizes: tuple[Size, ...]) -> tuple[Size, ...]:
+    return tuple(resize((width, height)) for width, height in sizes)
 
 
 def _spans(text: str, grammar: Grammar, counted: list[Size]) -> tuple[Span, ...]:
@@ -113,16 +157,17 @@ def _read(text: str, start: int, end: int, grammar: Grammar, counted: list[Size]
     for window in windows:
         plain = plain[: window[0]] + _without_tool_calls(make_plain(text[slice(*window)])) + plain[window[1] :]
     tagged = grammar.think != "optional"
-    fenced = grammar.syntaxes[0] == JSON_FENCED
-    reading, is_own = _best_reading(text, plain, windows, grammar, len(counted))
+    own = grammar.syntaxes[0]
+    fenced = own.fenced
+    reading, syntax = _best_reading(text, plain, windows, grammar, len(counted))
     defects = reading.defects
     found = reading.found
     if not found:
         inner = _without_fence(plain, start, end) if fenced or not tagged else (start, end)
-        if not defects & LOST.value and not _is_empty_list(plain, *inner):
+        if not defects & LOST.value and not _says_nothing(plain, *inner, own):
             defects |= Defect.NO_ANSWER.value
         return [], [], defects
-    if not is_own:
+    if syntax != own:
         defects |= Defect.OTHER_SYNTAX.value
     if tagged and _has_words_outside(plain, start, end, found, fenced=fenced):
         defects |= Defect.TEXT_OUTSIDE.value
@@ -130,11 +175,11 @@ def _read(text: str, start: int, end: int, grammar: Grammar, counted: list[Size]
         found = found[: grammar.max_claims]
         defects |= Defect.TOO_MANY_CLAIMS.value
     if any(claim.image is None for claim in found):
-        found = bind(plain, found, start, end, len(counted))
+        found = bind(_blanked(plain, reading.opaque), found, start, end, len(counted))
     rows: list[Row] = []
     spans: list[Span] = []
     for claim in found:
-        row, more = _resolved(claim, grammar, counted)
+        row, more = _resolved(claim, grammar, counted, syntax)
         defects |= more
         if row is not None:
             rows.append(row)
@@ -142,31 +187,32 @@ def _read(text: str, start: int, end: int, grammar: Grammar, counted: list[Size]
     return rows, spans, defects
 
 
-def _best_reading(text: str, plain: str, windows: list[Span], grammar: Grammar, count: int) -> tuple[Reading, bool]:
-    """The reading of the first syntax that the text is in, and whether it is the grammar's own.
+def _best_reading(text: str, plain: str, windows: list[Span], grammar: Grammar, count: int) -> tuple[Reading, Syntax]:
+    """The reading of the first syntax that the text is in, and the syntax.
 
     What is marked as a claim beats bare numbers, whichever comes first.
     """
-    bare: tuple[Reading, bool] | None = None
+    bare: tuple[Reading, Syntax] | None = None
     lost: Reading | None = None
+    pointing = _POINTING if len(grammar.order) == 2 else {}
     for syntax in grammar.syntaxes:
+        read = pointing.get(syntax, syntax).read
         reading = Reading(defects=Defect.TOO_LONG.value if len(windows) > 1 else 0)
         for window in windows:
-            part = syntax.read(text, plain, *window, grammar.first_image, count)
+            part = read(Passage(text, plain, *window, grammar.first_image, count))
             reading.found += part.found
             reading.defects |= part.defects
             reading.is_mine |= part.is_mine
             reading.is_marked |= part.is_marked
             reading.opaque += part.opaque
-        is_own = syntax == grammar.syntaxes[0]
         if reading.is_marked:
-            return reading, is_own
+            return reading, syntax
         if reading.is_mine and bare is None:
-            bare = reading, is_own
+            bare = reading, syntax
         lost = lost or reading
         plain = _blanked(plain, reading.opaque)
     assert lost is not None
-    return bare or (lost, True)
+    return bare or (lost, grammar.syntaxes[0])
 
 
 def _blanked(plain: str, opaque: list[Span]) -> str:
@@ -177,7 +223,7 @@ def _blanked(plain: str, opaque: list[Span]) -> str:
     return "".join([*parts, plain[at:]]) if parts else plain
 
 
-def _resolved(claim: Found, grammar: Grammar, counted: list[Size]) -> tuple[Row | None, int]:
+def _resolved(claim: Found, grammar: Grammar, counted: list[Size], syntax: Syntax) -> tuple[Row | None, int]:
     """The claim in fractions of its image, None if nothing of it holds; and its defects."""
     defects = 0
     count = len(counted)
@@ -189,35 +235,42 @@ def _resolved(claim: Found, grammar: Grammar, counted: list[Size]) -> tuple[Row 
         defects |= Defect.AMBIGUOUS_IMAGE.value
     if image is not None and not 1 <= image <= count:
         defects |= Defect.UNKNOWN_IMAGE.value
+    numbers = (claim.box or ()) + (claim.point or ()) + (claim.polygon or ())
+    if not numbers:
+        return (image, None, None, claim.label, None), defects
+    if not all(-_LARGEST <= number <= _LARGEST for number in numbers):
+        return None, defects | Defect.NON_FINITE.value
+    size = _size_of(image, counted)
+    if size is None:
+        # Pixels of an image that is not known: the claim stands, its place cannot.
+        return (image, None, None, claim.label, None), defects | Defect.AMBIGUOUS_IMAGE.value
+    space = syntax.space or grammar.space
     box: Corners | None = None
     point: tuple[float, float] | None = None
-    numbers = (claim.box or ()) + (claim.point or ())
-    if numbers:
-        if not all(-_LARGEST <= number <= _LARGEST for number in numbers):
-            return None, defects | Defect.NON_FINITE.value
-        size = _size_of(image, counted)
-        if size is None:
-            # Pixels of an image that is not known: the claim stands, its place cannot.
-            return (image, None, None, claim.label, None), defects | Defect.AMBIGUOUS_IMAGE.value
-        if claim.box is not None:
-            corners = claim.box if claim.named else _in_order(claim.box, grammar.order)
-            x1, y1, x2, y2 = grammar.space.to_unit(corners, size)
-            if x1 > x2 or y1 > y2:
-                defects |= Defect.SWAPPED_CORNERS.value
-                x1, x2 = min(x1, x2), max(x1, x2)
-                y1, y2 = min(y1, y2), max(y1, y2)
-            if _is_fractional(corners) and grammar.space.span != 1:
-                defects |= Defect.OTHER_SPACE.value
-            if not (x1 < x2 and y1 < y2):
-                return None, defects | Defect.ZERO_AREA.value
-            box = (x1, y1, x2, y2)
-        if claim.point is not None:
-            written = claim.point if claim.named or grammar.order != "yxyx" else claim.point[::-1]
-            x, y = grammar.space.to_unit(written, size)
-            point = (x, y)
-        if not all(0 <= fraction <= 1 for fraction in (box or ()) + (point or ())):
-            defects |= Defect.OUTSIDE_IMAGE.value
-    return (image, box, point, claim.label, None), defects
+    polygon: tuple[tuple[float, float], ...] | None = None
+    if claim.polygon is not None:
+        flat = space.to_unit(claim.polygon, size)
+        polygon = tuple(zip(flat[::2], flat[1::2], strict=True))
+        box = (min(flat[::2]), min(flat[1::2]), max(flat[::2]), max(flat[1::2]))
+    elif claim.box is not None:
+        corners = claim.box if claim.named else _in_order(claim.box, grammar.order)
+        x1, y1, x2, y2 = space.to_unit(corners, size)
+        if x1 > x2 or y1 > y2:
+            defects |= Defect.SWAPPED_CORNERS.value
+            x1, x2 = min(x1, x2), max(x1, x2)
+            y1, y2 = min(y1, y2), max(y1, y2)
+        if _is_fractional(corners) and space.span != 1:
+            defects |= Defect.OTHER_SPACE.value
+        box = (x1, y1, x2, y2)
+    if box is not None and not (box[0] < box[2] and box[1] < box[3]):
+        return None, defects | Defect.ZERO_AREA.value
+    if claim.point is not None:
+        by_y = grammar.order in ("yxyx", "yx") and not claim.named and not syntax.points_x_first
+        x, y = space.to_unit(claim.point[::-1] if by_y else claim.point, size)
+        point = (x, y)
+    if not all(0 <= fraction <= 1 for fraction in (box or ()) + (point or ())):
+        defects |= Defect.OUTSIDE_IMAGE.value
+    return (image, box, point, claim.label, polygon), defects
 
 
 def _is_fractional(corners: Numbers) -> bool:
@@ -232,7 +285,7 @@ def _size_of(image: int | None, counted: list[Size]) -> Size | None:
 
 def _in_order(numbers: Numbers, order: str) -> Numbers:
     a, b, c, d = numbers
-    if order == "yxyx":
+    if order in ("yxyx", "yx"):
         return (b, a, d, c)
     if order == "xywh":
         return (a, b, a + c, b + d)
@@ -253,15 +306,6 @@ def _without_tool_calls(plain: str) -> str:
     return "".join(parts)
 
 
-def _inside_fence(answer: str) -> str:
-    """What an answer that is one Markdown fence holds; any other answer as it is."""
-    stripped = answer.strip()
-    if not (stripped.startswith("```") and stripped.endswith("```") and len(stripped) > 6):
-        return answer
-    opened = _FENCE.match(stripped)
-    return answer if opened is None else stripped[opened.end() : -3]
-
-
 def _without_fence(plain: str, start: int, end: int) -> Span:
     opened = _FENCE.match(plain, start, end)
     if opened is None:
@@ -270,8 +314,8 @@ def _without_fence(plain: str, start: int, end: int) -> Span:
     return opened.end(), closing if closing >= 0 else end
 
 
-def _is_empty_list(plain: str, start: int, end: int) -> bool:
-    return _EMPTY.fullmatch(plain, start, end) is not None
+def _says_nothing(plain: str, start: int, end: int, own: Syntax) -> bool:
+    return _EMPTY.fullmatch(plain, start, end) is not None or plain[start:end].strip() == own.nothing
 
 
 def _has_words_outside(plain: str, start: int, end: int, found: list[Found], *, fenced: bool) -> bool:

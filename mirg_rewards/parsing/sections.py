@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from mirg_rewards.claims import Defect, Span
 
@@ -25,12 +25,8 @@ Think = Literal["required", "prefilled", "optional"]
 `<think>`, so the response begins within it; `optional`: no part is asked for, and those that are there are heeded."""
 
 
-class Sections(NamedTuple):
-    """Where the parts of a response lie: characters of the think part (None: there is none), of the answer, defects."""
-
-    think: Span | None
-    answer: Span
-    defects: int
+Sections = tuple[Span | None, Span, int]
+"""Where the parts of a response lie: characters of the think part (None: there is none), of the answer, defects."""
 
 
 def cut(text: str, think: Think) -> Sections:
@@ -47,13 +43,26 @@ def cut(text: str, think: Think) -> Sections:
     """
     tagged = think != "optional"
     if tagged:
+        # Nearly all responses of a trained policy are this, and nothing in them is looked at twice.
+        if think == "required" and text.startswith("<think>"):
+            close = text.find("<", 7)
+            if text.startswith("</think><answer>", close):
+                end = text.find("<", close + 16)
+                if end == len(text) - 9 and text.endswith("</answer>"):
+                    return (7, close), (close + 16, end), 0
         clean = _cut_clean(text, prefilled=think == "prefilled")
         if clean is not None:
             return clean
-    elif "<" not in text:
-        return Sections(None, (0, len(text)), 0)
+    elif "<" not in text and "◁" not in text:
+        return None, (0, len(text)), 0
+    elif text.startswith("<think>"):
+        close = text.find("<", 7)
+        if text.startswith("</think>", close):
+            rest = "" if text.find("<", close + 8) < 0 else text[close + 8 :].lower()
+            if "think>" not in rest and "answer>" not in rest and "◁" not in text:
+                return (7, close), (close + 8, len(text)), 0
     # "İ" is the one character whose lower case is longer than itself: positions must stay.
-    lowered = text.replace("İ", "i").lower()
+    lowered = text.replace("İ", "i").replace("◁", "<").replace("▷", ">").lower()
     opened = _last_answer(lowered, len(lowered))
     if opened < 0:
         return _cut_without_answer(text, lowered, tagged=tagged)
@@ -80,7 +89,7 @@ def cut(text: str, think: Think) -> Sections:
         tags = (opened, "<answer>"), (end, "</answer>"), (thought_from, "<think>"), (thought_to - 8, "</think>")
         if any(lowered.startswith(tag, at) and not text.startswith(tag, at) for at, tag in tags if at >= 0):
             defects |= REPAIRED
-    return Sections(thought, (start, end), defects)
+    return thought, (start, end), defects
 
 
 def _cut_clean(text: str, *, prefilled: bool) -> Sections | None:
@@ -106,7 +115,7 @@ def _cut_clean(text: str, *, prefilled: bool) -> Sections | None:
         return None
     if text.find("<", start, end) >= 0 and "<answer>" in text[start:end].lower():
         return None
-    return Sections((begin, close), (start, end), 0)
+    return (begin, close), (start, end), 0
 
 
 def _cut_without_answer(text: str, lowered: str, *, tagged: bool) -> Sections:
@@ -126,7 +135,7 @@ def _cut_without_answer(text: str, lowered: str, *, tagged: bool) -> Sections:
     if tagged:
         defects |= NO_THINK if thought is None else 0
         defects |= TEXT_OUTSIDE if text[start:].strip() else NO_ANSWER
-    return Sections(thought, (start, len(text)), defects)
+    return thought, (start, len(text)), defects
 
 
 def _last_answer(lowered: str, before: int) -> int:

@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 
 from mirg_rewards.claims import Claim, Size
-from mirg_rewards.parsing.found import Numbers, Written
+from mirg_rewards.coordinates import Space
+from mirg_rewards.parsing.found import Kind, Numbers, Written
 from mirg_rewards.parsing.grammar import Grammar
 from mirg_rewards.parsing.reading import _counted_sizes
-from mirg_rewards.parsing.syntaxes import JSON
 
 _TAG = re.compile(r"</?(?:think|answer)>", re.IGNORECASE)
 
@@ -18,8 +18,11 @@ def render(claims: Sequence[Claim], grammar: Grammar, sizes: Sequence[Size | Non
     """What a model should have written to make `claims` about images of the given original `sizes`.
 
     `parse(render(claims, grammar, sizes), grammar, sizes).claims` equals `claims`, up to the rounding of the grammar's
-    space. `think` is the text of the think part. Raises ValueError for what the grammar has no way to write: an image
-    that the row does not have, more claims than it allows, a claim that says neither image nor place.
+    space; a polygon is written where the grammar has a form for one, else the box around it. Labels that have no place
+    in the grammar's form are written as a JSON string before the box. `think` is the text of the think part.
+
+    Raises ValueError for what the grammar has no way to write: an image that the row does not have, more claims than it
+    allows, a box where it writes only points, a claim that says neither image nor place.
 
     >>> from mirg_rewards import Box, Claim
     >>> from mirg_rewards.parsing import GRAMMARS
@@ -35,11 +38,31 @@ def render(claims: Sequence[Claim], grammar: Grammar, sizes: Sequence[Size | Non
         raise ValueError(f"claims must be at most the grammar's {grammar.max_claims}, got {len(claims)}")
     counted = _counted_sizes(grammar, sizes, None)
     written = [_written(f"claims[{number}]", claim, grammar, counted) for number, claim in enumerate(claims)]
-    body = grammar.syntaxes[0].write(written)
+    syntax = grammar.syntaxes[0]
+    for number, claim in enumerate(written):
+        kind = kind_of(claim)
+        if kind not in syntax.writes and not (claim.polygon is not None and "polygon" in syntax.writes):
+            forms = " or a ".join(sorted(syntax.writes))
+            raise ValueError(
+                f"claims[{number}] has a {kind}, and {syntax.name} writes claims that have a {forms}, got {claims[number]}"
+            )
+    body = syntax.write(written) if written or syntax.nothing == "[]" else syntax.nothing
     if grammar.think == "optional":
         return f"<think>{think}</think>\n\n{body}" if think else body
     opening = "" if grammar.think == "prefilled" else "<think>"
     return f"{opening}{think}</think><answer>{body}</answer>"
+
+
+def kind_of(claim: Written | Claim) -> Kind:
+    """What a claim says of its image.
+
+    >>> from mirg_rewards import Box, Claim
+    >>> kind_of(Claim(2, Box(0.0, 0.0, 1.0, 1.0))), kind_of(Claim(2))
+    ('box', 'image')
+    """
+    if claim.box is not None:
+        return "box" if claim.point is None else "box and point"
+    return "image" if claim.point is None else "point"
 
 
 def _written(name: str, claim: Claim, grammar: Grammar, counted: list[Size]) -> Written:
@@ -50,36 +73,51 @@ def _written(name: str, claim: Claim, grammar: Grammar, counted: list[Size]) -> 
     if image is None and claim.box is None and claim.point is None:
         raise ValueError(f"{name} must say an image or a place, got {claim}")
     size = counted[image - 1] if image is not None else counted[0] if len(set(counted)) == 1 else None
-    box = point = None
+    syntax = grammar.syntaxes[0]
+    space = syntax.space or grammar.space
+    box = point = polygon = None
     if claim.box is not None:
         box = _in_space(claim.box.corners, grammar, size)
     if claim.point is not None:
-        point = grammar.space.from_unit((claim.point.x, claim.point.y), size)
-        point = point[::-1] if grammar.order == "yxyx" else point
-    # A row of one image needs no words for it, except where the form has a key for it.
-    says_image = count > 1 or grammar.syntaxes[0] == JSON or (box is None and point is None)
-    return Written(image if says_image else None, box, point, claim.label)
+        point = space.from_unit((claim.point.x, claim.point.y), size)
+        point = point[::-1] if grammar.order in ("yxyx", "yx") and not syntax.points_x_first else point
+    if claim.polygon is not None:
+        polygon = space.from_unit(tuple(number for corner in claim.polygon for number in corner), size)
+    # A row of one image needs no words for it, except where the form has a place for it.
+    says_image = count > 1 or syntax.says_image or (box is None and point is None)
+    return Written(image if says_image else None, box, point, claim.label, polygon)
 
 
 def _in_space(corners: Numbers, grammar: Grammar, size: Size | None) -> Numbers:
-    x1, y1, x2, y2 = grammar.space.from_unit(corners, size)
-    step = 10**-grammar.space.digits
-    # Rounding must not take a thin box's area away.
-    if x1 == x2 and corners[0] < corners[2]:
-        x1, x2 = (x1, x1 + step) if corners[2] * _side(grammar, size, 0) > x1 else (x1 - step, x1)
-    if y1 == y2 and corners[1] < corners[3]:
-        y1, y2 = (y1, y1 + step) if corners[3] * _side(grammar, size, 1) > y1 else (y1 - step, y1)
-    if grammar.order == "yxyx":
+    syntax, order = grammar.syntaxes[0], grammar.order
+    space = syntax.space or grammar.space
+    x1, y1, x2, y2 = space.from_unit(corners, size)
+    if syntax.space is None:
+        step = 10**-space.digits
+        width, height = (space.span, space.span) if space.span is not None else size or (1, 1)
+        last = 1 if space.centre or syntax.is_vocabulary else 0
+        x1, x2 = _with_area(x1, x2, corners[0] < corners[2], step, width - last, clamp=bool(last))
+        y1, y2 = _with_area(y1, y2, corners[1] < corners[3], step, height - last, clamp=bool(last))
+    if order in ("yxyx", "yx"):
         return (y1, x1, y2, x2)
-    if grammar.order == "xywh":
-        return (x1, y1, x2 - x1, y2 - y1)
-    if grammar.order == "cxcywh":
-        return ((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)
+    if order == "xywh":
+        return (x1, y1, *_rounded(space, x2 - x1, y2 - y1))
+    if order == "cxcywh":
+        return _rounded(space, (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)
     return (x1, y1, x2, y2)
 
 
-def _side(grammar: Grammar, size: Size | None, axis: int) -> int:
-    if grammar.space.span is not None:
-        return grammar.space.span
-    assert size is not None
-    return size[axis]
+def _rounded(space: Space, *numbers: float) -> Numbers:
+    # The middle of two numbers has one digit more than they.
+    return tuple(round(number, space.digits + 1) for number in numbers)
+
+
+def _with_area(
+    low: float, high: float, has_area: bool, step: float, largest: int, *, clamp: bool
+) -> tuple[float, float]:
+    """A side as rounded, at least one step long if it had a length; where numbers are tokens, among those that exist."""
+    if clamp:
+        low, high = (min(max(number, 0), largest) for number in (low, high))
+    if low == high and has_area:
+        return (low, low + step) if low + step <= largest else (low - step, low)
+    return low, high

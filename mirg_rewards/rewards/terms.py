@@ -56,10 +56,20 @@ def object_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     >>> object_reward(*pack([Parsed((Claim(1, half),)), Parsed((Claim(2, true),))], [target, target]))
     tensor([0.5000, 0.0000])
     """
-    said, true = _boxed(answers.claims), _boxed(targets.claims)
+    said, true = boxed(answers.claims), boxed(targets.claims)
     paired = kernels.match(said.boxes, said.offsets, true.boxes, true.offsets, said.images, true.images)
+    return over_larger_count(paired.totals, said, true, answers, targets)
+
+
+def over_larger_count(
+    totals: Float[Tensor, " b"], said: ClaimBatch, true: ClaimBatch, answers: Answers, targets: Targets
+) -> Float[Tensor, " b"]:
+    """The total overlap of each row's pairs over its larger count of claims; the image term where there is no claim.
+
+    `said` and `true` are the claims of `answers` and `targets` that could be paired.
+    """
     larger = torch.maximum(said.counts, true.counts)
-    return torch.where(larger > 0, paired.totals / larger.clamp_min(1), image_reward(answers, targets)).float()
+    return torch.where(larger > 0, totals / larger.clamp_min(1), image_reward(answers, targets)).float()
 
 
 def _unless_lost(share: Tensor, answers: Answers, claims: Int64[Tensor, " b"]) -> Tensor:
@@ -67,8 +77,8 @@ def _unless_lost(share: Tensor, answers: Answers, claims: Int64[Tensor, " b"]) -
     return torch.where((claims == 0) & (answers.defects & LOST.value != 0), 0.0, share)
 
 
-def _boxed(claims: ClaimBatch) -> ClaimBatch:
-    """The claims that have a box."""
+def boxed(claims: ClaimBatch) -> ClaimBatch:
+    """Boxes, images and offsets of the claims that have a box."""
     keep = claims.has_box
     if bool(keep.all()):
         return claims

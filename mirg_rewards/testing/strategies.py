@@ -6,6 +6,8 @@ thousandths, and that is where rewards go wrong.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
@@ -75,6 +77,8 @@ def responses(draw: DrawFn, grammar: Grammar, *, images: int = 3, grid: int = 8,
     True
     """
     said = draw(st.lists(claims(images=images, grid=grid), max_size=max_size))
+    if "box" not in grammar.syntaxes[0].writes:
+        said = [_as_written(claim, grammar) for claim in said]
     text = render(said, grammar, ((1000, 1000),) * images, think=draw(st.sampled_from(["", "Image-1 has no dog."])))
     for _ in range(draw(st.integers(0, 2))):
         start, end = sorted(draw(st.tuples(st.integers(0, len(text)), st.integers(0, len(text)))))
@@ -88,6 +92,15 @@ def responses(draw: DrawFn, grammar: Grammar, *, images: int = 3, grid: int = 8,
         else:
             text = text[:start] + draw(st.sampled_from(_NOISE)) + text[start:]
     return text
+
+
+def _as_written(claim: Claim, grammar: Grammar) -> Claim:
+    """The claim by a point or a polygon, where that is what the grammar writes."""
+    assert claim.box is not None
+    x1, y1, x2, y2 = claim.box.corners
+    if "polygon" in grammar.syntaxes[0].writes:
+        return replace(claim, polygon=((x1, y1), (x2, y1), (x2, y2), (x1, y2)))
+    return replace(claim, box=None, point=Point(x1, y1))
 
 
 _NOISE = (

@@ -1,7 +1,46 @@
 """The ways to write a box: one file each, reader and writer side by side."""
 
-from mirg_rewards.parsing.syntaxes.bare_lists import LISTS
-from mirg_rewards.parsing.syntaxes.json_objects import JSON, JSON_FENCED
-from mirg_rewards.parsing.syntaxes.point_pairs import PAIRS, PAIRS_IN_SENTENCES, PAIRS_IN_TOKENS
+from mirg_rewards.parsing.syntaxes.bare_lists import DOUBLE_LISTS, LISTS, LISTS_OR_POINTS
+from mirg_rewards.parsing.syntaxes.calls import CALLS
+from mirg_rewards.parsing.syntaxes.json_objects import (
+    JSON,
+    JSON_FENCED,
+    JSON_GEMINI,
+    JSON_KIMI,
+    JSON_NAMED,
+    JSON_SEG_ZERO,
+    JSON_VISUAL_RFT,
+    JSON_VLM_R1,
+)
+from mirg_rewards.parsing.syntaxes.location_tokens import FLORENCE2_QUAD_TOKENS, FLORENCE2_TOKENS, LOC_TOKENS
+from mirg_rewards.parsing.syntaxes.named_numbers import NAMED
+from mirg_rewards.parsing.syntaxes.patch_indices import PATCHES
+from mirg_rewards.parsing.syntaxes.point_pairs import PAIRS, POINTS
+from mirg_rewards.parsing.syntaxes.tags import ANY_TAGS, TAGS
+from mirg_rewards.parsing.syntaxes.xml_points import XML_COORDS, XML_POINTS
 
-__all__ = ["JSON", "JSON_FENCED", "LISTS", "PAIRS", "PAIRS_IN_SENTENCES", "PAIRS_IN_TOKENS"]
+__all__ = [
+    "ANY_TAGS",
+    "CALLS",
+    "DOUBLE_LISTS",
+    "FLORENCE2_QUAD_TOKENS",
+    "FLORENCE2_TOKENS",
+    "JSON",
+    "JSON_FENCED",
+    "JSON_GEMINI",
+    "JSON_KIMI",
+    "JSON_NAMED",
+    "JSON_SEG_ZERO",
+    "JSON_VISUAL_RFT",
+    "JSON_VLM_R1",
+    "LISTS",
+    "LISTS_OR_POINTS",
+    "LOC_TOKENS",
+    "NAMED",
+    "PAIRS",
+    "PATCHES",
+    "POINTS",
+    "TAGS",
+    "XML_COORDS",
+    "XML_POINTS",
+]

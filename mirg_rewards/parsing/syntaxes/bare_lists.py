@@ -1,14 +1,23 @@
-"""`[x1, y1, x2, y2]` in plain text: in prose, tables, code spans; round brackets too."""
+"""`[x1, y1, x2, y2]` in plain text: in prose, tables, code spans; round brackets too.
+
+CogVLM writes `[[086,540,400,760]]`, Shikra `[0.213,0.134,0.512,0.897;0.1,0.2,0.3,0.4]`; two numbers are a point there.
+"""
 
 from __future__ import annotations
 
 import re
+from functools import partial
+from typing import Literal
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.found import NUMBER, Found, Reading, Syntax, Written, listed
+from mirg_rewards.parsing.found import BOX, NUMBER, POINT, Found, Numbers, Passage, Reading, Syntax, Written, listed
+from mirg_rewards.parsing.lines import BEFORE_LABEL, QUOTED_LABEL, glance, in_lines, label_before, quoted
 
 _MOST = 256
-_LIST = re.compile(rf"[\[(]\s{{0,16}}({NUMBER})" + rf"\s{{0,4}}[,;\s]\s{{0,16}}({NUMBER})" * 3 + r"\s{0,16}[\])]")
+_BRACKETS = re.compile(r"[\[(]([0-9+\-.,;eE\s]{3,600})[\])]")
+_NUMBERS = re.compile(NUMBER)
+_APART = re.compile(rf"\s{{0,16}}{NUMBER}(?:\s{{0,4}}[,\s]\s{{0,16}}{NUMBER})*+\s{{0,16}}")
+_CUT_OFF = re.compile(r"[\[(](\s{0,4}[0-9][0-9.,;\s]{0,600})\Z")
 # "Images [1, 2, 3, 4]" counts images, "size (640, 480, 3, 1)" measures: four numbers, and no box.
 _NOT_A_BOX = re.compile(
     r"(?:images|pictures|photos|frames|years|sizes?|resolution|colou?rs?|rgba?)"
@@ -16,34 +25,100 @@ _NOT_A_BOX = re.compile(
     re.IGNORECASE,
 )
 
+Points = Literal["no", "single", "double"]
+"""Whether two numbers in square brackets are a point: never, always, or in double brackets."""
 
-def read(text: str, plain: str, start: int, end: int, first_image: int, count: int) -> Reading:
-    """Every bracket of four numbers, left to right."""
-    del text, first_image, count
+
+def read(passage: Passage, *, points: Points = "no") -> Reading:
+    """Every bracket of four numbers, left to right, and of two where these are points."""
+    text, plain, start, end = passage[:4]
     reading = Reading()
-    for number, match in enumerate(_LIST.finditer(plain, start, end)):
+    behind = start
+    for number, match in enumerate(_BRACKETS.finditer(plain, start, end)):
         if number >= _MOST:
             reading.defects |= Defect.TOO_LONG.value
             break
-        if _NOT_A_BOX.search(plain, max(start, match.start() - 32), match.start()):
+        label, begin = label_before(text, plain, behind, _outermost(plain, behind, match.start()))
+        if not label and _NOT_A_BOX.search(plain, max(start, match.start() - 32), match.start()):
             continue
-        reading.is_mine = True
-        numbers = tuple(map(float, match.groups()))
-        reading.found.append(Found(None, numbers, None, "", False, match.start(), match.end(), match.span()))
+        outer = (begin, match.end())
+        at = match.start(1)
+        for written in match[1].split(";"):
+            numbers = _numbers(written)
+            span = (at, at + len(written)) if ";" in match[1] else match.span()
+            at += len(written) + 1
+            if len(numbers) == 4:
+                reading.found.append(Found(None, numbers, None, label, False, *span, outer))
+            elif len(numbers) == 2 and _is_point(plain, match, points):
+                reading.found.append(Found(None, None, numbers, label, False, *span, outer))
+            elif len(numbers) > 2 and match[0][0] == "[":
+                reading.defects |= Defect.UNREADABLE_BOX.value
+        behind = match.end()
+    cut = _CUT_OFF.search(plain, max(behind, end - 640), end)
+    if cut:
+        reading.defects |= Defect.TRUNCATED.value
+        # A semicolon closes what comes before it.
+        at = cut.start(1)
+        for written in cut[1].split(";")[:-1]:
+            numbers = _numbers(written)
+            if len(numbers) == 4:
+                span = (at, at + len(written))
+                reading.found.append(Found(None, numbers, None, "", False, *span, (cut.start(), end)))
+            at += len(written) + 1
+    reading.is_mine = bool(reading.found)
     return reading
 
 
-def write(claims: list[Written]) -> str:
-    """A list a line, after the image where it is said. Raises ValueError for points and labels, which have no form here."""
-    lines: list[str] = []
-    said = False
-    for claim in claims:
-        if claim.box is None or claim.point is not None or claim.label:
-            raise ValueError(f"a bare list can write a claim that has a box, no point and no label, got {claim}")
-        gap = "" if not lines else "\n\n" if said and claim.image is None else "\n"
-        said = claim.image is not None
-        lines.append(f"{gap}{f'Image-{claim.image}: ' if said else ''}[{listed(claim.box, ', ')}]")
-    return "".join(lines) if lines else "[]"
+def _outermost(plain: str, limit: int, at: int) -> int:
+    while at > limit and plain[at - 1] == "[":
+        at -= 1
+    return at
 
 
-LISTS = Syntax("LISTS", read, write)
+def _numbers(written: str) -> Numbers:
+    return tuple(map(float, _NUMBERS.findall(written))) if _APART.fullmatch(written) else ()
+
+
+def _is_point(plain: str, match: re.Match[str], points: Points) -> bool:
+    if points == "double":
+        return plain[max(match.start() - 1, 0) : match.end() + 1] == f"[{match[0]}]"
+    return points == "single" and match[0][0] == "["
+
+
+def write(claims: list[Written], *, points: Points = "no", separator: str = ", ", zeros: int = 0) -> str:
+    """A list a line, after its image and label."""
+    return in_lines(claims, partial(_place, points=points, separator=separator, zeros=zeros))
+
+
+def _place(claim: Written, *, points: Points, separator: str, zeros: int) -> str:
+    numbers = claim.box or claim.point
+    assert numbers is not None
+    label = f"{quoted(claim.label)} " if claim.label else ""
+    written = separator.join(number.zfill(zeros) for number in listed(numbers).split(","))
+    return f"{label}[[{written}]]" if points == "double" else f"{label}[{written}]"
+
+
+def _glance_pattern(opening: str, closing: str) -> re.Pattern[str]:
+    number = r"[0-9]{1,4}(?:\.[0-9]{1,4})?"
+    named = (rf"(?P<{name}>{number})" for name in "abcd")
+    return re.compile(BEFORE_LABEL + QUOTED_LABEL + opening + ", ?".join(named) + closing + r"(?:\n(?!\n)|\Z)")
+
+
+_SINGLE = partial(glance, pattern=_glance_pattern(r"\[", r"\]"))
+_DOUBLE = partial(glance, pattern=_glance_pattern(r"\[\[", r"\]\]"))
+
+LISTS = Syntax("LISTS", read, write, BOX, _SINGLE)
+LISTS_OR_POINTS = Syntax(
+    "LISTS_OR_POINTS",
+    partial(read, points="single"),
+    partial(write, points="single", separator=","),
+    BOX | POINT,
+    _SINGLE,
+)
+DOUBLE_LISTS = Syntax(
+    "DOUBLE_LISTS",
+    partial(read, points="double"),
+    partial(write, points="double", separator=",", zeros=3),
+    BOX | POINT,
+    _DOUBLE,
+)

@@ -1,0 +1,174 @@
+"""What the entries of an object say: kinds of keys, and the boxes and points that their values give."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from mirg_rewards.claims import Span
+from mirg_rewards.parsing.found import NUMBER, Numbers
+from mirg_rewards.parsing.loose_json import Array, Object
+
+# Names of corners, each with how its four numbers make x1, y1, x2, y2.
+_CORNERS = (
+    ("x1", "y1", "x2", "y2"),
+    ("xmin", "ymin", "xmax", "ymax"),
+    ("x_min", "y_min", "x_max", "y_max"),
+    ("left", "top", "right", "bottom"),
+)
+_SIDES = (("x", "y", "width", "height"), ("x", "y", "w", "h"), ("left", "top", "width", "height"))
+_ENDS = (("top_left", "bottom_right"), ("left_top", "right_bottom"), ("topleft", "bottomright"))
+
+KINDS: dict[str, str] = {
+    **dict.fromkeys(
+        "bbox_2d bbox2d bbox bboxes box boxes box_2d boxes_2d bboxes_2d bounding_box bounding_boxes boundingbox "
+        "coordinates coordinate coords coord location position".split(),
+        "box",
+    ),
+    **dict.fromkeys("point_2d point2d point points points_2d points_1 points_2 click".split(), "point"),
+    **dict.fromkeys("label name object object_name class class_name category text_content text".split(), "label"),
+    **dict.fromkeys("image img picture pic photo frame image_number image_no image_name target_image".split(), "image"),
+    **dict.fromkeys("image_index image_idx img_index img_idx image_id img_id frame_index frame_idx".split(), "index"),
+    **dict.fromkeys(
+        "image_size size resolution color colour rgb rgba score confidence id polygon segmentation mask bbox_3d box_3d "
+        "keypoints timestamp time".split(),
+        "other",
+    ),
+    **dict.fromkeys((name for names in (*_CORNERS, *_SIDES, *_ENDS) for name in names), "corner"),
+}
+_NUMBER = re.compile(NUMBER)
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_TAG = re.compile(r"</?\|?[a-z_]{2,16}\|?>")
+_NOT_NUMBERS = re.compile(r"[^0-9+\-.eE\s,;()\[\]<>]")
+
+Part = dict[str, list[tuple[str, object]]]
+"""The entries of an object by the kind of their keys: "" for a key without a meaning of its own."""
+
+
+class Place(NamedTuple):
+    """A box or point that a value gives, and the characters of its numbers."""
+
+    numbers: Numbers
+    named: bool
+    span: Span
+
+
+def normal(key: str) -> str:
+    """A key as the tables have it: in small letters, with underscores.
+
+    >>> normal("BBox-2D"), normal("topLeft")
+    ('bbox_2d', 'top_left')
+    """
+    if not key.islower():
+        key = _HUMP.sub("_", key)
+    return key.strip().lower().replace("-", "_").replace(" ", "_")
+
+
+def parts_of(node: Object) -> list[Part]:
+    """The entries of an object by kind of key; where a key comes again, a new part begins."""
+    parts: list[Part] = []
+    seen: set[str] = set()
+    for written, value in node.pairs():
+        key = written if isinstance(written, str) else ""
+        if isinstance(written, float) and abs(written) < 1e9:
+            key = str(int(written))
+        name = normal(key)
+        if not parts or name in seen:
+            parts.append({})
+            seen = set()
+        seen.add(name)
+        parts[-1].setdefault(KINDS.get(name, ""), []).append((key, value))
+    return parts
+
+
+def holds_objects(value: Array) -> bool:
+    """Whether a value holds objects to look into: ones that are more than the named corners of a box."""
+    if isinstance(value, Object):
+        return bool(value) and all(corners_of(part) is None or part.keys() != {"corner"} for part in parts_of(value))
+    return any(isinstance(entry, Object) and holds_objects(entry) for entry in value)
+
+
+def corners_of(part: Part) -> Numbers | None:
+    """The box or point of an object whose coordinates have a name each."""
+    if "corner" not in part:
+        return None
+    values = {normal(key): value for key, value in part["corner"]}
+    for names in _CORNERS:
+        if all(name in values for name in names):
+            return _numbers([values[name] for name in names])
+    for names in _SIDES:
+        if all(name in values for name in names):
+            sides = _numbers([values[name] for name in names])
+            return sides and (sides[0], sides[1], sides[0] + sides[2], sides[1] + sides[3])
+    for first, second in _ENDS:
+        ends = [_two(values.get(name)) for name in (first, second)]
+        if all(ends):
+            return tuple(number for end in ends for number in end or ())
+    if "x" in values and "y" in values:
+        return _numbers([values["x"], values["y"]])
+    return None
+
+
+def places_in(value: object, wants: int, node: Array) -> tuple[list[Place], bool]:
+    """The boxes and points that a value gives, and whether some of it is neither. `wants`: 4 for boxes, 2 for points.
+
+    `node` is the structure that holds the value, for the characters of values that have none of their own.
+    """
+    if value is None:
+        return [], False
+    if isinstance(value, str):
+        return places_in(_from_string(value, node), wants, node)
+    if not isinstance(value, Array):
+        return [], True
+    if isinstance(value, Object):
+        named = next((corners for part in parts_of(value) if (corners := corners_of(part)) is not None), None)
+        return ([Place(named, named=True, span=(value.start, value.end))], False) if named else ([], True)
+    if len(value) == 1 and isinstance(value[0], str):
+        return places_in(_from_string(value[0], value), wants, node)
+    inner = [entry for entry in value if isinstance(entry, Array)]
+    if not inner:
+        numbers = _numbers(value) if value.closed else None
+        if numbers is not None and len(numbers) in (2, 4):
+            return [Place(numbers, named=False, span=(value.start, value.end))], False
+        return [], True
+    if wants == 4 and len(inner) == len(value) == 2 and value.closed:
+        first, second = map(_two, inner)
+        if first and second:
+            return [Place((*first, *second), named=True, span=(value.start, value.end))], False
+    places: list[Place] = []
+    lost = len(inner) != len(value)
+    for entry in inner:
+        more, unread = places_in(entry, wants, value)
+        places += more
+        lost |= unread
+    return places, lost
+
+
+def _two(value: object) -> Numbers | None:
+    """The two numbers of one corner, listed or named x and y; None if it is no corner."""
+    if isinstance(value, Object):
+        numbers = next((corner for part in parts_of(value) if (corner := corners_of(part)) is not None), None)
+    else:
+        numbers = _numbers(value) if isinstance(value, Array) and value.closed else None
+    return numbers if numbers is not None and len(numbers) == 2 else None
+
+
+def _from_string(string: str, node: Array) -> Array:
+    """The numbers of a string such as "<1> <36> <987> <984>", as an array in its place."""
+    read = Array(node.start)
+    read.end, read.closed = node.end, True
+    string = _TAG.sub(" ", string[:512])
+    if len(string) <= 256 and not _NOT_NUMBERS.search(string):
+        read.extend(map(float, _NUMBER.findall(string)))
+    return read or Array(node.start)
+
+
+def _numbers(values: list[object]) -> Numbers | None:
+    """Values as numbers, if each is one, or is a string that is one."""
+    numbers = []
+    for value in values:
+        is_written = isinstance(value, str) and len(value) <= 32 and _NUMBER.fullmatch(value.strip())
+        if not is_written and (isinstance(value, bool) or not isinstance(value, int | float)):
+            return None
+        numbers.append(float(value))  # type: ignore[arg-type]  # a number by the line above
+    return tuple(numbers)

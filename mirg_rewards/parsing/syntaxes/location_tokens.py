@@ -1,0 +1,143 @@
+"""A token for each coordinate: PaliGemma's `<loc0256><loc0300><loc0768><loc0900> cat`, Florence-2's `cat<loc_52>…`."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import NamedTuple
+
+from mirg_rewards.claims import Defect
+from mirg_rewards.parsing.found import BOX, POLYGON, Found, Numbers, Passage, Reading, Syntax, Written
+from mirg_rewards.parsing.image_references import REFERENCE
+from mirg_rewards.parsing.lines import BEFORE_LABEL, glance, in_lines, label_before, plain_or_quoted, unquoted
+
+_MOST = 256
+_RUN = re.compile(r"(?:<loc_?[0-9]{1,9}>[ \t]?)++")
+_TOKEN = re.compile(r"<loc_?([0-9]{1,9})>")
+_CUT_OFF = re.compile(r"<(?:l(?:o(?:c_?[0-9]{0,9})?)?)?\Z")
+_SEGMENTATION = re.compile(r"(?:\s?<seg[0-9]{3}>)*+")
+_LABEL_BEHIND = re.compile(
+    r'[ \t]{0,4}(?:"((?:[^"\\]|\\.){0,2000}+)"(?=\s{0,4}(?:[;<\n]|\Z))|([^<;\n]{0,256}))', re.DOTALL
+)
+_LABEL_AHEAD = re.compile(r"[^<>;\n]{0,256}\Z")
+
+
+class Style(NamedTuple):
+    """How a family writes its tokens: `token` makes one of a number; labels are `behind` the box or ahead of it.
+
+    `corners`: how many tokens make one thing, 4 for boxes, 8 for the quads of text regions.
+    """
+
+    token: str
+    behind: bool
+    corners: int = 4
+
+
+PALIGEMMA, FLORENCE2, FLORENCE2_QUADS = (
+    Style("<loc{:04d}>", True),
+    Style("<loc_{}>", False),
+    Style("<loc_{}>", False, 8),
+)
+
+
+def read(passage: Passage, *, style: Style) -> Reading:
+    """Every run of tokens, left to right: a run of several times four is as many boxes of one label."""
+    text, plain, start, end = passage[:4]
+    reading = Reading()
+    behind = start
+    runs = list(_RUN.finditer(plain, start, end))
+    for number, run in enumerate(runs):
+        if number >= _MOST:
+            reading.defects |= Defect.TOO_LONG.value
+            break
+        reading.is_mine = reading.is_marked = True
+        tokens = list(_TOKEN.finditer(plain, *run.span()))
+        limit = runs[number + 1].start() if number + 1 < len(runs) else end
+        label, outer = _label(text, plain, style, (behind, run.start()), (run.end(), limit))
+        outer = min(outer[0], run.start()), max(outer[1], tokens[-1].end())
+        is_polygon = plain[max(start, run.start() - 6) : run.start()].endswith(("<poly>", "<sep>"))
+        corners = len(tokens) if is_polygon else style.corners
+        if len(tokens) % corners or len(tokens) % 2 or len(tokens) < 4:
+            reading.defects |= Defect.UNREADABLE_BOX.value
+        elif any(len(token[1]) > 5 for token in tokens):
+            reading.defects |= Defect.NON_FINITE.value
+        else:
+            for at in range(0, len(tokens), corners):
+                some = tokens[at : at + corners]
+                numbers = tuple(float(token[1]) for token in some)
+                box, polygon = (numbers, None) if len(numbers) == 4 else (None, numbers)
+                span = (some[0].start(), some[-1].end())
+                reading.found.append(Found(None, box, None, label, False, *span, outer, polygon))
+        behind = outer[1]
+    if _CUT_OFF.search(plain, max(behind, end - 16), end):
+        reading.defects |= Defect.TRUNCATED.value
+    return reading
+
+
+def _label(
+    text: str, plain: str, style: Style, ahead: tuple[int, int], behind: tuple[int, int]
+) -> tuple[str, tuple[int, int]]:
+    """The label of a run, and the characters that it takes."""
+    if style.behind:
+        begin = _SEGMENTATION.match(plain, *behind).end()  # type: ignore[union-attr]  # it matches the empty string
+        match = _LABEL_BEHIND.match(plain, begin, behind[1])
+        assert match is not None
+        if match[1] is not None:
+            return unquoted(text[slice(*match.span(1))]), (behind[0], match.end())
+        return text[slice(*match.span(2))].strip(), (behind[0], match.end())
+    label, begin = label_before(text, plain, *ahead)
+    if label:
+        return label, (begin, ahead[1])
+    match = _LABEL_AHEAD.search(plain, max(ahead[0], ahead[1] - 256), ahead[1])
+    begin = match.start() if match else ahead[1]
+    for reference in REFERENCE.finditer(plain, begin, ahead[1]):
+        begin = reference.end()
+    return text[begin : ahead[1]].strip(" \t,:"), (begin, ahead[1])
+
+
+def write(claims: list[Written], *, style: Style) -> str:
+    """A claim a line."""
+    return in_lines(claims, partial(_place, style=style))
+
+
+def _place(claim: Written, *, style: Style) -> str:
+    numbers: Numbers | None = claim.box
+    if style.corners == 8 and claim.polygon is not None and len(claim.polygon) == 8:
+        numbers = claim.polygon
+    if numbers is None or len(numbers) != style.corners:
+        raise ValueError(f"a quad has four corners, got {claim}")
+    tokens = "".join(style.token.format(int(number)) for number in numbers)
+    label = plain_or_quoted(claim.label)
+    return f"{tokens} {label}".rstrip(" ") if style.behind else label + tokens
+
+
+def _tokens(pattern: str) -> str:
+    return "".join(rf"<{pattern.format(name=name)}>" for name in "abcd")
+
+
+_LABEL = r"(?P<label>[^\W\d_](?:[A-Za-z ]{0,60}[A-Za-z])?)?"
+_PALIGEMMA = re.compile(BEFORE_LABEL + _tokens(r"loc(?P<{name}>[0-9]{{4}})") + f" ?{_LABEL}" + r"(?: ?; ?|\n(?!\n)|\Z)")
+_FLORENCE2 = re.compile(BEFORE_LABEL + _LABEL + _tokens(r"loc_(?P<{name}>[0-9]{{1,3}})") + r"(?:\n(?!\n)|\Z)")
+
+
+def _syntax(name: str, style: Style, pattern: re.Pattern[str], nothing: str) -> Syntax:
+    return Syntax(
+        name,
+        partial(read, style=style),
+        partial(write, style=style),
+        BOX,
+        partial(glance, pattern=pattern),
+        is_vocabulary=True,
+        nothing=nothing,
+    )
+
+
+LOC_TOKENS = _syntax("LOC_TOKENS", PALIGEMMA, _PALIGEMMA, "[]")
+FLORENCE2_TOKENS = _syntax("FLORENCE2_TOKENS", FLORENCE2, _FLORENCE2, "No object detected.")
+FLORENCE2_QUAD_TOKENS = Syntax(
+    "FLORENCE2_QUAD_TOKENS",
+    partial(read, style=FLORENCE2_QUADS),
+    partial(write, style=FLORENCE2_QUADS),
+    POLYGON,
+    is_vocabulary=True,
+)

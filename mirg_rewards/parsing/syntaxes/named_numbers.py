@@ -1,0 +1,143 @@
+"""Coordinates by name in plain text: `x1=120, y1=200, x2=300, y2=400`, "top-left corner at (120, 200) …"."""
+
+from __future__ import annotations
+
+import re
+
+from mirg_rewards.claims import Defect
+from mirg_rewards.parsing.found import NUMBER, PAIR, Found, Numbers, Passage, Reading, Syntax, Written, listed
+from mirg_rewards.parsing.lines import in_lines, label_before, quoted
+
+_MOST = 512
+# Names of numbers that make a box together, in the order of x1, y1, x2, y2; then how far they may stand apart.
+_CORNERS = (
+    ("x1", "y1", "x2", "y2"),
+    ("xmin", "ymin", "xmax", "ymax"),
+    ("left", "top", "right", "bottom"),
+    ("x0", "y0", "x1", "y1"),
+)
+_SIDES = (
+    ("x", "y", "width", "height"),
+    ("x", "y", "w", "h"),
+    ("left", "top", "width", "height"),
+    ("xmin", "ymin", "width", "height"),
+)
+_CENTRES = (("cx", "cy", "w", "h"), ("cx", "cy", "width", "height"))
+_FAR = 48
+
+_NAME = r"x_?min|y_?min|x_?max|y_?max|[xy]_?[012]|left|top|right|bottom|width|height|cx|cy|[xywh]"
+_NAMES_CHINESE = {"左": "left", "上": "top", "右": "right", "下": "bottom", "宽": "width", "高": "height"}
+_CORNER_NAMES = (
+    r"(?:top|upper)[\s-]?left|左上角?",
+    r"(?:bottom|lower)[\s-]?right|右下角?",
+    r"(?:top|upper)[\s-]?right|右上角?",
+    r"(?:bottom|lower)[\s-]?left|左下角?",
+)
+_PLACE = (
+    rf"[^0-9\n(\[]{{0,40}}[(\[]?\s{{0,4}}(?:x\s?[=:]\s?)?({NUMBER})"
+    rf"\s{{0,4}},\s{{0,4}}(?:y\s?[=:]\s?)?({NUMBER})\s{{0,4}}[)\]]?"
+)
+_PIECE = re.compile(
+    rf"""
+      (?<![A-Za-z0-9_])(?:
+        \(\s?x_?(?P<first>1|min|0)\s?,\s?y_?(?:1|min|0)\s?\)\s?[=:]\s?{PAIR}
+      | \(\s?x_?(?P<second>2|max|1)\s?,\s?y_?(?:2|max|1)\s?\)\s?[=:]\s?{PAIR}
+      | {"|".join(f"(?P<corner_{number}>{names}){_PLACE}" for number, names in enumerate(_CORNER_NAMES, 1))}
+      | (?P<name>{_NAME})(?![A-Za-z0-9_])["'`*]{{0,3}}\s{{0,2}}
+        (?:[=:|>]|is|at|of|为|是)?\s{{0,4}}["'`*]{{0,3}}(?P<value>{NUMBER})
+      )
+    | (?P<side>[左上右下](?=[\s=:为是])|[宽高])度?\s?[=:为是]?\s?(?P<length>{NUMBER})
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+def read(passage: Passage) -> Reading:
+    """Every set of named numbers, or pair of named corners, that makes a box."""
+    text, plain, start, end = passage[:4]
+    reading = Reading()
+    held: dict[str, Numbers] = {}
+    held_from = held_to = start
+    behind = start
+
+    def flush() -> None:
+        if held.keys() == {"x", "y"}:
+            label, begin = label_before(text, plain, behind, held_from)
+            point = held["x"] + held["y"]
+            reading.found.append(Found(None, None, point, label, True, held_from, held_to, (begin, held_to)))
+
+    for number, piece in enumerate(_PIECE.finditer(plain, start, end)):
+        if number >= _MOST:
+            reading.defects |= Defect.TOO_LONG.value
+            break
+        name, numbers = _named(piece)
+        if name in held or piece.start() - held_to > _FAR:
+            flush()
+            held = {}
+        if not held:
+            held_from = piece.start()
+        held[name], held_to = numbers, piece.end()
+        box = _box(held)
+        if box is not None:
+            label, begin = label_before(text, plain, behind, held_from)
+            reading.found.append(Found(None, box, None, label, True, held_from, held_to, (begin, held_to)))
+            held, behind = {}, held_to
+    flush()
+    reading.is_mine = bool(reading.found)
+    return reading
+
+
+def _named(piece: re.Match[str]) -> tuple[str, Numbers]:
+    """What a piece names, and its number, or two for a corner."""
+    groups = piece.groupdict()
+    if groups["name"] is not None:
+        return groups["name"].lower().replace("_", ""), (float(groups["value"]),)
+    if groups["side"] is not None:
+        return _NAMES_CHINESE[groups["side"]], (float(groups["length"]),)
+    # The two numbers are the last groups that took part; before them stands what names the corner.
+    name, x, y = [group for group in piece.groups() if group is not None]
+    if groups["first"] is not None or groups["second"] is not None:
+        return ("corner_1" if groups["first"] is not None else "corner_2"), (float(x), float(y))
+    corner = next(key for key, group in groups.items() if group == name and key.startswith("corner"))
+    return corner, (float(x), float(y))
+
+
+def _box(held: dict[str, Numbers]) -> Numbers | None:
+    """x1, y1, x2, y2 of what has been named so far, if that makes a box."""
+    if "corner_1" in held and "corner_2" in held:
+        return held["corner_1"] + held["corner_2"]
+    if "corner_3" in held and "corner_4" in held:
+        (x2, y1), (x1, y2) = held["corner_3"], held["corner_4"]
+        return (x1, y1, x2, y2)
+    if "corner_1" in held and "width" in held and "height" in held:
+        x1, y1 = held["corner_1"]
+        return (x1, y1, x1 + held["width"][0], y1 + held["height"][0])
+    if len(held) < 4:
+        return None
+    for names in _CORNERS:
+        if all(name in held for name in names):
+            return tuple(held[name][0] for name in names)
+    for names in _SIDES:
+        if all(name in held for name in names):
+            x, y, width, height = (held[name][0] for name in names)
+            return (x, y, x + width, y + height)
+    for names in _CENTRES:
+        if all(name in held for name in names):
+            x, y, width, height = (held[name][0] for name in names)
+            return (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    return None
+
+
+def write(claims: list[Written]) -> str:
+    """`x1=…, y1=…, x2=…, y2=…` a line, after image and label."""
+    return in_lines(claims, _place)
+
+
+def _place(claim: Written) -> str:
+    assert claim.box is not None
+    label = f"{quoted(claim.label)} " if claim.label else ""
+    named = zip(_CORNERS[0], claim.box, strict=True)
+    return label + ", ".join(f"{name}={listed((number,))}" for name, number in named)
+
+
+NAMED = Syntax("NAMED", read, write)

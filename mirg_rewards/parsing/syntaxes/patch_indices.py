@@ -1,0 +1,106 @@
+"""Kosmos-2's boxes: the first and the last of the patches that a box covers, in a grid of 32 by 32."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+
+from mirg_rewards.claims import Defect
+from mirg_rewards.coordinates import Space
+from mirg_rewards.parsing.found import BOX, Found, Glimpse, Numbers, Passage, Reading, Syntax, Written
+from mirg_rewards.parsing.lines import BEFORE_LABEL, IMAGE_NUMBERS, in_lines
+
+_SIDE = 32
+_MOST = 1024
+_PIECE = re.compile(
+    r"<phrase>(?P<label>[^<]{0,1000})</phrase>|<patch_index_(?P<index>[0-9]{1,9})>|(?P<between></delimiter_of_multi_objects/>)"
+    r"|(?P<opening><object>)|(?P<closing></object>)"
+)
+_GAP = re.compile(r"(?:[ \t,]|and){0,8}(?:<object>)?[ \t]{0,8}")
+
+
+def read(passage: Passage) -> Reading:
+    """Every two patches between `<object>` and `</object>`, with the phrase before them."""
+    text, plain, start, end = passage[:4]
+    reading = Reading()
+    label, label_start, behind = "", start, -1
+    patches: list[re.Match[str]] = []
+    pieces = list(_PIECE.finditer(plain, start, end))
+    for number, piece in enumerate(pieces[:_MOST]):
+        kind = piece.lastgroup
+        if kind == "label":
+            label, label_start, behind = text[slice(*piece.span("label"))], piece.start(), piece.end()
+            reading.opaque.append(piece.span())
+        elif kind == "index":
+            patches.append(piece)
+        following = pieces[number + 1].lastgroup if number + 1 < len(pieces) else None
+        if not patches or following == "index":
+            continue
+        reading.is_mine = reading.is_marked = True
+        numbers = _corners([int(patch["index"]) for patch in patches])
+        span = (patches[0].start(), patches[-1].end())
+        if numbers is None:
+            whole = following is not None or len(patches) > 1
+            reading.defects |= (Defect.UNREADABLE_BOX if whole else Defect.TRUNCATED).value
+        else:
+            gap = plain[behind : span[0]] if 0 <= behind <= span[0] else "-"
+            if not _GAP.fullmatch(gap):
+                label, label_start = "", span[0]
+            reading.found.append(Found(None, numbers, None, label, False, *span, (min(label_start, span[0]), span[1])))
+        if following in ("between", "closing"):
+            behind, label_start = pieces[number + 1].end(), span[1]
+        else:
+            reading.defects |= (Defect.TRUNCATED if following is None else Defect.REPAIRED).value
+        patches = []
+    if len(pieces) > _MOST:
+        reading.defects |= Defect.TOO_LONG.value
+    return reading
+
+
+def _corners(indices: list[int]) -> Numbers | None:
+    """The box of two patches in patches: from middle to middle, or all of them where they share a row or column."""
+    if len(indices) != 2 or max(indices) >= _SIDE * _SIDE:
+        return None
+    (y1, x1), (y2, x2) = (divmod(index, _SIDE) for index in indices)
+    if x1 == x2 or y1 == y2:
+        return (x1 - 0.5, y1 - 0.5, x2 + 0.5, y2 + 0.5)
+    return (float(x1), float(y1), float(x2), float(y2))
+
+
+def write(claims: list[Written]) -> str:
+    """A claim a line: its phrase and its two patches. Raises ValueError for a label that holds "<"."""
+    return in_lines(claims, _place)
+
+
+def _place(claim: Written) -> str:
+    assert claim.box is not None
+    if "<" in claim.label or len(claim.label) > 1000:
+        raise ValueError(f"a phrase must not hold '<' nor be longer than 1,000 characters, got {claim.label!r}")
+    x1, y1, x2, y2 = (int(min(max(number, 0), _SIDE - 1)) for number in claim.box)
+    patches = "".join(f"<patch_index_{y * _SIDE + x:04d}>" for x, y in ((x1, y1), (x2, y2)))
+    phrase = f"<phrase>{claim.label}</phrase>" if claim.label else ""
+    return f"{phrase}<object>{patches}</object>"
+
+
+_PATTERN = re.compile(
+    BEFORE_LABEL
+    + r"(?:<phrase>(?P<label>[^<]{0,200})</phrase>)?<object><patch_index_(?P<a>[0-9]{4})><patch_index_(?P<b>[0-9]{4})></object>"
+    r"(?:\n(?!\n)|\Z)"
+)
+
+
+def _glance(answer: str, pattern: re.Pattern[str]) -> list[Glimpse] | None:
+    parts = pattern.split(answer.strip())
+    if len(parts) == 1 or any(parts[:: pattern.groups + 1]):
+        return None
+    glimpses: list[Glimpse] = []
+    for at in range(1, len(parts), pattern.groups + 1):
+        image, label, first, last = parts[at : at + 4]
+        numbers = _corners([int(first), int(last)])
+        if numbers is None or (image is not None and image not in IMAGE_NUMBERS):
+            return None
+        glimpses.append((None if image is None else IMAGE_NUMBERS[image], numbers, label or ""))
+    return glimpses
+
+
+PATCHES = Syntax("PATCHES", read, write, BOX, partial(_glance, pattern=_PATTERN), space=Space(_SIDE, centre=True))

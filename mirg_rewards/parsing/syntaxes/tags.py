@@ -1,0 +1,362 @@
+"""Numbers between tags or special tokens, and labels too: `<ref>dog</ref><box>[[x1, y1, x2, y2]]</box>` and its kin.
+
+The families differ in the names of the tags and in how numbers stand between them; what stands there is read in any of
+these ways, and is a defect if it is not the family's own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+from mirg_rewards.claims import Defect, Span
+from mirg_rewards.parsing.found import (
+    BOX,
+    NUMBER,
+    POINT,
+    POLYGON,
+    Found,
+    Numbers,
+    Passage,
+    Reading,
+    Syntax,
+    Written,
+    listed,
+)
+from mirg_rewards.parsing.image_references import ORDINALS
+from mirg_rewards.parsing.lines import BEFORE_LABEL, QUOTED_LABEL, glance, in_lines, label_before, quoted
+from mirg_rewards.parsing.syntaxes import point_pairs
+
+UNREADABLE, TRUNCATED, REPAIRED = Defect.UNREADABLE_BOX.value, Defect.TRUNCATED.value, Defect.REPAIRED.value
+_MOST = 1024
+
+Tags = tuple[str, str]
+
+
+class Form(NamedTuple):
+    """How numbers stand between tags: what `write` gives for a box, a point or a polygon, and how a reader knows it.
+
+    `box` is a pattern of one box with the groups a, b, c, d.
+    """
+
+    write: Callable[[Numbers], str]
+    own: re.Pattern[str]
+    box: str
+
+
+_N = r"\s*+-?[0-9]++(?:\.[0-9]++)?+\s*+"
+_A, _B, _C, _D = (rf"(?P<{name}>[0-9]{{1,4}}(?:\.[0-9]{{1,4}})?)" for name in "abcd")
+
+
+def _pairs(numbers: Numbers) -> str:
+    return ",".join(f"({listed(numbers[at : at + 2])})" for at in range(0, len(numbers), 2))
+
+
+def _lists(numbers: Numbers) -> str:
+    return f"[[{listed(numbers, ', ')}]]"
+
+
+def _bins(numbers: Numbers) -> str:
+    return "".join(f"<{listed((number,))}>" for number in numbers)
+
+
+PAIRS = Form(_pairs, re.compile(rf"(?:\s*+\({_N},{_N}\)\s*+,?+)++\s*+"), rf"\({_A}, ?{_B}\), ?\({_C}, ?{_D}\)")
+LISTS = Form(
+    _lists,
+    re.compile(rf"\s*+\[\s*+(?:\[{_N},{_N}(?:,{_N},{_N})?+\]\s*+,?+\s*+)++\]\s*+"),
+    rf"\[\[{_A}, ?{_B}, ?{_C}, ?{_D}\]\]",
+)
+SPACES = Form(partial(listed, separator=" "), re.compile(rf"(?:{_N})++"), f"{_A} {_B} {_C} {_D}")
+COMMAS = Form(partial(listed, separator=", "), re.compile(rf"{_N}(?:,{_N})++"), f"{_A}, ?{_B}, ?{_C}, ?{_D}")
+BINS = Form(_bins, re.compile(r"(?:\s*+(?:<[0-9]{1,4}>)++\s*+,?+)++\s*+"), f"<{_A}><{_B}><{_C}><{_D}>")
+ANY_BRACKET = Form(
+    _lists,
+    re.compile(rf"\s*+[\[(<]?+(?:\s*+[\[(<]?+{_N}(?:[,;]{_N})*+[\])>]?+\s*+,?+)++[\])>]?+\s*+"),
+    rf"\[\[{_A}, ?{_B}, ?{_C}, ?{_D}\]\]",
+)
+
+
+class Style(NamedTuple):
+    """A family's tags: an opening and a closing one for each kind of thing that it can write."""
+
+    form: Form
+    box: Tags
+    label: Tags | None = None
+    point: Tags | None = None
+    polygon: Tags | None = None
+
+
+_REF, _OBJECT_REF = ("<ref>", "</ref>"), ("<|object_ref_start|>", "<|object_ref_end|>")
+_BOX_TOKENS = ("<|box_start|>", "<|box_end|>")
+STYLES = {
+    "QWEN_TAGS": Style(PAIRS, ("<box>", "</box>"), _REF),
+    "QWEN2_TOKENS": Style(PAIRS, _BOX_TOKENS, _OBJECT_REF),
+    "INTERNVL_TAGS": Style(LISTS, ("<box>", "</box>"), _REF),
+    "DEEPSEEK_TOKENS": Style(LISTS, ("<|det|>", "<|/det|>"), ("<|ref|>", "<|/ref|>")),
+    "GLM_TOKENS": Style(ANY_BRACKET, ("<|begin_of_box|>", "<|end_of_box|>")),
+    "MINICPM_TAGS": Style(SPACES, ("<box>", "</box>"), _REF, ("<point>", "</point>"), ("<quad>", "</quad>")),
+    "FUYU_TAGS": Style(COMMAS, ("<box>", "</box>"), None, ("<point>", "</point>")),
+    "SEED_TAGS": Style(SPACES, ("<bbox>", "</bbox>"), None, ("<point>", "</point>")),
+    "REX_TOKENS": Style(BINS, _BOX_TOKENS, _OBJECT_REF),
+}
+"""Every family's tags, by the name of its syntax."""
+
+_XML = Style(COMMAS, ("<bounding_box>", "</bounding_box>"), ("<label>", "</label>"), None, ("<polygon>", "</polygon>"))
+_XML_2D = Style(COMMAS, ("<bbox_2d>", "</bbox_2d>"), ("<name>", "</name>"), ("<point_2d>", "</point_2d>"))
+
+
+class Tag(NamedTuple):
+    """What a tag opens or closes."""
+
+    kind: str
+    opens: bool
+
+
+def _vocabulary(*styles: Style) -> dict[str, Tag]:
+    return {
+        tag: Tag("quad" if "quad" in tag else kind, opens)
+        for style in styles
+        for kind in ("box", "label", "point", "polygon")
+        for tag, opens in zip(getattr(style, kind) or (), (True, False), strict=False)
+    }
+
+
+_ALL = _vocabulary(*STYLES.values(), _XML, _XML_2D)
+# Backslashes: GLM's own agent code has them before its bars.
+_TAG = re.compile(r"<[/|\\]{0,4}[a-z][a-z_0-9]{1,20}[|\\]{0,2}>", re.IGNORECASE)
+_NUMBERISH = re.compile(r"[\s0-9.,;()\[\]<>+\-]*+")
+_GROUP = re.compile(r"((?:<\s?[0-9]{1,9}\s?>\s?)++)|[\[(<]([^\[\]()<>]*+)[\])>]")
+# Where the tag is closed, it closes a bracket that was left open.
+_GROUP_TO_END = re.compile(_GROUP.pattern.replace(r"[\])>]", r"(?:[\])>]|\Z)"))
+_APART = re.compile(rf"\s*+{NUMBER}(?:(?:\s*+,\s*+|\s++){NUMBER})*+\s*+")
+_NUMBERS = re.compile(NUMBER)
+_LETTER = re.compile(r"[^\W\d_]")
+_DIGIT = re.compile(r"[0-9]")
+_ADJACENT = re.compile(r"[\s,;:]{0,16}")
+# A label covers what comes next in its sentence, and then several boxes in a row.
+_BEFORE_BOX = re.compile(r"\s{0,64}|[^\n.!?。！？]{0,64}")
+_BETWEEN_BOXES = re.compile(r"(?:[ \t]|[,;、]|and|和|与){0,16}")
+
+
+class _Mark(NamedTuple):
+    start: int
+    end: int
+    kind: str
+    opens: bool
+
+
+def _marks(plain: str, start: int, end: int, tags: dict[str, Tag]) -> list[_Mark]:
+    marks = [_Mark(start, start, "", False)]
+    for match in _TAG.finditer(plain, start, end):
+        tag = tags.get(match[0].lower().replace("\\", ""))
+        if tag is not None:
+            marks.append(_Mark(*match.span(), *tag))
+            if len(marks) > _MOST:
+                break
+    return marks
+
+
+def read(passage: Passage, *, style: Style | None = None) -> Reading:
+    """What stands between the tags of a style, or of any style."""
+    text, plain, start, end = passage[:4]
+    tags = _ALL if style is None else _vocabulary(style)
+    marks = _marks(plain, start, end, tags)
+    reading = Reading(defects=Defect.TOO_LONG.value if len(marks) > _MOST else 0)
+    marks.append(_Mark(end, end, "", False))
+    label, label_start, behind, between = "", start, -1, _BEFORE_BOX
+    skip = 0
+    for number in range(1, len(marks) - 1):
+        before, mark, after = marks[number - 1 : number + 2]
+        if number == skip:
+            continue
+        if mark.kind == "label":
+            if mark.opens and after.kind == "label" and not after.opens:
+                label, label_start, behind, between = text[mark.end : after.start], mark.start, after.end, _BEFORE_BOX
+                reading.opaque.append((mark.start, after.end))
+            elif mark.opens:
+                reading.defects |= REPAIRED
+            continue
+        closed = after.kind == mark.kind and not after.opens
+        if mark.opens:
+            begin, stop, outer = mark.end, after.start, (mark.start, after.end if closed else after.start)
+        elif before.kind == mark.kind and before.opens:
+            continue
+        else:
+            # The prompt may have held the opening tag.
+            begin, stop, closed, outer = before.end, mark.start, True, (before.end, mark.end)
+            if _NUMBERISH.fullmatch(plain, begin, stop) is None:
+                continue
+            reading.defects |= REPAIRED
+        if not closed:
+            stop = _NUMBERISH.match(plain, begin, stop).end()  # type: ignore[union-attr]  # it matches the empty string
+            outer = (outer[0], stop)
+        content = plain[begin:stop]
+        ahead, beyond = plain[max(outer[0] - 1, start) : outer[0]], plain[outer[1] : min(outer[1] + 1, end)]
+        if "{" in content or (ahead == '"' and beyond in ('"', "")):
+            # An answer in JSON, between the tokens or around them.
+            continue
+        places, lost = _places(
+            content, mark.kind, closed=closed, square_points=style is not None and style.form is ANY_BRACKET
+        )
+        if not places and not lost and _DIGIT.search(content):
+            continue
+        reading.is_mine = True
+        if lost:
+            reading.defects |= UNREADABLE
+        if not closed and after.kind == mark.kind and places and number + 2 < len(marks):
+            # Some models close a box with the token that opens one, as their prompt has it.
+            following = _NUMBERISH.match(plain, after.end, marks[number + 2].start)
+            closed = following is not None and not _DIGIT.search(following[0])
+            skip = number + 1 if closed else 0
+        if not closed:
+            reading.defects |= TRUNCATED if not plain[stop:end].strip() else REPAIRED
+        if style is not None and not style.form.own.fullmatch(content):
+            reading.defects |= REPAIRED
+        if behind < 0 or not between.fullmatch(plain, behind, outer[0]):
+            label, label_start = label_before(text, plain, max(behind, start), outer[0])
+            if label:
+                outer = (label_start, outer[1])
+        elif _ADJACENT.fullmatch(plain, behind, outer[0]):
+            outer = (label_start, outer[1])
+        for kind, numbers, (low, high) in places:
+            span = (begin + low, begin + high)
+            box, point, polygon = (numbers if kind == name else None for name in ("box", "point", "polygon"))
+            around = span if _LETTER.search(content) else outer
+            reading.found.append(Found(None, box, point, label, False, *span, around, polygon))
+        label_start, behind, between = outer[0], outer[1], _BETWEEN_BOXES
+    reading.is_marked = reading.is_mine
+    return reading
+
+
+def _places(
+    content: str, kind: str, *, closed: bool, square_points: bool
+) -> tuple[list[tuple[str, Numbers, Span]], bool]:
+    """The boxes, points and polygons between two tags, and whether something there is none of these."""
+    groups = list(_groups(content, _GROUP_TO_END if closed else _GROUP))
+    lost = any(not numbers for numbers, _, _ in groups)
+    places: list[tuple[str, Numbers, Span]] = []
+    corner: tuple[Numbers, Span] | None = None
+    if kind in ("polygon", "quad") and len(groups) > 2 and all(len(numbers) == 2 for numbers, _, _ in groups):
+        corners = tuple(number for numbers, _, _ in groups for number in numbers)
+        return [("polygon", corners, (groups[0][1][0], groups[-1][1][1]))], False
+    for numbers, span, bracket in groups:
+        if len(numbers) == 4 and kind != "point":
+            places.append(("box", numbers, span))
+        elif len(numbers) == 8 if kind == "quad" else _is_polygon(numbers, kind, bracket):
+            places.append(("polygon", numbers, span))
+        elif len(numbers) == 2 and (kind == "point" or bracket == "<" or (square_points and bracket == "[")):
+            # Two numbers that the text ends behind may be half a box.
+            if closed or bracket == "[":
+                places.append(("point", numbers, span))
+        elif len(numbers) == 2 and corner is not None:
+            places.append(("box", corner[0] + numbers, (corner[1][0], span[1])))
+            corner = None
+        elif len(numbers) == 2:
+            corner = numbers, span
+        elif len(numbers) > 1 or bracket:
+            lost = True
+    if corner is not None and closed and len(groups) == 1:
+        places.append(("point", *corner))
+    elif corner is not None:
+        lost = True
+    return places, lost
+
+
+def _is_polygon(numbers: Numbers, kind: str, bracket: str) -> bool:
+    return len(numbers) > 4 and len(numbers) % 2 == 0 and (kind == "polygon" or bracket == "<")
+
+
+def _groups(content: str, pattern: re.Pattern[str]) -> Iterator[tuple[Numbers, Span, str]]:
+    """The groups of numbers between two tags: each with its characters and the bracket around it."""
+    found = False
+    for match in pattern.finditer(content):
+        found = True
+        if match[1] is not None:
+            yield tuple(map(float, _NUMBERS.findall(match[1]))), match.span(), "<"
+            continue
+        at = match.start(2)
+        for part in match[2].split(";"):
+            span = (at, at + len(part)) if ";" in match[2] else match.span()
+            yield _numbers(part), span, match[0][0]
+            at += len(part) + 1
+    if found:
+        return
+    at = 0
+    for part in content.split(";"):
+        if part.strip():
+            yield _numbers(part), (at + len(part) - len(part.lstrip()), at + len(part.rstrip())), ""
+        at += len(part) + 1
+
+
+def _numbers(written: str) -> Numbers:
+    return tuple(map(float, _NUMBERS.findall(written))) if _APART.fullmatch(written) else ()
+
+
+def read_or_pairs(passage: Passage, *, style: Style) -> Reading:
+    """What stands between a style's tags; where a tokenizer has stripped them all, the bare pairs of points."""
+    reading = read(passage, style=style)
+    return reading if reading.is_mine else point_pairs.read(passage)
+
+
+def write(claims: list[Written], *, style: Style, reference: Callable[[int], str] | None = None) -> str:
+    """A claim a line, in the tags of a style, after its image. Raises ValueError for a label that holds such tags."""
+    return in_lines(claims, partial(_place, style=style), reference)
+
+
+def _place(claim: Written, *, style: Style) -> str:
+    place = claim.polygon or claim.box or claim.point
+    assert place is not None
+    tags = style.box
+    if claim.polygon is not None and (style.polygon or style.form is BINS):
+        tags = style.polygon or style.box
+    elif claim.point is not None:
+        tags = style.point or style.box
+    elif claim.polygon is not None:
+        place = claim.box or ()
+    return _label(claim.label, style) + tags[0] + style.form.write(place) + tags[1]
+
+
+def _label(label: str, style: Style) -> str:
+    if not label:
+        return ""
+    if style.label is None:
+        return f"{quoted(label)} "
+    taken = _ALL.keys() | {"<think>", "</think>", "<answer>", "</answer>", "<tool_call>"}
+    if any(match[0].lower() in taken for match in _TAG.finditer(label)):
+        raise ValueError(f"a label must not hold the tags that mark its end, got {label!r}")
+    return style.label[0] + label + style.label[1]
+
+
+def _sentence(image: int) -> str:
+    return f"It's in the {ORDINALS[image - 1] if image <= len(ORDINALS) else f'{image}th'} image. "
+
+
+_IN_SENTENCE = r"(?:It's in the (?P<image>[a-z0-9-]{2,16}) image\. )?"
+
+
+def _syntax(name: str, style: Style, *, sentences: bool = False) -> Syntax:
+    label = QUOTED_LABEL
+    if style.label is not None:
+        label = f"(?:{re.escape(style.label[0])}(?P<label>[^<]{{0,200}}){re.escape(style.label[1])})?"
+    box = re.escape(style.box[0]) + style.form.box + re.escape(style.box[1])
+    pattern = re.compile((_IN_SENTENCE if sentences else BEFORE_LABEL) + label + box + r"(?:\n(?!\n)|\Z)")
+    return Syntax(
+        name,
+        partial(read_or_pairs if style.form is PAIRS else read, style=style),
+        partial(write, style=style, reference=_sentence if sentences else None),
+        BOX | POINT | (POLYGON if style.polygon or style.form is BINS else frozenset()),
+        partial(glance, pattern=pattern),
+        points_x_first=name == "FUYU_TAGS",
+    )
+
+
+TAGS = {
+    **{name: _syntax(name, style) for name, style in STYLES.items()},
+    "QWEN2_TOKENS_IN_SENTENCES": _syntax("QWEN2_TOKENS_IN_SENTENCES", STYLES["QWEN2_TOKENS"], sentences=True),
+}
+"""A syntax for every family's tags."""
+
+ANY_TAGS = Syntax("ANY_TAGS", read, partial(write, style=STYLES["MINICPM_TAGS"]), BOX | POINT)
+"""The tags of any family, read where an answer is not in its own."""

@@ -1,0 +1,155 @@
+"""Points in attributes: Molmo's `<point x="52.9" y="43.9" alt="cup">cup</point>` and `<points x1=… y1=…>`, which
+Qwen2.5-VL writes too, and Molmo2's `<points coords="1 1 120 340 2 505 610">cups</points>`, which names the images.
+"""
+
+from __future__ import annotations
+
+import html
+import itertools
+import re
+from typing import NamedTuple
+
+from mirg_rewards.claims import Defect
+from mirg_rewards.parsing.found import NUMBER, POINT, Found, Passage, Reading, Syntax, Written, listed
+from mirg_rewards.parsing.lines import in_lines
+
+UNREADABLE, TRUNCATED = Defect.UNREADABLE_BOX.value, Defect.TRUNCATED.value
+_MOST = 256
+_ATTRIBUTE = r"""\s*+[\w:-]{1,32}\s?=\s?(?:"[^"]{0,20000}+"|'[^']{0,20000}+')"""
+_ELEMENT = re.compile(rf"<(?P<name>points?|tracks?)(?P<attributes>(?:{_ATTRIBUTE})*+)\s*+(?P<end>/?>)?", re.IGNORECASE)
+_PARTS = re.compile(r"""([\w:-]{1,32})\s?=\s?(?:"([^"]*+)"|'([^']*+)')""")
+_CUT_COORDS = re.compile(r"""\s*+coords\s?=\s?["']([0-9.\s;]{0,20000})\Z""")
+_INNER = re.compile(r"([^<]{0,2000})</(?:points?|tracks?)\s?>", re.IGNORECASE)
+_NUMBER = re.compile(rf"\s*+({NUMBER})%?\s*+")
+_X = re.compile(r"x(_?[0-9]{0,4})")
+_COORDS_GROUP = re.compile(r"[^\t;\n]+")
+_WORD = re.compile(r"\S{1,64}")
+
+
+class _Place(NamedTuple):
+    image: int | None
+    point: tuple[float, float]
+    start: int
+    end: int
+
+
+def read(passage: Passage) -> Reading:
+    """The points of every element, in the order of their numbers."""
+    text, plain, start, end = passage[:4]
+    reading = Reading()
+    number = 0
+    for number, element in enumerate(_ELEMENT.finditer(plain, start, end)):
+        if number >= _MOST:
+            reading.defects |= Defect.TOO_LONG.value
+            break
+        parts = {
+            part[1].lower(): (part.start(), part.end(), *part.span(2 if part[2] is not None else 3))
+            for part in _PARTS.finditer(plain, *element.span("attributes"))
+        }
+        names = {name: text[low:high] for name, (_, _, low, high) in parts.items()}
+        places: list[_Place] = []
+        lost = False
+        cut = _CUT_COORDS.match(plain, element.end("attributes"), end) if element["end"] is None else None
+        if "coords" in names or cut:
+            low, high = parts["coords"][2:] if "coords" in parts else cut.span(1) if cut else (0, 0)
+            timed = element["name"].lower().startswith("track")
+            places, lost = _coords(plain[low:high], low, timed=timed, whole=cut is None)
+        else:
+            for name, value in names.items():
+                axis = _X.fullmatch(name)
+                if axis is None or ("y" + axis[1]) not in names:
+                    lost |= axis is not None and element["end"] is not None
+                    continue
+                x, y = _NUMBER.fullmatch(value), _NUMBER.fullmatch(names["y" + axis[1]])
+                if x and y:
+                    ends = parts[name][:2] + parts["y" + axis[1]][:2]
+                    places.append(_Place(None, (float(x[1]), float(y[1])), min(ends), max(ends)))
+                else:
+                    lost = True
+        if not names and cut is None:
+            # `<point>12 34</point>` is another syntax.
+            continue
+        reading.is_mine = reading.is_marked = True
+        inner = _INNER.match(plain, element.end(), end)
+        label = names.get("alt", names.get("label"))
+        if label is None:
+            label = text[slice(*inner.span(1))] if inner and element["end"] == ">" else ""
+        outer = (element.start(), inner.end() if inner else cut.end() if cut else element.end())
+        if element["end"] is None:
+            reading.defects |= TRUNCATED
+        if lost or (not places and element["end"] is not None):
+            reading.defects |= UNREADABLE
+        for image, point, low, high in places:
+            reading.found.append(Found(image, None, point, html.unescape(label), False, low, high, outer))
+    return reading
+
+
+def _coords(written: str, offset: int, *, timed: bool, whole: bool) -> tuple[list[_Place], bool]:
+    """The points of Molmo2's `image (id x y)…; image (id x y)…`, and whether some of it is none of these."""
+    places: list[_Place] = []
+    lost = False
+    groups = list(_COORDS_GROUP.finditer(written))
+    for number, group in enumerate(groups):
+        tokens = list(_WORD.finditer(written, *group.span()))[:400]
+        is_cut = not whole and number == len(groups) - 1
+        if is_cut and tokens and tokens[-1].end() == len(written):
+            # The last number may lack digits.
+            tokens = tokens[:-1]
+        if not tokens or not all(_NUMBER.fullmatch(token[0]) for token in tokens):
+            lost |= bool(tokens)
+            continue
+        lost |= not is_cut and len(tokens) % 3 != 1
+        # A number with a point is a time in a video, which names no image.
+        image = int(tokens[0][0]) if not timed and tokens[0][0].isdecimal() else None
+        for at in range(1, len(tokens) - 2, 3):
+            point = (float(tokens[at + 1][0]), float(tokens[at + 2][0]))
+            places.append(_Place(image, point, offset + tokens[at].start(), offset + tokens[at + 2].end()))
+    return places, lost
+
+
+def write(claims: list[Written]) -> str:
+    """An element for claims in a row that share image and label, each on a line."""
+    rows = [list(row) for _, row in itertools.groupby(claims, lambda claim: (claim.image, claim.label))]
+    elements = {id(row[0]): _element(row) for row in rows}
+    return in_lines([row[0] for row in rows], lambda claim: elements[id(claim)])
+
+
+def _element(row: list[Written]) -> str:
+    label = html.escape(row[0].label).replace("\n", "&#10;")
+    if len(row) == 1:
+        name, places = "point", _axes(row[0], "")
+    else:
+        name, places = "points", " ".join(_axes(claim, str(number)) for number, claim in enumerate(row, 1))
+    return f'<{name} {places} alt="{label}">{label}</{name}>'
+
+
+def _axes(claim: Written, number: str) -> str:
+    assert claim.point is not None
+    return f'x{number}="{listed(claim.point[:1])}" y{number}="{listed(claim.point[1:])}"'
+
+
+def write_coords(claims: list[Written]) -> str:
+    """An element for claims in a row that share a label. Raises ValueError for an image left unsaid."""
+    rows = [list(row) for _, row in itertools.groupby(claims, lambda claim: claim.label)]
+    return "\n".join(map(_coords_element, rows)) or "[]"
+
+
+def _coords_element(row: list[Written]) -> str:
+    if any(claim.image is None for claim in row):
+        raise ValueError(f"coords name an image for every point, got {row}")
+    identity = itertools.count(1)
+    groups = [
+        " ".join([str(image), *(f"{next(identity)} {_padded(claim)}" for claim in claims)])
+        for image, claims in itertools.groupby(row, lambda claim: claim.image)
+    ]
+    label = html.escape(row[0].label).replace("\n", "&#10;")
+    return f'<points coords="{";".join(groups)}">{label}</points>'
+
+
+def _padded(claim: Written) -> str:
+    assert claim.point is not None
+    return " ".join(listed((number,)).zfill(3) for number in claim.point)
+
+
+XML_POINTS = Syntax("XML_POINTS", read, write, POINT, nothing="There are none.")
+XML_COORDS = Syntax("XML_COORDS", read, write_coords, POINT, says_image=True, nothing="There are none.")
