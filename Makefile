@@ -2,9 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SEED ?= 0
+SECONDS ?= 60
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: test slow lint types wheel demo bench clean
+.PHONY: test slow fuzz lint types wheel demo bench clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -17,6 +18,10 @@ test: .venv/installed
 
 slow: .venv/installed
 	$(BIN)/python -m pytest -q -rs -m slow
+
+fuzz: .venv/installed
+	$(BIN)/python -m pip install -q -c constraints.txt --group fuzz
+	$(BIN)/python tests/fuzz/fuzz_parsing.py --seconds $(SECONDS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .

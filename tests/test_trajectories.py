@@ -25,15 +25,15 @@ BOX = Box(0.25, 0.0, 0.5, 1.0)
 
 @pytest.mark.parametrize("labels", [True, False])
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-@pytest.mark.parametrize("name", GRAMMARS)
+@pytest.mark.parametrize("name", [name for name, grammar in GRAMMARS.items() if "box" in grammar.syntaxes[0].writes])
 def test_a_trajectory_reads_back_to_its_claims_and_earns_all_there_is(name, config, labels):
     scenes = [scene(config, index) for index in range(30)]
     made = [trajectory(one.notes, one.target, GRAMMARS[name], labels=labels) for one in scenes]
     assert all(isinstance(one, Trajectory) for one in made)
     scores = presets.mirg_rl(grammar=GRAMMARS[name])([one.text for one in made], [one.target for one in scenes])
     assert scores.terms["format"].tolist() == scores.terms["image"].tolist() == [1.0] * 30
-    # Rounding to pixels or thousandths costs the box a little.
-    assert scores.terms["object"].min() > 0.75
+    # Rounding to pixels, thousandths or patches costs the box a little.
+    assert scores.terms["object"].min() > (0.75 if name != "kosmos2" else 0.25)
     for one, reading in zip(made, scores.answers.parsed, strict=True):
         assert reading.think == one.think
 

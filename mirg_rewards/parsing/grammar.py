@@ -29,6 +29,7 @@ from mirg_rewards.parsing.syntaxes import (
     PAIRS,
     PATCHES,
     POINTS,
+    TABLES,
     TAGS,
     XML_COORDS,
     XML_POINTS,
@@ -81,7 +82,7 @@ class Grammar:
 
 
 # What is looked for where an answer is not in its grammar's own syntax.
-_OTHERS = (JSON, ANY_TAGS, XML_POINTS, CALLS, LISTS, PAIRS, NAMED)
+_OTHERS = (JSON, ANY_TAGS, XML_POINTS, CALLS, TABLES, LISTS, PAIRS, NAMED)
 
 
 def _ways(own: Syntax, others: tuple[Syntax, ...] = _OTHERS) -> tuple[Syntax, ...]:

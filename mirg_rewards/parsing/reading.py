@@ -19,7 +19,7 @@ from mirg_rewards.parsing.syntaxes import LISTS, LISTS_OR_POINTS, PAIRS, POINTS
 # A number beyond this is not a coordinate but a loop of digits, or an overflow to be.
 _LARGEST = 1e6
 # An answer longer than this, over a hundred times a sensible one, is read at its two ends only: a bound on time.
-_LONGEST = 2**16
+_LONGEST = 2**15
 _MOST_CALLS = 256
 _EMPTY = re.compile(r"""\s*+(?:\[\s*+\]|\{\s*+"(?:objects|points)"\s*+:\s*+\[\s*+\]\s*+\})\s*+""")
 _FENCE = re.compile(r"\s{0,16}```[A-Za-z]{0,8}\s{0,16}")

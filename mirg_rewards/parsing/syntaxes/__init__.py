@@ -16,6 +16,7 @@ from mirg_rewards.parsing.syntaxes.location_tokens import FLORENCE2_QUAD_TOKENS,
 from mirg_rewards.parsing.syntaxes.named_numbers import NAMED
 from mirg_rewards.parsing.syntaxes.patch_indices import PATCHES
 from mirg_rewards.parsing.syntaxes.point_pairs import PAIRS, POINTS
+from mirg_rewards.parsing.syntaxes.tables import TABLES
 from mirg_rewards.parsing.syntaxes.tags import ANY_TAGS, TAGS
 from mirg_rewards.parsing.syntaxes.xml_points import XML_COORDS, XML_POINTS
 
@@ -40,6 +41,7 @@ __all__ = [
     "PAIRS",
     "PATCHES",
     "POINTS",
+    "TABLES",
     "TAGS",
     "XML_COORDS",
     "XML_POINTS",

@@ -12,6 +12,7 @@ from typing import Literal
 from mirg_rewards.claims import Defect
 from mirg_rewards.parsing.found import BOX, NUMBER, POINT, Found, Numbers, Passage, Reading, Syntax, Written, listed
 from mirg_rewards.parsing.lines import BEFORE_LABEL, QUOTED_LABEL, glance, in_lines, label_before, quoted
+from mirg_rewards.parsing.syntaxes.named_numbers import NAMES_AHEAD
 
 _MOST = 256
 _BRACKETS = re.compile(r"[\[(]([0-9+\-.,;eE\s]{3,600})[\])]")
@@ -24,6 +25,8 @@ _NOT_A_BOX = re.compile(
     r"(?:\s(?:is|are|was|were|values?|colou?rs?)){0,2}\W{0,3}\Z",
     re.IGNORECASE,
 )
+
+_MAY_NAME = frozenset(" =:)]")
 
 Points = Literal["no", "single", "double"]
 """Whether two numbers in square brackets are a point: never, always, or in double brackets."""
@@ -40,6 +43,10 @@ def read(passage: Passage, *, points: Points = "no") -> Reading:
             break
         label, begin = label_before(text, plain, behind, _outermost(plain, behind, match.start()))
         if not label and _NOT_A_BOX.search(plain, max(start, match.start() - 32), match.start()):
+            continue
+        ahead = plain[max(start, match.start() - 64) : match.start()]
+        if ahead[-1:] in _MAY_NAME and NAMES_AHEAD.search(ahead):
+            # `(x, y, width, height) = (…)` says itself what it is.
             continue
         outer = (begin, match.end())
         at = match.start(1)

@@ -9,25 +9,33 @@ from mirg_rewards.claims import Defect
 from mirg_rewards.parsing.found import BOX, NUMBER, POINT, Found, Passage, Reading, Syntax, Written, listed
 from mirg_rewards.parsing.lines import BEFORE_LABEL, QUOTED_LABEL, glance, in_lines, label_before, quoted
 
-_MOST = 256
+_MOST = 1024
 _COMMA = r"(?:\s{0,4},\s{0,4}|\s{1,4})"
 _TWO = rf"({NUMBER}){_COMMA}({NUMBER})"
-_ACTION = (
-    "(?:left_|right_|double_|middle_|long_)?(?:click|press|tap|single|double)"
-    "|doubleClick|rightClick|hover|move_?to|drag_?to|drag"
-)
+# A search for what may be an argument begins at a sign; the name before it is looked at afterwards, which is faster.
 _PIECE = re.compile(
     rf"""
-      \b(?P<argument>(?:start|end)_(?:box|point)|point|coordinates?)\s?=\s?
-        ["']?\s?(?:<\|box_start\|>|<point>|<bbox>)?(?P<bracket>[\[(])?\s?
-        (?:{_TWO}(?:{_COMMA}({NUMBER}){_COMMA}({NUMBER}))?\s?(?(bracket)[\])])\s?(?:</?\|?\w{{1,8}}\|?>|["')])|(?P<unread>))
-    | \b(?:{_ACTION})\(\s?(?:x\s?=\s?)?({NUMBER})\s?,\s?(?:y\s?=\s?)?({NUMBER})\s?[,)]
-    | \b(?:{_ACTION})\(\s?y\s?=\s?(?P<y>{NUMBER})\s?,\s?x\s?=\s?(?P<x>{NUMBER})\s?[,)]
-    | \b(?:content|text|keys?|value|message)\s?=\s?(?P<string>'(?:[^'\\]|\\.){{0,2000}}+'|"(?:[^"\\]|\\.){{0,2000}}+")
+      =\s?(?P<string>'(?:[^'\\]|\\.){{0,2000}}+'|"(?:[^"\\]|\\.){{0,2000}}+")?
+    | \(\s?(?:x\s?=\s?)?({NUMBER})\s?,\s?(?:y\s?=\s?)?({NUMBER})\s?[,)]
+    | \(\s?y\s?=\s?(?P<y>{NUMBER})\s?,\s?x\s?=\s?(?P<x>{NUMBER})\s?[,)]
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_CALL = re.compile(r"(?:Action:\s?)?[\w.]{1,40}\(\Z")
+_PLACE = re.compile(
+    rf"""
+    =\s?["']?\s?(?:<\|box_start\|>|<point>|<bbox>)?(?P<bracket>[\[(])?\s?
+    {_TWO}(?:{_COMMA}({NUMBER}){_COMMA}({NUMBER}))?\s?(?(bracket)[\])])\s?(?:</?\|?\w{{1,8}}\|?>|["')])
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_ARGUMENT = re.compile(r"\b(?:(?:start|end)_(?:box|point)|point|coordinates?)\s?\Z", re.IGNORECASE)
+_TEXT = re.compile(r"\b(?:content|text|keys?|value|message)\s?\Z", re.IGNORECASE)
+_ACTION = re.compile(
+    r"\b(?:(?:left_|right_|double_|middle_|long_)?(?:click|press|tap|single|double)"
+    r"|doubleClick|rightClick|hover|move_?to|drag_?to|drag)\Z",
+    re.IGNORECASE,
+)
+_CALL = re.compile(r"(?:Action:\s?)?[\w.]{1,40}\(\w{0,16}\s?\Z")
 _CUT_OFF = re.compile(r"""\([^()\n]{0,64}(?:=\s?["']?[^"')\n]{0,64}|[0-9][0-9., ]{0,32})\Z""")
 
 
@@ -40,22 +48,33 @@ def read(passage: Passage) -> Reading:
         if number >= _MOST:
             reading.defects |= Defect.TOO_LONG.value
             break
-        if piece["string"] is not None:
-            reading.opaque.append(piece.span())
+        begin, stop = piece.span()
+        if begin < behind:
+            continue
+        near = max(behind, begin - 24)
+        place: re.Match[str] | None = piece
+        if piece[0][0] == "=":
+            if not _ARGUMENT.search(plain, near, begin):
+                if piece["string"] is not None and _TEXT.search(plain, near, begin):
+                    reading.opaque.append((begin, stop))
+                continue
+            place = _PLACE.match(plain, begin, end)
+        elif begin == start or not plain[begin - 1].isalpha() or not _ACTION.search(plain, near, begin):
             continue
         reading.is_mine = reading.is_marked = True
-        if piece["unread"] is not None:
+        if place is None:
             # Half a box at the end is cut off; anything else between the quotes is no place.
-            cut = _CUT_OFF.search(plain, max(start, piece.start() - 64), end)
+            cut = _CUT_OFF.search(plain, max(start, begin - 64), end)
             reading.defects |= (Defect.TRUNCATED if cut else Defect.UNREADABLE_BOX).value
             continue
-        groups = piece.group("x", "y") if piece["x"] else [group for group in piece.groups() if _is_number(group)]
+        named = place.re is _PIECE and place["x"]
+        groups = place.group("x", "y") if named else [group for group in place.groups() if _is_number(group)]
         numbers = tuple(map(float, groups))
-        opened = _CALL.search(plain, max(behind, piece.start() - 48), piece.start())
-        label, begin = label_before(text, plain, behind, opened.start() if opened else piece.start())
-        behind = piece.end()
+        opened = _CALL.search(plain, max(behind, begin - 64), begin + (piece[0][0] == "("))
+        label, outer = label_before(text, plain, behind, opened.start() if opened else begin)
+        behind = place.end()
         box, point = (numbers, None) if len(numbers) == 4 else (None, numbers)
-        reading.found.append(Found(None, box, point, label, False, piece.start(), behind, (begin, behind)))
+        reading.found.append(Found(None, box, point, label, False, begin, behind, (outer, behind)))
     return reading
 
 

@@ -129,7 +129,7 @@ def inside_fence(answer: str) -> str:
 def read(passage: Passage, *, dialect: Dialect = _PLAINEST) -> Reading:
     """The claims of every JSON object in the text."""
     loose = read_loose(*passage[:4], quotes=dialect.quotes)
-    walk = _Walk(passage.first_image, passage.images, Reading(defects=loose.defects))
+    walk = Walk(passage.first_image, passage.images, Reading(defects=loose.defects))
     for root in loose.roots:
         walk.outer = (root.start, root.end)
         walk.holds_keys = False
@@ -142,7 +142,7 @@ def read(passage: Passage, *, dialect: Dialect = _PLAINEST) -> Reading:
 
 
 @dataclass(slots=True)
-class _Walk:
+class Walk:
     """One pass over the structures of a text that gathers their claims."""
 
     first_image: int

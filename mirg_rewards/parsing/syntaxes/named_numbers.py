@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from mirg_rewards.claims import Defect
@@ -33,10 +34,18 @@ _CORNER_NAMES = (
     r"(?:top|upper)[\s-]?right|右上角?",
     r"(?:bottom|lower)[\s-]?left|左下角?",
 )
+_DIGIT = re.compile(r"[0-9]")
 _PLACE = (
-    rf"[^0-9\n(\[]{{0,40}}[(\[]?\s{{0,4}}(?:x\s?[=:]\s?)?({NUMBER})"
+    rf"[^0-9\n(\[]{{0,40}}+(?<![-.])[(\[]?\s{{0,4}}(?:x\s?[=:]\s?)?({NUMBER})"
     rf"\s{{0,4}},\s{{0,4}}(?:y\s?[=:]\s?)?({NUMBER})\s{{0,4}}[)\]]?"
 )
+_NAMES = rf"[\[(]\s?({_NAME})\s?,\s?({_NAME})\s?,\s?({_NAME})\s?,\s?({_NAME})\s?[\])]\s?(?:[=:]|is|are)?\s?"
+# Four names in brackets, and then their numbers.
+_TUPLE = re.compile(
+    rf"{_NAMES}[\[(]\s?({NUMBER})\s?,\s?({NUMBER})\s?,\s?({NUMBER})\s?,\s?({NUMBER})\s?[\])]", re.IGNORECASE
+)
+NAMES_AHEAD = re.compile(rf"{_NAMES}\Z", re.IGNORECASE)
+"""Names that say what the four numbers behind them are."""
 _PIECE = re.compile(
     rf"""
       (?<![A-Za-z0-9_])(?:
@@ -56,6 +65,8 @@ def read(passage: Passage) -> Reading:
     """Every set of named numbers, or pair of named corners, that makes a box."""
     text, plain, start, end = passage[:4]
     reading = Reading()
+    if not _DIGIT.search(plain, start, end):
+        return reading
     held: dict[str, Numbers] = {}
     held_from = held_to = start
     behind = start
@@ -65,6 +76,15 @@ def read(passage: Passage) -> Reading:
             label, begin = label_before(text, plain, behind, held_from)
             point = held["x"] + held["y"]
             reading.found.append(Found(None, None, point, label, True, held_from, held_to, (begin, held_to)))
+
+    for named in itertools.islice(_TUPLE.finditer(plain, start, end), _MOST):
+        names = (name.lower().replace("_", "") for name in named.groups()[:4])
+        box = _box({name: (float(value),) for name, value in zip(names, named.groups()[4:], strict=True)})
+        if box is not None:
+            reading.found.append(Found(None, box, None, "", True, *named.span(), named.span()))
+    if reading.found:
+        reading.is_mine = True
+        return reading
 
     for number, piece in enumerate(_PIECE.finditer(plain, start, end)):
         if number >= _MOST:

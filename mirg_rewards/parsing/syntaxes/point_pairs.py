@@ -13,8 +13,9 @@ _SQUARE = PAIR.replace(r"\(", r"\[").replace(r"\)", r"\]")
 _TWO = re.compile(
     rf"{PAIR}\s{{0,4}}(?:,|;|to|->|~|至|到|和)?\s{{0,4}}{PAIR}|\[\s{{0,4}}{_SQUARE}\s{{0,4}},\s{{0,4}}{_SQUARE}\s{{0,4}}\]"
 )
-_POINTING_AT = r"(?:(?<=point )|(?<=at )|(?<=coordinates )|(?<=is )|(?<=[点为于在是:击]))"
-_ONE = re.compile(rf"(?<![A-Za-z0-9_.]){PAIR}|{_POINTING_AT}{_SQUARE}")
+_POINTING_AT = re.compile(r"(?:\b(?:point|at|coordinates|is)\s?|[点为于在是:击])\Z")
+_ONE = re.compile(rf"{PAIR}|{_SQUARE}")
+_CALLED = re.compile(r"[A-Za-z0-9_.]\Z")
 _CUT_OFF = re.compile(r"\([0-9][0-9.,()\s]{0,60}\Z")
 _MOST = 256
 
@@ -37,6 +38,11 @@ def _read(passage: Passage, pattern: re.Pattern[str]) -> Reading:
         if number >= _MOST:
             reading.defects |= Defect.TOO_LONG.value
             break
+        if pattern is _ONE:
+            ahead = plain[max(start, match.start() - 16) : match.start()]
+            # `f(2, 3)` is a call, and "[2, 3]" a citation unless the words say that it is a place.
+            if _CALLED.search(ahead) if match[0][0] == "(" else not _POINTING_AT.search(ahead):
+                continue
         label, begin = label_before(text, plain, behind, match.start())
         numbers = tuple(float(group) for group in match.groups() if group is not None)
         box, point = (numbers, None) if len(numbers) == 4 else (None, numbers)

@@ -1,0 +1,84 @@
+"""A Markdown table with a row for each thing: `| image | object | x1 | y1 | x2 | y2 |`, or a column of boxes."""
+
+from __future__ import annotations
+
+import re
+
+from mirg_rewards.claims import Defect
+from mirg_rewards.parsing.found import BOX, NUMBER, Passage, Reading, Syntax, Written, listed
+from mirg_rewards.parsing.json_places import KINDS, normal
+from mirg_rewards.parsing.lines import plain_or_quoted, unquoted
+from mirg_rewards.parsing.loose_json import Object
+from mirg_rewards.parsing.syntaxes.json_objects import Walk
+
+_MOST = 256
+_LINE = re.compile(r"[^\n]*\n?")
+_RULE = re.compile(r"[\s|:\-]+")
+_NUMBER = re.compile(rf"\s*+({NUMBER})\s*+")
+_LONGEST = 2_000
+
+
+def read(passage: Passage) -> Reading:
+    """The claims of every row of a table whose columns name boxes or corners."""
+    text, plain, start, end = passage[:4]
+    walk = Walk(passage.first_image, passage.images, Reading())
+    names: list[str] = []
+    lines = 0
+    # A line of a table begins and ends with a bar, so anything else is passed over by one look for a bar.
+    at = plain.find("|", start, end)
+    while at >= 0 and lines < _MOST:
+        line = _LINE.match(plain, plain.rfind("\n", start, at) + 1 or start, end)
+        assert line is not None
+        begin, stop = line.span()
+        cells = _cells(plain, begin, min(stop, begin + _LONGEST))
+        lines += 1
+        if not names:
+            kinds = [KINDS.get(normal(plain[low:high].strip("`* ")), "") for low, high in cells]
+            if "box" in kinds or kinds.count("corner") >= 4:
+                names = [plain[low:high].strip("`* ") for low, high in cells]
+        elif len(cells) == len(names):
+            if not _RULE.fullmatch(plain, begin, stop):
+                walk.outer = (begin, stop)
+                walk.visit(_row(text, plain, names, cells, begin, stop))
+        else:
+            names = []
+        at = plain.find("|", stop, end)
+        if at >= 0 and plain[stop:at].strip():
+            names = []
+    reading = walk.reading
+    if at >= 0:
+        reading.defects |= Defect.TOO_LONG.value
+    reading.is_marked = reading.is_mine = bool(reading.found)
+    return reading
+
+
+def _cells(plain: str, begin: int, stop: int) -> list[tuple[int, int]]:
+    """Where the cells of a line lie between its bars."""
+    bars = [index for index in range(begin, stop) if plain[index] == "|"]
+    return list(zip([bar + 1 for bar in bars[:-1]], bars[1:], strict=True))
+
+
+def _row(text: str, plain: str, names: list[str], cells: list[tuple[int, int]], begin: int, stop: int) -> Object:
+    """A line as the object that it stands for: numbers as numbers, all else as text."""
+    row = Object(begin)
+    row.end, row.closed = stop, True
+    for name, (low, high) in zip(names, cells, strict=True):
+        number = _NUMBER.fullmatch(plain, low, high)
+        written = text[low:high].strip("`* ")
+        is_quoted = len(written) > 1 and written[0] == written[-1] == '"'
+        row.append((name, float(number[1]) if number else unquoted(written[1:-1]) if is_quoted else written))
+    return row
+
+
+def write(claims: list[Written]) -> str:
+    """A table with a line for each claim."""
+    lines = ["| image | object | x1 | y1 | x2 | y2 |", "| --- | --- | --- | --- | --- | --- |"]
+    for claim in claims:
+        assert claim.box is not None
+        image = "" if claim.image is None else str(claim.image)
+        label = plain_or_quoted(claim.label).replace("|", "\\u007c")
+        lines.append(f"| {image} | {label} | {' | '.join(listed((number,)) for number in claim.box)} |")
+    return "\n".join(lines) if claims else "[]"
+
+
+TABLES = Syntax("TABLES", read, write, BOX, says_image=True)
