@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from mirg_rewards import GRAMMARS, Box, Claim, Grammar, Target, render
+from mirg_rewards import GRAMMARS, Box, Claim, Grammar, Point, Target, render
 
 WORDS = (
     "the a red dog left right image corner near behind table person first second third which shows holds small large "
@@ -13,14 +13,17 @@ WORDS = (
 
 
 def completions(count: int, grammar: Grammar = GRAMMARS["mirg"], seed: int = 0) -> tuple[list[str], list[Target]]:
-    """`count` completions of 300 to 2,000 characters with 1 to 8 boxes, most of them near the truth, and their targets."""
+    """`count` completions of 300 to 2,000 characters with 1 to 8 boxes, most of them near the truth, and their targets.
+
+    Where a grammar writes points or polygons only, those.
+    """
     generator = random.Random(seed)
     texts, targets = [], []
     for _ in range(count):
         images = generator.randint(2, 4)
         size = (1008, 1008)
         true = [_claim(generator, images) for _ in range(generator.randint(1, 8))]
-        said = [_near(generator, claim) for claim in true]
+        said = [_as_written(_near(generator, claim), grammar) for claim in true]
         generator.shuffle(said)
         body = render(said, grammar, [size] * images)
         length = generator.randint(300, 2000)
@@ -52,11 +55,53 @@ def _near(generator: random.Random, claim: Claim) -> Claim:
     return Claim(claim.image, Box(x1, y1, x2, y2), label=claim.label)
 
 
+def _as_written(claim: Claim, grammar: Grammar) -> Claim:
+    assert claim.box is not None
+    x1, y1, x2, y2 = claim.box.corners
+    writes = grammar.syntaxes[0].writes
+    if "box" in writes and len(grammar.order) == 4:
+        return claim
+    if "point" in writes:
+        return Claim(claim.image, point=Point(x1, y1), label=claim.label)
+    return Claim(claim.image, claim.box, label=claim.label, polygon=((x1, y1), (x2, y1), (x2, y2), (x1, y2)))
+
+
 HOSTILE = (
+    # Parts, brackets, quotes, blanks.
     *("<answer>", "</answer>", "<think>", "</think>", "<think></think>", "<think><answer></think>", "<tool_call>"),
     *("[", "{", "(", "]", "}", ")", "[1,", "(1,", '{"a":', '{"a" "b": ', "[1,2,3,4],", "(1,2),(3,4)", "(1,2),(3,4"),
-    *("[1]", "{}", '{"bbox_2d": [1,2,3,4]},', '{"bbox_2d": [1,2,3,', '"bbox_2d": ', '"', "'", "\\", '\\"', " ", "\n"),
-    *("\n\n", "9", "1 ", "-", "<|box_start|>", "<|object_ref_start|>", "<|object_ref_start|>a<|object_ref_end|>"),
-    *("Image-1: ", "the second image ", "第二张图", "最后一张", "```json", "//", "/*", "İ", "，", "（", "“", "NaN,"),
+    *("[1]", "{}", '{"bbox_2d": [1,2,3,4]},', '{"bbox_2d": [1,2,3,', '"bbox_2d": ', '"', "'", "\\", '\\"', "\\'"),
+    *(" ", "\n", "\n\n", "\t", "9", "1 ", "0.", "-", "1;", "1 2 3 4 ", "[0.1,0.2;", "[[1,2],[3,4]]", "(1,2)"),
+    *("```json", "//", "/*", "NaN,", "|", "| x1 | y1 | x2 | y2 |\n", '"a" (1,2),(3,4) ', '"a', "&lt;"),
+    # Look-alikes and what is no text at all.
+    *("İ", "，", "（", "“", "\ud800", "\0", "◁think▷"),
+    # Images in words.
+    *("Image-1: ", "Image-1 and ", "the second image ", "not in the first image but ", "第二张图", "最后一张", "图"),
+    # The tags, tokens and names of every family.
+    *(
+        "<ref>",
+        "<ref>a</ref>",
+        "<box>",
+        "<box>1 2 3 4</box>",
+        "<quad>",
+        "<bbox>",
+        "<point>",
+        "<label>",
+        "<|det|>",
+        "<|ref|>",
+    ),
+    *(
+        "<|box_start|>",
+        "<|object_ref_start|>",
+        "<|object_ref_start|>a<|object_ref_end|>",
+        "<|begin_of_box|>",
+        "<|",
+        "<",
+    ),
+    *("<0>", "<0><1><2><3>, ", "<1", "<loc0256>", "<loc_1>", "a<loc_1><loc_2><loc_3><loc_4>", "<poly>", "<phrase>"),
+    *("<patch_index_0044>", "<object><patch_index_0001><patch_index_0063></object>", "</delimiter_of_multi_objects/>"),
+    *('<point x="1" y="2" alt="a">', '<points x1="1" y1="2"', '<points coords="1 1 1 1', '<point a="', 'x1="1" '),
+    *("click(start_box='(1,2)')", "start_box='", "click(", "content='\\'", "pyautogui.click(x=1, y=2) "),
+    *("x1=1, ", "x1", "top-left ", "top left (1,2) ", "左上", "左=1"),
 )
 """What a degenerate or hostile text repeats."""

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import orjson
 import torch
 from corpus import HOSTILE, completions
 from rich.console import Console
@@ -25,6 +26,7 @@ from rich.table import Table
 
 import mirg_rewards
 from mirg_rewards import GRAMMARS, format_reward, image_reward, object_reward, pack, parse, presets
+from mirg_rewards.parsing.syntaxes import json_objects
 
 HERE = Path(__file__).parent
 GATE = ("tests/test_parsing.py", "tests/test_kernels.py", "tests/test_rewards.py")
@@ -51,9 +53,8 @@ def from_text_to_reward(rounds: int) -> dict[str, float]:
     parsed = answers.parsed
     seconds = medians(
         {
-            "rfind + json.loads": lambda: [
-                json.loads(x[x.rfind("<answer>") + 8 : x.rfind("</answer>")]) for x in texts
-            ],
+            "rfind + json.loads": lambda: [json.loads(_answer(x)) for x in texts],
+            "rfind + orjson.loads": lambda: [orjson.loads(_answer(x)) for x in texts],
             "parse": lambda: [parse(x, scorer.grammar, y.sizes) for x, y in zip(texts, targets, strict=True)],
             "pack": lambda: pack(parsed, targets),
             "format_reward": lambda: format_reward(answers, true),
@@ -66,15 +67,29 @@ def from_text_to_reward(rounds: int) -> dict[str, float]:
     return {name: 1e6 * value / COUNT for name, value in seconds.items()}
 
 
+def _answer(text: str) -> str:
+    return text[text.rfind("<answer>") + 8 : text.rfind("</answer>")]
+
+
 def parse_by_grammar(rounds: int) -> dict[str, float]:
-    """Microseconds to parse a completion in each grammar."""
+    """Microseconds to parse a completion in each grammar; JSON also without `orjson`."""
     corpora = {name: completions(1024, grammar) for name, grammar in GRAMMARS.items()}
 
     def reading(name: str) -> Callable[[], object]:
         texts, targets = corpora[name]
         return lambda: [parse(x, GRAMMARS[name], y.sizes) for x, y in zip(texts, targets, strict=True)]
 
-    seconds = medians({name: reading(name) for name in GRAMMARS}, rounds)
+    def by_json(run: Callable[[], object]) -> Callable[[], object]:
+        def reading_by_json() -> None:
+            fastest, json_objects.decode = json_objects.decode, json_objects.decode_by_json
+            run()
+            json_objects.decode = fastest
+
+        return reading_by_json
+
+    contestants = {name: reading(name) for name in GRAMMARS}
+    contestants |= {f"{name} without orjson": by_json(reading(name)) for name in ("mirg", "qwen25_json")}
+    seconds = medians(contestants, rounds)
     return {name: 1e6 * value / 1024 for name, value in seconds.items()}
 
 
@@ -125,9 +140,11 @@ def main() -> int:
     for name, value in stages.items():
         table.add_row(name, f"{value:.2f}", f"{value / base:.2f}")
     console.print(table)
-    table = Table("grammar", "parse, us / completion", "worst hostile MB, ms", "which repeats")
+    table = Table("grammar", "parse, us / completion", "ratio", "worst hostile MB, ms", "which repeats")
     for name, value in grammars.items():
-        table.add_row(name, f"{value:.2f}", f"{hostile[name][0]:.1f}", repr(hostile[name][1]))
+        milliseconds, piece = hostile.get(name, (None, ""))
+        worst = "" if milliseconds is None else f"{milliseconds:.1f}"
+        table.add_row(name, f"{value:.2f}", f"{value / base:.2f}", worst, repr(piece) if piece else "")
     console.print(table)
 
     if not options.no_write:

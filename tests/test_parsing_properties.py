@@ -3,71 +3,20 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import orjson
 import pytest
-from hypothesis import example, given
+from corpus import HOSTILE
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mirg_rewards import GRAMMARS, Box, Claim, Defect, Parsed, Point, parse, render
 from mirg_rewards.parsing import reading
+from mirg_rewards.parsing.syntaxes import json_objects
 from mirg_rewards.parsing.writing import kind_of
 from mirg_rewards.testing import responses
 
 grammars = pytest.mark.parametrize("grammar", GRAMMARS.values(), ids=GRAMMARS.keys())
 SIZES = [(640, 480), (1000, 1000), (300, 900)]
-
-HOSTILE = (
-    *("<answer>", "</answer>", "<think>", "</think>", "<think></think>", "<think><answer></think>", "<tool_call>"),
-    *(
-        "[",
-        "{",
-        "(",
-        "]",
-        "}",
-        ")",
-        "[1,",
-        "(1,",
-        '{"a":',
-        '{"a" "b": ',
-        "[1,2,3,4],",
-        "(1,2),(3,4)",
-        "(1,2),(3,4",
-        "[1]",
-        "{}",
-    ),
-    *(
-        '{"bbox_2d": [1,2,3,4]},',
-        '{"bbox_2d": [1,2,3,',
-        '"bbox_2d": ',
-        '"',
-        "'",
-        "\\",
-        '\\"',
-        " ",
-        "\n",
-        "\n\n",
-        "\t",
-        "9",
-        "1 ",
-        "-",
-    ),
-    *("<|box_start|>", "<|box_end|>", "<|object_ref_start|>", "<|object_ref_start|>a<|object_ref_end|>", "<", "<|"),
-    *(
-        "Image-1: ",
-        "the second image ",
-        "第二张图",
-        "最后一张",
-        "```json",
-        "//",
-        "/*",
-        "İ",
-        "，",
-        "（",
-        "“",
-        "\ud800",
-        "\0",
-        "NaN,",
-    ),
-)
 
 text_pieces = st.lists(
     st.one_of(st.text(max_size=12), st.sampled_from(HOSTILE), st.integers(-5, 1005).map(str)), max_size=40
@@ -111,7 +60,43 @@ def test_the_fast_way_and_the_careful_way_read_alike(grammar, data):
     assert fast.spans == tuple(spans)
 
 
-labels = st.text(max_size=20).filter(lambda label: "<" not in label) | st.sampled_from(
+@pytest.mark.parametrize("name", ["mirg", "qwen3_json", "moondream", "visual_rft"])
+@given(data=st.data())
+def test_orjson_and_json_read_alike(name, data):
+    text = data.draw(responses(GRAMMARS[name]) | st.sampled_from(STRICT))
+    sizes = [(1000, 1000)] * 3
+    fast = parse(text, GRAMMARS[name], sizes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_objects, "decode", json_objects.decode_by_json)
+        assert parse(text, GRAMMARS[name], sizes) == fast
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_objects, "decode", orjson.loads)
+        assert parse(text, GRAMMARS[name], sizes) == fast
+
+
+# Where readers of JSON differ: large numbers, constants, lone surrogates, blanks, keys that come twice.
+STRICT = [
+    f"<think></think><answer>{answer}</answer>"
+    for answer in (
+        '[{"image": 2, "bbox_2d": [1, 2, 3, 123456789012345678901234567890], "label": "a"}]',
+        '[{"image": 123456789012345678901234567890, "bbox_2d": [1, 2, 3, 4], "label": "a"}]',
+        '[{"image": 2, "bbox_2d": [1, 2, 3, 1e999], "label": "a"}]',
+        '[{"image": 2, "bbox_2d": [1, 2, 3, NaN], "label": "a"}]',
+        '[{"image": 2, "bbox_2d": [-Infinity, 2, 3, 4], "label": "a"}]',
+        '[{"image": 2, "bbox_2d": [1, 2, 3, 4], "label": "\\ud800"}]',
+        '[{"image": 2, "bbox_2d": [1, 2, 3, 4], "label": "\ud800"}]',
+        '[{"image": 2, "bbox_2d": [1, 2, 3, 4], "label": "a\nb"}]',
+        '\u00a0[{"image": 2, "bbox_2d": [1, 2, 3, 4], "label": "a"}]\ufeff',
+        '[{"image": 2, "image": 1, "bbox_2d": [1, 2, 3, 4]}]',
+        '[{"image": 2.0, "bbox_2d": [1, 2, 3, 4], "label": "a"}]',
+        '[{"image": 2, "bbox_2d": [01, 2, 3, 4], "label": "a"}]',
+        '[{"image": 2, "bbox_2d": [1, 2, 3, 4], "label": true}]',
+        "[" * 5000,
+    )
+]
+
+
+labels = st.text(max_size=20).filter(lambda label: "<" not in label and "◁" not in label) | st.sampled_from(
     [
         'the man\'s "STOP" sign',
         "[1, 2, 3, 4]",
@@ -161,6 +146,8 @@ def rounded_claims(draw, grammar, sizes):
     return said
 
 
+# The longest of these tests, for every grammar: half as many examples.
+@settings(max_examples=settings().max_examples // 2)
 @grammars
 @given(data=st.data())
 def test_what_is_rendered_is_read_back(grammar, data):
@@ -217,24 +204,43 @@ def test_rendering_refuses_what_it_cannot_write():
         render([Claim(1, box, label="<|object_ref_end|>")], GRAMMARS["qwen2_vl"], [None, None])
 
 
-@grammars
-@pytest.mark.parametrize("piece", HOSTILE, ids=repr)
-def test_a_megabyte_of_anything_is_read_in_bounded_time(grammar, piece):
-    # Bounds are generous, since machines differ: what is quadratic would take minutes. The figures are in benchmarks/.
+def seconds_for_a_megabyte(grammar, piece):
+    worst = 0.0
     for before, behind in (("", ""), ("<think>a</think><answer>", "</answer>"), ("(1,2),(3,4) ", "")):
         text = before + piece * (1_000_000 // len(piece)) + behind
         begin = time.process_time()
         parse(text, grammar, SIZES)
-        assert time.process_time() - begin < 1.0
+        worst = max(worst, time.process_time() - begin)
+    return worst
+
+
+# Bounds are generous, since machines differ: what is quadratic would take minutes. The figures are in benchmarks/.
+@pytest.mark.parametrize("piece", HOSTILE, ids=repr)
+def test_a_megabyte_of_anything_is_read_in_bounded_time(piece):
+    assert max(seconds_for_a_megabyte(GRAMMARS[name], piece) for name in ("mirg", "prose", "molmo")) < 1.0
+
+
+@pytest.mark.slow
+@grammars
+def test_no_grammar_reads_a_megabyte_slowly(grammar):
+    assert max(seconds_for_a_megabyte(grammar, piece) for piece in HOSTILE) < 1.0
 
 
 @grammars
 def test_a_megabyte_of_thinking_hides_no_answer(grammar):
-    claims = (Claim(2, Box(0.25, 0.25, 0.5, 0.5)),)
+    box = Box(0.25, 0.25, 0.5, 0.5)
+    kinds = {
+        "box": Claim(2, box),
+        "point": Claim(2, point=Point(0.25, 0.5)),
+        "polygon": Claim(2, box, polygon=((0.25, 0.25), (0.5, 0.25), (0.5, 0.5), (0.25, 0.5))),
+    }
     sizes = [(448, 448)] * 3
-    for piece in ("hm ", "[1, 2, 3, 4] ", "<answer>", "\n", '{"bbox_2d": '):
+    said = [kinds[min(grammar.syntaxes[0].writes & kinds.keys())]]
+    claims = parse(render(said, grammar, sizes), grammar, sizes).claims
+    assert len(claims) == 1
+    for piece in ("hm ", "[1, 2, 3, 4] ", "<answer>", '{"bbox_2d": '):
         text = f"<think>{piece * (1_000_000 // len(piece))}</think>" + render(
-            claims, replace(grammar, think="optional"), sizes
+            said, replace(grammar, think="optional"), sizes
         )
         if grammar.think != "optional":
             text = text.replace("</think>", "</think><answer>") + "</answer>"

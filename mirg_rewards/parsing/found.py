@@ -12,7 +12,8 @@ from mirg_rewards.coordinates import Space
 
 Numbers = tuple[float, ...]
 Glimpse = tuple[int | None, Numbers, str]
-"""A box as a writer writes it: the image, four numbers in the grammar's order, the label."""
+"""A claim as a writer writes it: the image, the label, and between them the numbers of a box (four, in the grammar's order),
+of a point (two) or of a polygon (more)."""
 
 NUMBER = r"[-+]?(?:[0-9]{1,9}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][-+]?[0-9]{1,3})?"
 """A number as models write them; bounded, so that no text makes it slow."""

@@ -12,7 +12,7 @@ from mirg_rewards.parsing.image_references import ORDINALS, REFERENCE
 # What a label may be written as without quotes, where the form puts it in plain text.
 _PLAIN_LABEL = re.compile(r"[^\W\d_](?:[\w ,.'()-]{0,200}[\w)])?")
 # What a reader would take for structure; a label written with quotes has none of it.
-_STRUCTURE = frozenset('[({<;"\\')
+_STRUCTURE = frozenset('[({<◁;"\\')
 _MOST_QUOTES = 64
 _LONGEST_LABEL = 4096
 
@@ -48,7 +48,7 @@ def quoted(label: str) -> str:
         return ""
     letters = (
         f"\\u{ord(letter):04x}"
-        if letter in "[({<;" or (plain(letter) in _STRUCTURE and letter not in '"\\')
+        if letter in "[({<◁;" or (plain(letter) in _STRUCTURE and letter not in '"\\')
         else letter
         for letter in label
     )
@@ -106,14 +106,14 @@ def plain_or_quoted(label: str) -> str:
 def glance(answer: str, pattern: re.Pattern[str]) -> list[Glimpse] | None:
     """The boxes of an answer that is nothing but a row of `pattern`'s matches, else None.
 
-    `pattern` has the named groups image, label, a, b, c and d, in any order.
+    `pattern` has the named groups image and label, and a, b, c ... for the numbers, in any order.
     """
     parts = pattern.split(answer.strip())
     width = pattern.groups + 1
     if len(parts) == 1 or any(parts[::width]):
         return None
     at = pattern.groupindex
-    numbers = (map(float, parts[at[name] :: width]) for name in "abcd")
+    numbers = (map(float, parts[at[name] :: width]) for name in "abcdefgh"[: pattern.groups - 2])
     images = [None if word is None else IMAGE_NUMBERS.get(word, 0) for word in parts[at["image"] :: width]]
     if 0 in images:
         return None

@@ -81,6 +81,9 @@ def _rows(glimpses: list[Glimpse], grammar: Grammar, counted: list[Size]) -> tup
     rows: list[Row] = []
     syntax = grammar.syntaxes[0]
     space = syntax.space or grammar.space
+    # What JSON gives is not looked at yet, and a list; numbers that a pattern has read are a tuple.
+    if glimpses and type(glimpses[0][1]) is tuple and len(glimpses[0][1]) != 4:
+        return _other_rows(glimpses, grammar, counted)
     shift = 0.5 if space.centre else 0
     if syntax.space is not None:
         counted = [(space.span or 1, space.span or 1)] * count
@@ -108,6 +111,29 @@ def _rows(glimpses: list[Glimpse], grammar: Grammar, counted: list[Size]) -> tup
                 rows.append(row)
     except (TypeError, ValueError, OverflowError):
         return None
+    return rows, defects
+
+
+def _other_rows(glimpses: list[Glimpse], grammar: Grammar, counted: list[Size]) -> tuple[list[Row], int] | None:
+    """As `_rows`, of points and polygons."""
+    defects = 0
+    rows: list[Row] = []
+    count = len(counted)
+    is_plain = grammar.order in ("xyxy", "xy") and not grammar.space.centre
+    for image, numbers, label in glimpses:
+        if image is None and count > 1:
+            return None
+        if is_plain and len(numbers) == 2 and image is not None and 0 < image <= count:
+            x, y = numbers[0] / counted[image - 1][0], numbers[1] / counted[image - 1][1]
+            if 0 <= x <= 1 and 0 <= y <= 1:
+                rows.append((image, None, (x, y), label, None))
+                continue
+        point, polygon = (numbers, None) if len(numbers) == 2 else (None, numbers)
+        found = Found(image, None, point, label, False, 0, 0, (0, 0), polygon)
+        row, more = _resolved(found, grammar, counted, grammar.syntaxes[0])
+        defects |= more
+        if row is not None:
+            rows.append(row)
     return rows, defects
 
 

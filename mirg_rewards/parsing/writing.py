@@ -11,7 +11,7 @@ from mirg_rewards.parsing.found import Kind, Numbers, Written
 from mirg_rewards.parsing.grammar import Grammar
 from mirg_rewards.parsing.reading import _counted_sizes
 
-_TAG = re.compile(r"</?(?:think|answer)>", re.IGNORECASE)
+_TAG = re.compile(r"[<◁]/?(?:think|answer)[>▷]", re.IGNORECASE)
 
 
 def render(claims: Sequence[Claim], grammar: Grammar, sizes: Sequence[Size | None], *, think: str = "") -> str:

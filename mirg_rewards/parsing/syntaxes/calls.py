@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.found import BOX, NUMBER, POINT, Found, Passage, Reading, Syntax, Written, listed
+from mirg_rewards.parsing.found import BOX, NUMBER, POINT, Found, Glimpse, Passage, Reading, Syntax, Written, listed
 from mirg_rewards.parsing.lines import BEFORE_LABEL, QUOTED_LABEL, glance, in_lines, label_before, quoted
 
 _MOST = 1024
@@ -94,12 +93,17 @@ def _place(claim: Written) -> str:
     return f"{label}click(start_box='({listed(numbers)})')"
 
 
-_GLANCE = re.compile(
-    BEFORE_LABEL
-    + QUOTED_LABEL
-    + r"click\(start_box='\("
-    + ",".join(rf"(?P<{name}>[0-9]{{1,4}})" for name in "abcd")
-    + r"\)'\)(?:\n(?!\n)|\Z)"
-)
+def _own(names: str) -> re.Pattern[str]:
+    numbers = ",".join(rf"(?P<{name}>[0-9]{{1,4}})" for name in names)
+    return re.compile(BEFORE_LABEL + QUOTED_LABEL + rf"click\(start_box='\({numbers}\)'\)(?:\n(?!\n)|\Z)")
 
-CALLS = Syntax("CALLS", read, write, BOX | POINT, partial(glance, pattern=_GLANCE))
+
+_POINTS, _BOXES = _own("ab"), _own("abcd")
+
+
+def glance_calls(answer: str) -> list[Glimpse] | None:
+    """The points, or the boxes, of an answer that is nothing but clicks as `write` writes them, else None."""
+    return glance(answer, _POINTS) or glance(answer, _BOXES)
+
+
+CALLS = Syntax("CALLS", read, write, BOX | POINT, glance_calls)

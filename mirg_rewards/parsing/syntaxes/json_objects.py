@@ -275,7 +275,7 @@ def _item(claim: Written, dialect: Dialect) -> str:
 
 def _dumps(item: dict[str, Any]) -> str:
     # A label may hold a tag that would cut the answer in two.
-    return json.dumps(item, ensure_ascii=False).replace("<", "\\u003c")
+    return json.dumps(item, ensure_ascii=False).replace("<", "\\u003c").replace("◁", "\\u25c1")
 
 
 def write_named(claims: list[Written]) -> str:

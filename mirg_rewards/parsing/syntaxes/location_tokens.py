@@ -111,12 +111,15 @@ def _place(claim: Written, *, style: Style) -> str:
     return f"{tokens} {label}".rstrip(" ") if style.behind else label + tokens
 
 
-def _tokens(pattern: str) -> str:
-    return "".join(rf"<{pattern.format(name=name)}>" for name in "abcd")
+def _tokens(pattern: str, names: str = "abcd") -> str:
+    return "".join(rf"<{pattern.format(name=name)}>" for name in names)
 
 
 _LABEL = r"(?P<label>[^\W\d_](?:[A-Za-z ]{0,60}[A-Za-z])?)?"
 _PALIGEMMA = re.compile(BEFORE_LABEL + _tokens(r"loc(?P<{name}>[0-9]{{4}})") + f" ?{_LABEL}" + r"(?: ?; ?|\n(?!\n)|\Z)")
+_FLORENCE2_QUADS = re.compile(
+    BEFORE_LABEL + _LABEL + _tokens(r"loc_(?P<{name}>[0-9]{{1,3}})", "abcdefgh") + r"(?:\n(?!\n)|\Z)"
+)
 _FLORENCE2 = re.compile(BEFORE_LABEL + _LABEL + _tokens(r"loc_(?P<{name}>[0-9]{{1,3}})") + r"(?:\n(?!\n)|\Z)")
 
 
@@ -139,5 +142,6 @@ FLORENCE2_QUAD_TOKENS = Syntax(
     partial(read, style=FLORENCE2_QUADS),
     partial(write, style=FLORENCE2_QUADS),
     POLYGON,
+    partial(glance, pattern=_FLORENCE2_QUADS),
     is_vocabulary=True,
 )

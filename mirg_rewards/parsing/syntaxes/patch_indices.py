@@ -74,7 +74,7 @@ def write(claims: list[Written]) -> str:
 
 def _place(claim: Written) -> str:
     assert claim.box is not None
-    if "<" in claim.label or len(claim.label) > 1000:
+    if "<" in claim.label or "◁" in claim.label or len(claim.label) > 1000:
         raise ValueError(f"a phrase must not hold '<' nor be longer than 1,000 characters, got {claim.label!r}")
     x1, y1, x2, y2 = (int(min(max(number, 0), _SIDE - 1)) for number in claim.box)
     patches = "".join(f"<patch_index_{y * _SIDE + x:04d}>" for x, y in ((x1, y1), (x2, y2)))

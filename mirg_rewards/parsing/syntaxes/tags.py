@@ -324,7 +324,7 @@ def _label(label: str, style: Style) -> str:
     if style.label is None:
         return f"{quoted(label)} "
     taken = _ALL.keys() | {"<think>", "</think>", "<answer>", "</answer>", "<tool_call>"}
-    if any(match[0].lower() in taken for match in _TAG.finditer(label)):
+    if "◁" in label or any(match[0].lower() in taken for match in _TAG.finditer(label)):
         raise ValueError(f"a label must not hold the tags that mark its end, got {label!r}")
     return style.label[0] + label + style.label[1]
 

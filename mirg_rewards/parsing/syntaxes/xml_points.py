@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.found import NUMBER, POINT, Found, Passage, Reading, Syntax, Written, listed
+from mirg_rewards.parsing.found import NUMBER, POINT, Found, Glimpse, Passage, Reading, Syntax, Written, listed
 from mirg_rewards.parsing.lines import in_lines
 
 UNREADABLE, TRUNCATED = Defect.UNREADABLE_BOX.value, Defect.TRUNCATED.value
@@ -115,12 +115,16 @@ def write(claims: list[Written]) -> str:
 
 
 def _element(row: list[Written]) -> str:
-    label = html.escape(row[0].label).replace("\n", "&#10;")
+    label = _escaped(row[0].label)
     if len(row) == 1:
         name, places = "point", _axes(row[0], "")
     else:
         name, places = "points", " ".join(_axes(claim, str(number)) for number, claim in enumerate(row, 1))
     return f'<{name} {places} alt="{label}">{label}</{name}>'
+
+
+def _escaped(label: str) -> str:
+    return html.escape(label).replace("\n", "&#10;").replace("◁", "&#9665;")
 
 
 def _axes(claim: Written, number: str) -> str:
@@ -142,7 +146,7 @@ def _coords_element(row: list[Written]) -> str:
         " ".join([str(image), *(f"{next(identity)} {_padded(claim)}" for claim in claims)])
         for image, claims in itertools.groupby(row, lambda claim: claim.image)
     ]
-    label = html.escape(row[0].label).replace("\n", "&#10;")
+    label = _escaped(row[0].label)
     return f'<points coords="{";".join(groups)}">{label}</points>'
 
 
@@ -151,5 +155,44 @@ def _padded(claim: Written) -> str:
     return " ".join(listed((number,)).zfill(3) for number in claim.point)
 
 
-XML_POINTS = Syntax("XML_POINTS", read, write, POINT, nothing="There are none.")
-XML_COORDS = Syntax("XML_COORDS", read, write_coords, POINT, says_image=True, nothing="There are none.")
+_OWN = re.compile(
+    r"(?:Image-(?P<image>[0-9]{1,4}): )?<points?(?P<axes>(?: x[0-9]{0,2}=\"[0-9.]{1,8}\" y[0-9]{0,2}=\"[0-9.]{1,8}\")+)"
+    r" alt=\"(?P<label>[^\"&<>\n]{0,200})\">[^<&]{0,200}</points?>(?:\n(?!\n)|\Z)"
+)
+_AXES = re.compile(r' x([0-9]{0,2})="([0-9]{1,4}(?:\.[0-9]{1,4})?)" y\1="([0-9]{1,4}(?:\.[0-9]{1,4})?)"')
+_OWN_COORDS = re.compile(r'<points coords="([0-9 ;]{1,4000})">([^<>&]{0,200})</points>(?:\n|\Z)')
+
+
+def glance_axes(answer: str) -> list[Glimpse] | None:
+    """The points of an answer that is nothing but elements as `write` writes them, else None."""
+    parts = _OWN.split(answer.strip())
+    if len(parts) == 1 or any(parts[::4]):
+        return None
+    glimpses: list[Glimpse] = []
+    for at in range(1, len(parts), 4):
+        image = None if parts[at] is None else int(parts[at])
+        axes = _AXES.findall(parts[at + 1])
+        if len(axes) * 2 != parts[at + 1].count("="):
+            return None
+        glimpses += [(image, (float(x), float(y)), parts[at + 2]) for _, x, y in axes]
+    return glimpses
+
+
+def glance_coords(answer: str) -> list[Glimpse] | None:
+    """The points of an answer that is nothing but elements as `write_coords` writes them, else None."""
+    parts = _OWN_COORDS.split(answer.strip())
+    if len(parts) == 1 or any(parts[::3]):
+        return None
+    glimpses: list[Glimpse] = []
+    for at in range(1, len(parts), 3):
+        for group in parts[at].split(";"):
+            tokens = group.split()
+            if len(tokens) % 3 != 1 or len(max(tokens, key=len)) > 6:
+                return None
+            image, label = int(tokens[0]), parts[at + 1]
+            glimpses += [(image, (float(x), float(y)), label) for x, y in zip(tokens[2::3], tokens[3::3], strict=True)]
+    return glimpses
+
+
+XML_POINTS = Syntax("XML_POINTS", read, write, POINT, glance_axes, nothing="There are none.")
+XML_COORDS = Syntax("XML_COORDS", read, write_coords, POINT, glance_coords, says_image=True, nothing="There are none.")
