@@ -65,7 +65,13 @@ def normal(key: str) -> str:
 
 
 def parts_of(node: Object) -> list[Part]:
-    """The entries of an object by kind of key; where a key comes again, a new part begins."""
+    """The entries of an object by kind of key; where a key comes again, a new part begins.
+
+    >>> node = Object(0)
+    >>> node.extend([("bbox_2d", "1 2 3 4"), ("name", "dog"), ("name", "cat")])
+    >>> parts_of(node)
+    [{'box': [('bbox_2d', '1 2 3 4')], 'label': [('name', 'dog')]}, {'label': [('name', 'cat')]}]
+    """
     parts: list[Part] = []
     seen: set[str] = set()
     for written, value in node.pairs():
@@ -89,7 +95,11 @@ def holds_objects(value: Array) -> bool:
 
 
 def corners_of(part: Part) -> Numbers | None:
-    """The box or point of an object whose coordinates have a name each."""
+    """The box or point of an object whose coordinates have a name each.
+
+    >>> corners_of({"corner": [("xmin", 1.0), ("ymin", 2.0), ("xmax", 3.0), ("ymax", 4.0)]})
+    (1.0, 2.0, 3.0, 4.0)
+    """
     if "corner" not in part:
         return None
     values = {normal(key): value for key, value in part["corner"]}
@@ -113,6 +123,9 @@ def places_in(value: object, wants: int, node: Array) -> tuple[list[Place], bool
     """The boxes and points that a value gives, and whether some of it is neither. `wants`: 4 for boxes, 2 for points.
 
     `node` is the structure that holds the value, for the characters of values that have none of their own.
+
+    >>> places_in("[1, 2, 3, 4]", 4, Object(0))
+    ([Place(numbers=(1.0, 2.0, 3.0, 4.0), named=False, span=(0, 0))], False)
     """
     if value is None:
         return [], False

@@ -26,7 +26,11 @@ IMAGE_NUMBERS = {str(number): number for number in range(1, 1000)} | {
 def in_lines(
     claims: list[Written], place: Callable[[Written], str], reference: Callable[[int], str] | None = None
 ) -> str:
-    """Each claim on a line of its own: the image where it is said, and what `place` makes of the rest."""
+    """Each claim on a line of its own: the image where it is said, and what `place` makes of the rest.
+
+    >>> in_lines([Written(2, (1, 2, 3, 4), None, "")], lambda claim: str(list(claim.box or ())))
+    'Image-2: [1, 2, 3, 4]'
+    """
     reference = reference or "Image-{}: ".format
     lines: list[str] = []
     said = False
@@ -107,6 +111,9 @@ def glance(answer: str, pattern: re.Pattern[str]) -> list[Glimpse] | None:
     """The boxes of an answer that is nothing but a row of `pattern`'s matches, else None.
 
     `pattern` has the named groups image and label, and a, b, c ... for the numbers, in any order.
+
+    >>> glance("Image-2: 10 20", re.compile(BEFORE_LABEL + "(?P<label>dog )?(?P<a>[0-9]+) (?P<b>[0-9]+)"))
+    [(2, (10.0, 20.0), '')]
     """
     parts = pattern.split(answer.strip())
     width = pattern.groups + 1

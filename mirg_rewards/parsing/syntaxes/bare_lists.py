@@ -33,7 +33,12 @@ Points = Literal["no", "single", "double"]
 
 
 def read(passage: Passage, *, points: Points = "no") -> Reading:
-    """Every bracket of four numbers, left to right, and of two where these are points."""
+    """Every bracket of four numbers, left to right, and of two where these are points.
+
+    >>> from mirg_rewards import GRAMMARS, parse
+    >>> parse("[[086,540,400,760]]", GRAMMARS["cogvlm"], [None]).claims[0].box
+    Box(x1=0.086, y1=0.54, x2=0.4, y2=0.76)
+    """
     text, plain, start, end = passage[:4]
     reading = Reading()
     behind = start
@@ -93,7 +98,12 @@ def _is_point(plain: str, match: re.Match[str], points: Points) -> bool:
 
 
 def write(claims: list[Written], *, points: Points = "no", separator: str = ", ", zeros: int = 0) -> str:
-    """A list a line, after its image and label."""
+    """A list a line, after its image and label.
+
+    >>> from mirg_rewards import GRAMMARS, Box, Claim, render
+    >>> render([Claim(None, Box(0.086, 0.54, 0.4, 0.76))], GRAMMARS["cogvlm"], [None])
+    '[[086,540,400,760]]'
+    """
     return in_lines(claims, partial(_place, points=points, separator=separator, zeros=zeros))
 
 

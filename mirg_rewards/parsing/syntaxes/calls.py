@@ -39,7 +39,12 @@ _CUT_OFF = re.compile(r"""\([^()\n]{0,64}(?:=\s?["']?[^"')\n]{0,64}|[0-9][0-9., 
 
 
 def read(passage: Passage) -> Reading:
-    """The points in the arguments of calls, and the boxes of four numbers."""
+    """The points in the arguments of calls, and the boxes of four numbers.
+
+    >>> from mirg_rewards import GRAMMARS, parse
+    >>> parse("Action: click(start_box='(197,525)')", GRAMMARS["ui_tars_1"], [None]).claims[0].point
+    Point(x=0.197, y=0.525)
+    """
     text, plain, start, end = passage[:4]
     reading = Reading()
     behind = start
@@ -82,7 +87,12 @@ def _is_number(group: str | None) -> bool:
 
 
 def write(claims: list[Written]) -> str:
-    """A click a line, after its image and label."""
+    """A click a line, after its image and label.
+
+    >>> from mirg_rewards import GRAMMARS, Claim, Point, render
+    >>> render([Claim(None, point=Point(0.197, 0.525))], GRAMMARS["ui_tars_1"], [None])
+    "click(start_box='(197,525)')"
+    """
     return in_lines(claims, _place)
 
 

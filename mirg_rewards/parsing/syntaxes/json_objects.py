@@ -127,7 +127,12 @@ def inside_fence(answer: str) -> str:
 
 
 def read(passage: Passage, *, dialect: Dialect = _PLAINEST) -> Reading:
-    """The claims of every JSON object in the text."""
+    """The claims of every JSON object in the text.
+
+    >>> from mirg_rewards import GRAMMARS, parse
+    >>> parse("{'bbox_2d': [250, 0, 500, 1000], 'label': 'dog',}", GRAMMARS["qwen3_json"], [None]).claims[0].label
+    'dog'
+    """
     loose = read_loose(*passage[:4], quotes=dialect.quotes)
     walk = Walk(passage.first_image, passage.images, Reading(defects=loose.defects))
     for root in loose.roots:
@@ -254,7 +259,12 @@ class Walk:
 
 
 def write(claims: list[Written], *, dialect: Dialect) -> str:
-    """A JSON list: in one line, or in a Markdown fence with an object a line, as Qwen writes it."""
+    """A JSON list: in one line, or in a Markdown fence with an object a line, as Qwen writes it.
+
+    >>> from mirg_rewards import GRAMMARS, Box, Claim, render
+    >>> render([Claim(2, Box(0.25, 0.0, 0.5, 1.0))], GRAMMARS["kimi_vl"], [None, None])
+    '[{"image": 2, "bbox_2d": [0.25, 0.0, 0.5, 1.0]}]'
+    """
     items = [_item(claim, dialect) for claim in claims]
     if not dialect.fenced:
         return f"[{', '.join(items)}]"
@@ -279,7 +289,12 @@ def _dumps(item: dict[str, Any]) -> str:
 
 
 def write_named(claims: list[Written]) -> str:
-    """`{"objects": [{"x_min": …}]}`, as Moondream writes it; `{"points": […]}` where there are only points."""
+    """`{"objects": [{"x_min": …}]}`, as Moondream writes it; `{"points": […]}` where there are only points.
+
+    >>> from mirg_rewards import GRAMMARS, Box, Claim, render
+    >>> render([Claim(2, Box(0.25, 0.0, 0.5, 1.0))], GRAMMARS["moondream"], [None, None])
+    '{"objects": [{"image": 2, "x_min": 0.25, "y_min": 0.0, "x_max": 0.5, "y_max": 1.0}]}'
+    """
     items: list[str] = []
     for claim in claims:
         item: dict[str, Any] = {} if claim.image is None else {"image": claim.image}

@@ -41,7 +41,12 @@ PALIGEMMA, FLORENCE2, FLORENCE2_QUADS = (
 
 
 def read(passage: Passage, *, style: Style) -> Reading:
-    """Every run of tokens, left to right: a run of several times four is as many boxes of one label."""
+    """Every run of tokens, left to right: a run of several times four is as many boxes of one label.
+
+    >>> from mirg_rewards import GRAMMARS, parse
+    >>> parse("<loc0256><loc0512><loc0768><loc1023> cat", GRAMMARS["paligemma"], [None]).claims[0].box.corners[:2]
+    (0.5, 0.25)
+    """
     text, plain, start, end = passage[:4]
     reading = Reading()
     behind = start
@@ -96,7 +101,12 @@ def _label(
 
 
 def write(claims: list[Written], *, style: Style) -> str:
-    """A claim a line."""
+    """A claim a line.
+
+    >>> from mirg_rewards import GRAMMARS, Box, Claim, render
+    >>> render([Claim(None, Box(0.5, 0.25, 0.75, 1.0), label="cat")], GRAMMARS["paligemma"], [None])
+    '<loc0256><loc0512><loc1023><loc0768> cat'
+    """
     return in_lines(claims, partial(_place, style=style))
 
 

@@ -62,7 +62,12 @@ _PIECE = re.compile(
 
 
 def read(passage: Passage) -> Reading:
-    """Every set of named numbers, or pair of named corners, that makes a box."""
+    """Every set of named numbers, or pair of named corners, that makes a box.
+
+    >>> from mirg_rewards import GRAMMARS, parse
+    >>> parse("x1=250, y1=0, x2=500, y2=1000", GRAMMARS["prose"], [None]).claims[0].box
+    Box(x1=0.25, y1=0.0, x2=0.5, y2=1.0)
+    """
     text, plain, start, end = passage[:4]
     reading = Reading()
     if not _DIGIT.search(plain, start, end):

@@ -20,7 +20,12 @@ _GAP = re.compile(r"(?:[ \t,]|and){0,8}(?:<object>)?[ \t]{0,8}")
 
 
 def read(passage: Passage) -> Reading:
-    """Every two patches between `<object>` and `</object>`, with the phrase before them."""
+    """Every two patches between `<object>` and `</object>`, with the phrase before them.
+
+    >>> from mirg_rewards import GRAMMARS, parse
+    >>> parse("<object><patch_index_0044><patch_index_0863></object>", GRAMMARS["kosmos2"], [None]).claims[0].box
+    Box(x1=0.390625, y1=0.046875, x2=0.984375, y2=0.828125)
+    """
     text, plain, start, end = passage[:4]
     reading = Reading()
     label, label_start, behind = "", start, -1
@@ -68,7 +73,12 @@ def _corners(indices: list[int]) -> Numbers | None:
 
 
 def write(claims: list[Written]) -> str:
-    """A claim a line: its phrase and its two patches. Raises ValueError for a label that holds "<"."""
+    """A claim a line: its phrase and its two patches. Raises ValueError for a label that holds "<".
+
+    >>> from mirg_rewards import GRAMMARS, Box, Claim, render
+    >>> render([Claim(None, Box(0.4, 0.05, 0.98, 0.83))], GRAMMARS["kosmos2"], [None])
+    '<object><patch_index_0044><patch_index_0863></object>'
+    """
     return in_lines(claims, _place)
 
 

@@ -21,12 +21,22 @@ _MOST = 256
 
 
 def read(passage: Passage) -> Reading:
-    """The boxes of a text, left to right, each two points in round brackets."""
+    """The boxes of a text, left to right, each two points in round brackets.
+
+    >>> from mirg_rewards import GRAMMARS, parse
+    >>> parse("Image-2: (250,0),(500,1000)", GRAMMARS["qwen2_vl_stripped"], [None, None]).claims[0].box
+    Box(x1=0.25, y1=0.0, x2=0.5, y2=1.0)
+    """
     return _read(passage, _TWO)
 
 
 def read_points(passage: Passage) -> Reading:
-    """The points of a text, left to right, each a pair of numbers in round brackets."""
+    """The points of a text, left to right, each a pair of numbers in round brackets.
+
+    >>> from mirg_rewards import GRAMMARS, parse
+    >>> parse("(45.3, 12.8)", GRAMMARS["molmo"], [None]).claims[0].point
+    Point(x=0.45299999999999996, y=0.128)
+    """
     return _read(passage, _ONE)
 
 
@@ -57,7 +67,12 @@ def _read(passage: Passage, pattern: re.Pattern[str]) -> Reading:
 
 
 def write(claims: list[Written]) -> str:
-    """A box a line, after its image and label."""
+    """A box a line, after its image and label.
+
+    >>> from mirg_rewards import GRAMMARS, Box, Claim, render
+    >>> render([Claim(2, Box(0.25, 0.0, 0.5, 1.0))], GRAMMARS["qwen2_vl_stripped"], [None, None])
+    'Image-2: (250,0),(500,1000)'
+    """
     return in_lines(claims, _place)
 
 

@@ -19,7 +19,12 @@ _LONGEST = 2_000
 
 
 def read(passage: Passage) -> Reading:
-    """The claims of every row of a table whose columns name boxes or corners."""
+    r"""The claims of every row of a table whose columns name boxes or corners.
+
+    >>> from mirg_rewards import GRAMMARS, parse
+    >>> parse("| x1 | y1 | x2 | y2 |\n|---|---|---|---|\n| 250 | 0 | 500 | 1000 |", GRAMMARS["prose"], [None]).claims[0].box
+    Box(x1=0.25, y1=0.0, x2=0.5, y2=1.0)
+    """
     text, plain, start, end = passage[:4]
     walk = Walk(passage.first_image, passage.images, Reading())
     names: list[str] = []

@@ -159,7 +159,12 @@ def _marks(plain: str, start: int, end: int, tags: dict[str, Tag]) -> list[_Mark
 
 
 def read(passage: Passage, *, style: Style | None = None) -> Reading:
-    """What stands between the tags of a style, or of any style."""
+    """What stands between the tags of a style, or of any style.
+
+    >>> from mirg_rewards import GRAMMARS, parse
+    >>> parse("<ref>a dog</ref><box>[[250, 0, 500, 1000]]</box>", GRAMMARS["internvl"], [None]).claims[0].label
+    'a dog'
+    """
     text, plain, start, end = passage[:4]
     tags = _ALL if style is None else _vocabulary(style)
     marks = _marks(plain, start, end, tags)
@@ -301,7 +306,12 @@ def read_or_pairs(passage: Passage, *, style: Style) -> Reading:
 
 
 def write(claims: list[Written], *, style: Style, reference: Callable[[int], str] | None = None) -> str:
-    """A claim a line, in the tags of a style, after its image. Raises ValueError for a label that holds such tags."""
+    """A claim a line, in the tags of a style, after its image. Raises ValueError for a label that holds such tags.
+
+    >>> from mirg_rewards import GRAMMARS, Box, Claim, render
+    >>> render([Claim(None, Box(0.25, 0.0, 0.5, 1.0), label="a dog")], GRAMMARS["minicpm_v"], [None])
+    '<ref>a dog</ref><box>250 0 500 1000</box>'
+    """
     return in_lines(claims, partial(_place, style=style), reference)
 
 

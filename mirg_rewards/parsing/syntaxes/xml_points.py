@@ -34,7 +34,12 @@ class _Place(NamedTuple):
 
 
 def read(passage: Passage) -> Reading:
-    """The points of every element, in the order of their numbers."""
+    """The points of every element, in the order of their numbers.
+
+    >>> from mirg_rewards import GRAMMARS, parse
+    >>> parse('<point x="52.9" y="43.9" alt="cup">cup</point>', GRAMMARS["molmo"], [None]).claims[0].point
+    Point(x=0.529, y=0.439)
+    """
     text, plain, start, end = passage[:4]
     reading = Reading()
     number = 0
@@ -108,7 +113,12 @@ def _coords(written: str, offset: int, *, timed: bool, whole: bool) -> tuple[lis
 
 
 def write(claims: list[Written]) -> str:
-    """An element for claims in a row that share image and label, each on a line."""
+    """An element for claims in a row that share image and label, each on a line.
+
+    >>> from mirg_rewards import GRAMMARS, Claim, Point, render
+    >>> render([Claim(None, point=Point(0.529, 0.439), label="cup")], GRAMMARS["molmo"], [None])
+    '<point x="52.9" y="43.9" alt="cup">cup</point>'
+    """
     rows = [list(row) for _, row in itertools.groupby(claims, lambda claim: (claim.image, claim.label))]
     elements = {id(row[0]): _element(row) for row in rows}
     return in_lines([row[0] for row in rows], lambda claim: elements[id(claim)])
@@ -133,7 +143,12 @@ def _axes(claim: Written, number: str) -> str:
 
 
 def write_coords(claims: list[Written]) -> str:
-    """An element for claims in a row that share a label. Raises ValueError for an image left unsaid."""
+    """An element for claims in a row that share a label. Raises ValueError for an image left unsaid.
+
+    >>> from mirg_rewards import GRAMMARS, Claim, Point, render
+    >>> render([Claim(2, point=Point(0.12, 0.34), label="cup")], GRAMMARS["molmo2"], [None, None])
+    '<points coords="2 1 120 340">cup</points>'
+    """
     rows = [list(row) for _, row in itertools.groupby(claims, lambda claim: claim.label)]
     return "\n".join(map(_coords_element, rows)) or "[]"
 
