@@ -27,8 +27,14 @@ KINDS: dict[str, str] = {
     ),
     **dict.fromkeys("point_2d point2d point points points_2d points_1 points_2 click".split(), "point"),
     **dict.fromkeys("label name object object_name class class_name category text_content text".split(), "label"),
-    **dict.fromkeys("image img picture pic photo frame image_number image_no image_name target_image".split(), "image"),
-    **dict.fromkeys("image_index image_idx img_index img_idx image_id img_id frame_index frame_idx".split(), "index"),
+    **dict.fromkeys(
+        "image images img picture pic photo frame image_number image_no image_name target_image target_images".split(),
+        "image",
+    ),
+    **dict.fromkeys(
+        "image_index image_idx img_index img_idx image_id image_ids img_id img_ids image_indices frame_index frame_idx".split(),
+        "index",
+    ),
     **dict.fromkeys(
         "image_size size resolution color colour rgb rgba score confidence id polygon segmentation mask bbox_3d box_3d "
         "keypoints timestamp time".split(),

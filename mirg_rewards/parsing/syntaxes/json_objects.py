@@ -15,7 +15,19 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from mirg_rewards.claims import Defect, Span
-from mirg_rewards.parsing.found import BOTH, BOX, IMAGE, POINT, Found, Glimpse, Passage, Reading, Syntax, Written
+from mirg_rewards.parsing.found import (
+    BOTH,
+    BOX,
+    IMAGE,
+    POINT,
+    UNCLEAR,
+    Found,
+    Glimpse,
+    Passage,
+    Reading,
+    Syntax,
+    Written,
+)
 from mirg_rewards.parsing.image_references import image_of, image_of_value
 from mirg_rewards.parsing.json_places import (
     KINDS,
@@ -182,8 +194,17 @@ class Walk:
     ) -> tuple[int | None, str]:
         """Gather the claims of an object in which no key comes twice; gives the image and label that it names."""
         says_image = False
+        group: list[int] = []
+        nested = [value for _, value in part.get("label", []) if isinstance(value, Array)]
         for key, value in part.get("image", []) + part.get("index", []):
-            said = image_of_value(value, 0 if KINDS.get(normal(key)) == "index" else 1, self.count)
+            if isinstance(value, Array) and holds_objects(value):
+                nested.append(value)
+                continue
+            base = 0 if KINDS.get(normal(key)) == "index" else 1
+            if isinstance(value, Array) and len(value) > 1:
+                named_images = [image_of_value(entry, base, self.count) for entry in value]
+                group = [UNCLEAR if entry is None else entry for entry in named_images]
+            said = image_of_value(value, base, self.count)
             if said is not None:
                 image, says_image = said, True
         for _, value in sorted(part.get("label", []), key=lambda entry: normal(entry[0]) != "label")[:1]:
@@ -191,7 +212,6 @@ class Walk:
         boxes: list[Place] = []
         points: list[Place] = []
         lost = False
-        nested = [value for _, value in part.get("label", []) if isinstance(value, Array)]
         for kind, wants in (("box", 4), ("point", 2)):
             for _, value in part.get(kind, []):
                 if isinstance(value, Array) and holds_objects(value):
@@ -213,7 +233,9 @@ class Walk:
         named_point = any(normal(key) not in _NUMBERED for key, _ in part.get("point", []))
         own = points.pop(0) if boxes and points and named_point else None
         for number, box in enumerate(boxes):
-            self.add(image, box, own if number == 0 else None, label)
+            # A group of images has a box in each, or else it is not clear which is whose.
+            where = group[number] if len(group) == len(boxes) > 1 else image
+            self.add(where, box, own if number == 0 else None, label)
         for point in points:
             self.add(image, None, point, label)
         has_place = bool(boxes or points or lost)
@@ -223,7 +245,8 @@ class Walk:
             if isinstance(value, Array | str):
                 self.visit_entry(key, value, node, image, label, may_map=not has_place and "label" not in part)
         if says_image and is_whole and part.keys() <= {"image", "index", "label", "other"}:
-            self.add(image, None, None, label, node)
+            for one in group or [image]:
+                self.add(one, None, None, label, node)
         elif part.keys() <= {"label", "other"} and not nested:
             self.reading.defects |= REPAIRED
         return image, label
