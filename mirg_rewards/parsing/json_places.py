@@ -16,7 +16,12 @@ _CORNERS = (
     ("x_min", "y_min", "x_max", "y_max"),
     ("left", "top", "right", "bottom"),
 )
-_SIDES = (("x", "y", "width", "height"), ("x", "y", "w", "h"), ("left", "top", "width", "height"))
+_SIDES = (
+    ("x", "y", "width", "height"),
+    ("x", "y", "w", "h"),
+    ("left", "top", "width", "height"),
+    ("xmin", "ymin", "width", "height"),
+)
 _ENDS = (("top_left", "bottom_right"), ("left_top", "right_bottom"), ("topleft", "bottomright"))
 
 KINDS: dict[str, str] = {
@@ -189,5 +194,5 @@ def _numbers(values: list[object]) -> Numbers | None:
         is_written = isinstance(value, str) and len(value) <= 32 and _NUMBER.fullmatch(value.strip())
         if not is_written and (isinstance(value, bool) or not isinstance(value, int | float)):
             return None
-        numbers.append(float(value))  # type: ignore[arg-type]  # a number by the line above
+        numbers.append(float(value.strip() if isinstance(value, str) else value))  # type: ignore[arg-type]
     return tuple(numbers)

@@ -16,7 +16,7 @@ from mirg_rewards.parsing.found import MOST_TOKENS
 _DEEPEST = 64
 _OPENER = re.compile(r"[\[{]")
 # A quote ends a string only where JSON could go on; so the inner quotes of "the "big" dog" stay in it.
-_GOES_ON = r"""(?=\s{0,8}(?:[,:=}\])]|//|\Z|\{\s{0,8}["']|["'][A-Za-z_][A-Za-z0-9_]{0,24}["']\s{0,4}:))"""
+_GOES_ON = r"""(?=\s{0,8}(?:[,:=}\])]|/[/*]|\Z|\{\s{0,8}["']|["'][A-Za-z_][A-Za-z0-9_]{0,24}["']\s{0,4}:))"""
 _TOKEN = re.compile(
     rf"""
     (?:\s++|//[^\n]*+|/\*[^*]*+(?:\*(?!/)[^*]*+)*+(?:\*/)?)*+
