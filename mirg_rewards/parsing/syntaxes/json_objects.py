@@ -194,7 +194,7 @@ class Walk:
     ) -> tuple[int | None, str]:
         """Gather the claims of an object in which no key comes twice; gives the image and label that it names."""
         says_image = False
-        group: list[int] = []
+        group: list[int | None] = []
         nested = [value for _, value in part.get("label", []) if isinstance(value, Array)]
         for key, value in part.get("image", []) + part.get("index", []):
             if isinstance(value, Array) and holds_objects(value):
@@ -245,8 +245,8 @@ class Walk:
             if isinstance(value, Array | str):
                 self.visit_entry(key, value, node, image, label, may_map=not has_place and "label" not in part)
         if says_image and is_whole and part.keys() <= {"image", "index", "label", "other"}:
-            for one in group or [image]:
-                self.add(one, None, None, label, node)
+            for where in group or [image]:
+                self.add(where, None, None, label, node)
         elif part.keys() <= {"label", "other"} and not nested:
             self.reading.defects |= REPAIRED
         return image, label

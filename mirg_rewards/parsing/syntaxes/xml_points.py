@@ -100,14 +100,16 @@ def _coords(written: str, offset: int, *, timed: bool, whole: bool) -> tuple[lis
         if is_cut and tokens and tokens[-1].end() == len(written):
             # The last number may lack digits.
             tokens = tokens[:-1]
-        if not tokens or not all(_NUMBER.fullmatch(token[0]) for token in tokens):
+        numbers = [_NUMBER.fullmatch(token[0]) for token in tokens]
+        if not tokens or None in numbers:
             lost |= bool(tokens)
             continue
         lost |= not is_cut and len(tokens) % 3 != 1
+        values = [float(number[1]) for number in numbers if number is not None]
         # A number with a point is a time in a video, which names no image.
-        image = int(tokens[0][0]) if not timed and tokens[0][0].isdecimal() else None
+        image = int(values[0]) if not timed and tokens[0][0].isdecimal() else None
         for at in range(1, len(tokens) - 2, 3):
-            point = (float(tokens[at + 1][0]), float(tokens[at + 2][0]))
+            point = (values[at + 1], values[at + 2])
             places.append(_Place(image, point, offset + tokens[at].start(), offset + tokens[at + 2].end()))
     return places, lost
 
