@@ -1,4 +1,4 @@
-"""The command line: `mirg-rewards evaluate` and `mirg-rewards score`."""
+"""The command line: `mirg-rewards evaluate`, `mirg-rewards score` and `mirg-rewards audit`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from mirg_rewards.diagnosis import Diagnosis, diagnose
 from mirg_rewards.evaluation import Summary, evaluate_mig_bench, evaluate_mig_bench_officially
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.presets import PRESETS
+from mirg_rewards.report.audits import audit_command
 from mirg_rewards.report.tables import MIG_BENCH_METRICS, mig_bench_table
 from mirg_rewards.scorer import Scorer, Scores
 
@@ -43,11 +44,26 @@ A completion is a string or a list of chat messages; a target is a JSON string o
   {"claims": [{"image": 2, "box": [0.1, 0.2, 0.4, 0.6], "label": "dog"}], "sizes": [[640, 480], [800, 600]]}"""
 
 
+_AUDIT_EXAMPLES = """examples:
+  what a policy could earn from a reward of your own without being right:
+    mirg-rewards audit my_rewards.py:my_reward
+    mirg-rewards audit my_rewards.py:my_reward --grammar qwen25_json --columns my_rewards.py:columns_of
+  and from a published one, as its authors' code computes it:
+    mirg-rewards audit --preset univg_r1 --compat
+
+NAME is a function as TRL, verl or EasyR1 call it, reward(answers, targets), function(completion, target), or a Scorer.
+It is told the truth as a JSON string, in the column target or ground_truth; or by --columns in another column, or all
+that a function of yours makes of a Target: {column: value}.
+The exit status is 1 if a cheat pays: if it earns more than the right image in clean form with an IoU of 0.8."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. The exit status is 0, or 2 after one sentence about what is wrong, or 130 after Ctrl-C."""
+    """Run one command. The exit status is 0, or 1 if an audit finds a hole, or 2 after one sentence about what is wrong,
+    or 130 after Ctrl-C.
+    """
     try:
         arguments = _parser().parse_args(argv)
-        arguments.run(arguments)
+        status: int | None = arguments.run(arguments)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
     except KeyboardInterrupt:
@@ -56,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, OSError, ImportError) as error:
         print(f"mirg-rewards: {error}", file=sys.stderr)
         return 2
-    return 0
+    return status or 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     grammar.add_argument("--order", choices=("xyxy", "yxyx", "xywh", "cxcywh"), help="how four numbers make a box")
     _add_evaluate(commands, reading)
     _add_score(commands, reading)
+    _add_audit(commands, reading)
     return parser
 
 
@@ -133,6 +150,31 @@ def _add_score(commands: Any, reading: argparse.ArgumentParser) -> None:
     score.add_argument("--prefix", default="", help="put before the name of every new column")
 
 
+def _add_audit(commands: Any, reading: argparse.ArgumentParser) -> None:
+    audit = commands.add_parser(
+        "audit",
+        parents=[reading],
+        help="see which cheats a reward pays for",
+        description="What some hundred cheats earn from a reward, beside the truth and an honest near miss.",
+        epilog=_AUDIT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    audit.set_defaults(run=_audit)
+    audit.add_argument("reward", nargs="?", metavar="FILE.py:NAME", help="a reward of your own")
+    audit.add_argument("--preset", choices=PRESETS, metavar="NAME", help=f"one of {', '.join(PRESETS)}")
+    audit.add_argument("--compat", action="store_true", help="the preset with the numbers of its authors' code")
+    kinds = ("scorer", "reward", "trl", "verl", "easyr1", "sample")
+    audit.add_argument("--kind", choices=kinds, help="how the reward is called, where its parameters do not say")
+    audit.add_argument(
+        "--columns", default="target", metavar="NAME|FILE.py:FUNCTION", help="what it is told of the truth"
+    )
+    audit.add_argument("--messages", action="store_true", help="completions are lists of chat messages")
+    audit.add_argument("--all", action="store_true", help="show every cheat, not only holes and the next ten")
+    form = audit.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print all that was found as JSON")
+    form.add_argument("--markdown", action="store_true", help="print the table in Markdown")
+
+
 def _space(text: str) -> Space:
     if text == "pixels":
         return PIXELS
@@ -147,6 +189,10 @@ def _grammar(arguments: argparse.Namespace, default: Grammar) -> Grammar:
     if arguments.space is not None and arguments.space != grammar.space:
         grammar = replace(grammar, space=arguments.space, resize=None)
     return replace(grammar, order=arguments.order) if arguments.order else grammar
+
+
+def _audit(arguments: argparse.Namespace) -> int:
+    return audit_command(arguments, lambda default: _grammar(arguments, default))
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

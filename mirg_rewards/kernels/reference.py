@@ -18,7 +18,7 @@ from torch import Tensor
 Kind = Literal["iou", "giou", "diou", "ciou"]
 Objective = Literal["sum", "count", "count_then_sum"]
 
-__all__ = ["Matching", "image_match", "match", "pair_iou"]
+__all__ = ["Matching", "assign", "image_match", "match", "pair_indices", "pair_iou"]
 
 
 class Matching(NamedTuple):
@@ -79,30 +79,40 @@ def match(
     Matching(targets=tensor([1, 0]), values=tensor([0.5000, 0.5000]), totals=tensor([1.]))
     """
     boxes, target_boxes = _arithmetic(boxes), _arithmetic(target_boxes)
-    left, right, pairs = _pairs(offsets, target_offsets)
+    pairs = _pairs(offsets, target_offsets)
+    left, right, begins = pairs
     together = (images[left] == target_images[right]).nonzero().squeeze(1)
     values = boxes.new_zeros(len(left))
     values[together] = _overlap(boxes[left[together]], target_boxes[right[together]], kind).clamp_min(0)
-    weights = _weights(values, objective, threshold, offsets, target_offsets, pairs)
-    found = _certified(weights, left, right, len(boxes), len(target_boxes))
-    rows = torch.repeat_interleave(torch.arange(len(offsets) - 1, device=boxes.device), offsets.diff())
-    for row in torch.unique(rows[found == -2]).tolist():
-        begin, end = offsets[row].item(), offsets[row + 1].item()
-        found[begin:end] = _assigned(
-            weights[pairs[row] : pairs[row + 1]].reshape(int(end - begin), -1), int(target_offsets[row].item())
-        )
-    paired = found >= 0
-    # The pair (i, j) of a row stands at its row's first pair, plus i times the row's target count, plus j.
-    widths = target_offsets.diff()
-    place = pairs[:-1][rows] + (torch.arange(len(boxes), device=boxes.device) - offsets[:-1][rows]) * widths[rows]
-    place = place + (found - target_offsets[:-1][rows])
-    best = values.new_zeros(len(boxes))
-    best[paired] = values[place[paired]]
+    weights = _weights(values, objective, threshold, offsets, target_offsets, begins)
     if objective == "count":
-        best = (best >= _rounded(threshold, best)).to(best.dtype) * paired
-    found = torch.where(paired & (best > 0), found, -1)
-    totals = best.new_zeros(len(offsets) - 1).index_add_(0, rows, best)
-    return Matching(found, best, totals)
+        values = weights
+    return _matching(values, weights, offsets, target_offsets, pairs)
+
+
+def assign(
+    values: Float[Tensor, " pairs"], offsets: Int64[Tensor, " c"], target_offsets: Int64[Tensor, " c"]
+) -> Matching:
+    """The one-to-one pairing of each row with the largest sum, for any values of its pairs, all 0 or above.
+
+    `match` is this for overlaps; `pair_indices` says which pair stands where. A pair of value 0 is no pair.
+
+    >>> assign(torch.tensor([0.5, 0.25, 0.5, 0.0]), torch.tensor([0, 2]), torch.tensor([0, 2]))
+    Matching(targets=tensor([1, 0]), values=tensor([0.2500, 0.5000]), totals=tensor([0.7500]))
+    """
+    values = _arithmetic(values)
+    return _matching(values, values, offsets, target_offsets, _pairs(offsets, target_offsets))
+
+
+def pair_indices(
+    offsets: Int64[Tensor, " c"], target_offsets: Int64[Tensor, " c"]
+) -> tuple[Int64[Tensor, " pairs"], Int64[Tensor, " pairs"]]:
+    """Of every pair the index of what is predicted and of its target, in the order of `pair_iou`.
+
+    >>> pair_indices(torch.tensor([0, 1, 3]), torch.tensor([0, 2, 3]))
+    (tensor([0, 0, 1, 2]), tensor([0, 1, 2, 2]))
+    """
+    return _pairs(offsets, target_offsets)[:2]
 
 
 def image_match(
@@ -207,6 +217,31 @@ def _weights(
     # One hit more outweighs any sum: no row's sum of overlaps exceeds its shorter side.
     weight = torch.minimum(offsets.diff(), target_offsets.diff()).to(values.dtype) + 1
     return values + hits * torch.repeat_interleave(weight, pairs.diff())
+
+
+def _matching(
+    values: Tensor, weights: Tensor, offsets: Tensor, target_offsets: Tensor, pairs: tuple[Tensor, Tensor, Tensor]
+) -> Matching:
+    """The pairing with the largest sum of weights, and the values of its pairs; `pairs` are those of `_pairs`."""
+    left, right, begins = pairs
+    count = int(offsets[-1])
+    found = _certified(weights, left, right, count, int(target_offsets[-1]))
+    rows = torch.repeat_interleave(torch.arange(len(offsets) - 1, device=values.device), offsets.diff())
+    for row in torch.unique(rows[found == -2]).tolist():
+        begin, end = offsets[row].item(), offsets[row + 1].item()
+        found[begin:end] = _assigned(
+            weights[begins[row] : begins[row + 1]].reshape(int(end - begin), -1), int(target_offsets[row].item())
+        )
+    paired = found >= 0
+    # The pair (i, j) of a row stands at its row's first pair, plus i times the row's target count, plus j.
+    widths = target_offsets.diff()
+    place = begins[:-1][rows] + (torch.arange(count, device=values.device) - offsets[:-1][rows]) * widths[rows]
+    place = place + (found - target_offsets[:-1][rows])
+    best = values.new_zeros(count)
+    best[paired] = values[place[paired]]
+    found = torch.where(paired & (best > 0), found, -1)
+    totals = best.new_zeros(len(offsets) - 1).index_add_(0, rows, best)
+    return Matching(found, best, totals)
 
 
 def _certified(weights: Tensor, left: Tensor, right: Tensor, count: int, target_count: int) -> Tensor:

@@ -6,7 +6,7 @@ import math
 
 from mirg_rewards.batch import Device
 from mirg_rewards.parsing import GRAMMARS, Grammar
-from mirg_rewards.rewards import Gated, Weighted, format_reward, image_reward, object_reward
+from mirg_rewards.rewards import Gated, Labels, Overlap, Weighted, format_reward, image_reward, object_reward
 from mirg_rewards.scorer import Scorer
 
 
@@ -15,6 +15,7 @@ def mirg_rl(
     grammar: Grammar = GRAMMARS["mirg"],
     weights: tuple[float, float, float] = (0.1, 0.3, 0.6),
     gate: float | None = None,
+    labels: Labels | None = None,
     device: Device = "cpu",
 ) -> Scorer:
     """A dual reward for objects and images in the spirit of MIRG-RL (arXiv 2509.21788).
@@ -28,7 +29,11 @@ def mirg_rl(
     Only the paper's abstract is public: it speaks of dual reward functions for objects and images. The terms, weights
     and gate here are this library's own, not the paper's. `weights` are those of format, image and object, and sum
     to 1, so the total lies in [0, 1]. With a `gate` in (0, 1], the object term counts only in rows whose image term
-    reaches it.
+    reaches it. Labels do not count, unless `labels` says how they are compared: "exact", "casefold", or a mapping from a
+    true label to further names for it; then a box with a wrong label earns nothing.
+
+    A reference image that the question speaks of, and that the target does not claim, must not be named: it is a claim too
+    many, and costs as much as any other in both terms.
 
     >>> mirg_rl().reward
     Weighted(format=0.1, image=0.3, object=0.6)
@@ -41,11 +46,12 @@ def mirg_rl(
     if gate is not None and not 0 < gate <= 1:
         raise ValueError(f"gate must be above 0 and at most 1, or None for no gate, got {gate}")
     of_format, of_image, of_object = weights
+    in_place = object_reward if labels is None else Overlap(labels=labels)
     reward = Weighted(
         {
             "format": (of_format, format_reward),
             "image": (of_image, image_reward),
-            "object": (of_object, object_reward if gate is None else Gated(object_reward, image_reward, gate)),
+            "object": (of_object, in_place if gate is None else Gated(in_place, image_reward, gate)),
         }
     )
     return Scorer(grammar, reward, device)

@@ -1,13 +1,37 @@
 """Tensors to rewards: the terms, and what is made of them."""
 
+from mirg_rewards.rewards.difficulty import difficulty_weights
+from mirg_rewards.rewards.labels import Labels
+from mirg_rewards.rewards.names import ImageSet, LabelAgreement
+from mirg_rewards.rewards.overlap import Overlap
+from mirg_rewards.rewards.pairing import Over
+from mirg_rewards.rewards.penalties import CountPenalty, Repetition, SoftLength
+from mirg_rewards.rewards.points import PointDistance, PointInBox
 from mirg_rewards.rewards.polygons import polygon_iou, polygon_reward
+from mirg_rewards.rewards.published import Published
+from mirg_rewards.rewards.schedules import Linear, Scheduled, Step
 from mirg_rewards.rewards.terms import Reward, format_reward, image_reward, object_reward
 from mirg_rewards.rewards.weighted import Gated, Weighted
 
 __all__ = [
+    "CountPenalty",
     "Gated",
+    "ImageSet",
+    "LabelAgreement",
+    "Labels",
+    "Linear",
+    "Over",
+    "Overlap",
+    "PointDistance",
+    "PointInBox",
+    "Published",
+    "Repetition",
     "Reward",
+    "Scheduled",
+    "SoftLength",
+    "Step",
     "Weighted",
+    "difficulty_weights",
     "format_reward",
     "image_reward",
     "object_reward",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import compress
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from mirg_rewards import kernels
@@ -40,7 +41,7 @@ def image_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     """
     said, true = answers.claims, targets.claims
     share = kernels.image_match(said.images, said.offsets, true.images, true.offsets)
-    return _unless_lost(share, answers, said.counts + true.counts).float()
+    return unless_lost(share, answers, said.counts + true.counts).float()
 
 
 def object_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
@@ -72,16 +73,26 @@ def over_larger_count(
     return torch.where(larger > 0, totals / larger.clamp_min(1), image_reward(answers, targets)).float()
 
 
-def _unless_lost(share: Tensor, answers: Answers, claims: Int64[Tensor, " b"]) -> Tensor:
+def unless_lost(share: Tensor, answers: Answers, claims: Int64[Tensor, " b"]) -> Tensor:
     """0 for rows where neither side claims anything and the answer could not be read: silence is no finding."""
     return torch.where((claims == 0) & (answers.defects & LOST.value != 0), 0.0, share)
 
 
 def boxed(claims: ClaimBatch) -> ClaimBatch:
-    """Boxes, images and offsets of the claims that have a box."""
-    keep = claims.has_box
+    """The claims that have a box."""
+    return _only(claims, claims.has_box)
+
+
+def pointed(claims: ClaimBatch) -> ClaimBatch:
+    """The claims that have a point."""
+    return _only(claims, claims.has_point)
+
+
+def _only(claims: ClaimBatch, keep: Bool[Tensor, " n"]) -> ClaimBatch:
     if bool(keep.all()):
         return claims
-    kept = torch.zeros_like(claims.offsets)
-    kept[1:] = torch.cumsum(keep, 0)[claims.offsets[1:] - 1] * (claims.offsets[1:] > 0)
-    return claims._replace(boxes=claims.boxes[keep], images=claims.images[keep], offsets=kept)
+    offsets = torch.zeros_like(claims.offsets)
+    offsets[1:] = torch.cumsum(keep, 0)[claims.offsets[1:] - 1] * (claims.offsets[1:] > 0)
+    labels = tuple(compress(claims.labels, keep.tolist()))
+    boxes, points, has_box, has_point, images = (tensor[keep] for tensor in claims[:5])
+    return ClaimBatch(boxes, points, has_box, has_point, images, labels, offsets)

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for boxes, claims, targets, responses and batches of them.
+"""Hypothesis strategies for boxes, points, claims, targets, responses and batches of them.
 
 Coordinates lie on a coarse grid by default, so that ties, touching edges and equal boxes are common: models count in
 thousandths, and that is where rewards go wrong.
@@ -6,18 +6,35 @@ thousandths, and that is where rewards go wrong.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
+from typing import Literal, TypeVar, get_args
 
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from mirg_rewards.batch import Answers, Targets, pack
 from mirg_rewards.claims import Box, Claim, Defect, Parsed, Point, Target
-from mirg_rewards.parsing import Grammar, render
+from mirg_rewards.parsing import Grammar, parse, render
 
-_LABELS = st.one_of(
-    st.sampled_from(["", "dog", 'the man\'s "big" hat', "[1, 2, 3, 4]", "红色的车", "🐕\nsecond image"])
+Place = Literal["box", "point", "polygon", "image"]
+"""What a claim says of its image: where in it, or only that it is meant."""
+
+T = TypeVar("T")
+
+_LABELS = st.sampled_from(["", "dog", 'the man\'s "big" hat', "[1, 2, 3, 4]", "红色的车", "🐕\nsecond image"])
+
+_NOISE = (
+    "",
+    *("<think>", "</think>", "<answer>", "</answer>", "```json", "```", *"[]{}()\"'\\,", "\0", "\ud800"),
+    *("[1, 2, 3, 4]", "(1,2),(3,4)", '{"bbox_2d": [1, 2, 3, 4]}', '{"image": 99, "bbox_2d": [0, 0, 9, 9]}'),
+    *("NaN", "[NaN, 0, 1, 1]", "Infinity", "1e999", "9" * 40, "Image-2", "第二张图", "Image-99: "),
 )
+
+# In the place of one that was there, be it a coordinate or the number of an image.
+_NUMBERS = ("99", "0", "-1", "NaN", "null", '"7"', "0.5", "1e999", "9" * 40)
 
 
 def boxes(*, grid: int = 8) -> SearchStrategy[Box]:
@@ -26,8 +43,11 @@ def boxes(*, grid: int = 8) -> SearchStrategy[Box]:
     >>> boxes(grid=1).example()
     Box(x1=0.0, y1=0.0, x2=1.0, y2=1.0)
     """
-    if grid < 1:
-        raise ValueError(f"grid must be at least 1, got {grid}")
+    return _boxes(_checked(grid))
+
+
+@cache
+def _boxes(grid: int) -> SearchStrategy[Box]:
     sides = st.tuples(st.integers(0, grid - 1), st.integers(1, grid)).map(
         lambda side: (side[0] / grid, min(side[0] + side[1], grid) / grid)
     )
@@ -40,108 +60,173 @@ def points(*, grid: int = 8) -> SearchStrategy[Point]:
     >>> points(grid=1).example().x in (0.0, 1.0)
     True
     """
-    if grid < 1:
-        raise ValueError(f"grid must be at least 1, got {grid}")
-    places = st.integers(0, grid).map(lambda place: place / grid)
+    places = st.integers(0, _checked(grid)).map(lambda place: place / grid)
     return st.builds(Point, places, places)
 
 
-def claims(*, images: int = 3, grid: int = 8, unsaid: bool = False) -> SearchStrategy[Claim]:
-    """Claims of a box in one of `images` images, or with `unsaid` in none that is said. Shrinks to image 1.
+def claims(
+    *, images: int = 3, grid: int = 8, unsaid: bool = False, places: Sequence[Place] = ("box",)
+) -> SearchStrategy[Claim]:
+    """Claims of a place in one of `images` images, or with `unsaid` in none that is said. Shrinks to image 1.
+
+    `places` says of which forms: a box, a point, a polygon (a triangle) with the box around it, or none ("image").
 
     >>> claims(images=1).example().image
     1
+    >>> claims(places=["image"]).example().box is None
+    True
     """
+    if images < 1:
+        raise ValueError(f"images must be at least 1, got {images}")
+    if not places or not set(places) <= set(get_args(Place)):
+        raise ValueError(f"places needs some of {', '.join(get_args(Place))}, got {places!r}")
+    return _claims(images, _checked(grid), unsaid, tuple(places))
+
+
+# Cached, since hypothesis takes longer to make a strategy than to draw from it.
+@cache
+def _claims(images: int, grid: int, unsaid: bool, places: tuple[Place, ...]) -> SearchStrategy[Claim]:
     numbers: SearchStrategy[int | None] = st.integers(1, images)
-    return st.builds(Claim, numbers | st.none() if unsaid else numbers, boxes(grid=grid), label=_LABELS)
+    if unsaid:
+        numbers |= st.none()
+    forms: dict[Place, SearchStrategy[Claim]] = {
+        "box": st.builds(Claim, numbers, boxes(grid=grid), label=_LABELS),
+        "point": st.builds(Claim, numbers, point=points(grid=grid), label=_LABELS),
+        "polygon": st.builds(_triangle, numbers, boxes(grid=grid), _LABELS),
+        "image": st.builds(Claim, st.integers(1, images), label=_LABELS),
+    }
+    return st.one_of([forms[place] for place in places])
 
 
 @st.composite
-def targets(draw: DrawFn, *, images: int = 3, grid: int = 8, min_size: int = 0, max_size: int = 4) -> Target:
+def targets(
+    draw: DrawFn,
+    *,
+    images: int = 3,
+    grid: int = 8,
+    min_size: int = 0,
+    max_size: int = 4,
+    places: Sequence[Place] = ("box",),
+) -> Target:
     """Targets of `min_size` to `max_size` claims in rows of 1 to `images` images. Shrinks to one image, few claims.
 
     >>> len(targets(min_size=1, max_size=1).example().claims)
     1
     """
     count = draw(st.integers(1, images))
-    true = draw(st.lists(claims(images=count, grid=grid), min_size=min_size, max_size=max_size))
+    true = draw(_lists(claims(images=count, grid=grid, places=places), min_size, max_size))
     return Target(tuple(true), ((1000, 1000),) * count)
 
 
 @st.composite
-def responses(draw: DrawFn, grammar: Grammar, *, images: int = 3, grid: int = 8, max_size: int = 4) -> str:
+def answers_about(
+    draw: DrawFn, target: Target, *, grid: int = 8, min_size: int = 0, max_size: int = 4, unsaid: bool = False
+) -> tuple[Claim, ...]:
+    """What an answer about `target` might claim: true claims, ones that slipped a little, and any others.
+
+    Shrinks to nothing said, then to what is true.
+
+    >>> answers_about(Target((Claim(1),), (None,)), min_size=1, max_size=1).example()[0].image
+    1
+    """
+    images = len(target.sizes)
+    drafts = draw(_lists(_drafts(images, grid, unsaid), min_size, max_size))
+    return tuple(_edited(target, *draft) for draft in drafts)
+
+
+@cache
+def _lists(elements: SearchStrategy[T], min_size: int, max_size: int) -> SearchStrategy[list[T]]:
+    return st.lists(elements, min_size=min_size, max_size=max_size)
+
+
+@cache
+def _drafts(images: int, grid: int, unsaid: bool) -> SearchStrategy[tuple[str, int, Claim]]:
+    edits = st.sampled_from(["true", "moved", "elsewhere", "other"])
+    return st.tuples(edits, st.integers(0, 3), claims(images=images, grid=grid, unsaid=unsaid))
+
+
+def _edited(target: Target, edit: str, number: int, other: Claim) -> Claim:
+    """The true claim of this number: as it is, with the place of `other`, or with its image; or `other` itself."""
+    if edit == "other" or not target.claims:
+        return other
+    claim = target.claims[number % len(target.claims)]
+    if edit == "elsewhere":
+        return replace(claim, image=other.image)
+    return _moved(claim, other) if edit == "moved" else claim
+
+
+@st.composite
+def responses(
+    draw: DrawFn,
+    grammar: Grammar,
+    *,
+    target: Target | None = None,
+    images: int = 3,
+    grid: int = 8,
+    min_size: int = 0,
+    max_size: int = 4,
+    messy: bool = True,
+) -> str:
     """Texts that a model might write in `grammar`: clean ones, and ones cut, doubled, garbled or beside the point.
 
+    They speak of `min_size` to `max_size` things, in the images of `target` and close to its truth where there is one,
+    else in `images` images of any kind. Without `messy` all are clean. Shrinks to a clean text that claims little.
+
     >>> from mirg_rewards import GRAMMARS
-    >>> isinstance(responses(GRAMMARS["mirg"]).example(), str)
+    >>> responses(GRAMMARS["mirg"], max_size=0, messy=False).example() in (
+    ...     "<think></think><answer>[]</answer>",
+    ...     "<think>Image-1 has no dog.</think><answer>[]</answer>",
+    ... )
     True
     """
-    said = draw(st.lists(claims(images=images, grid=grid), max_size=max_size))
-    if "box" not in grammar.syntaxes[0].writes:
-        said = [_as_written(claim, grammar) for claim in said]
-    text = render(said, grammar, ((1000, 1000),) * images, think=draw(st.sampled_from(["", "Image-1 has no dog."])))
-    for _ in range(draw(st.integers(0, 2))):
-        start, end = sorted(draw(st.tuples(st.integers(0, len(text)), st.integers(0, len(text)))))
-        change = draw(st.sampled_from(["cut", "drop", "double", "insert"]))
+    if target is None:
+        target = Target((), ((1000, 1000),) * images)
+    said = draw(answers_about(target, grid=grid, min_size=min_size, max_size=max_size))
+    text = written(said, grammar, target, think=draw(_THOUGHTS))
+    return _garbled(text, draw(_CHANGES)) if messy else text
+
+
+_PLACES = st.integers(0, 10_000)
+_KINDS_OF_CHANGE = st.sampled_from(["cut", "drop", "double", "insert", "number", "junk"])
+_THOUGHTS = st.sampled_from(["", "Image-1 has no dog."])
+_CHANGES = st.lists(
+    st.tuples(_KINDS_OF_CHANGE, _PLACES, _PLACES, st.sampled_from(_NOISE), st.sampled_from(_NUMBERS)), max_size=2
+)
+
+
+def _garbled(text: str, changes: Sequence[tuple[str, int, int, str, str]]) -> str:
+    for change, one, other, noise, number in changes:
+        start, end = sorted((one % (len(text) + 1), other % (len(text) + 1)))
         if change == "cut":
             text = text[:end]
         elif change == "drop":
             text = text[:start] + text[end:]
         elif change == "double":
             text = text[:end] + text[start:]
+        elif change == "junk":
+            text = noise
+        elif change == "insert" or not (runs := list(re.finditer("[0-9]+", text))):
+            text = text[:start] + noise + text[start:]
         else:
-            text = text[:start] + draw(st.sampled_from(_NOISE)) + text[start:]
+            run = runs[one % len(runs)]
+            text = text[: run.start()] + number + text[run.end() :]
     return text
-
-
-def _as_written(claim: Claim, grammar: Grammar) -> Claim:
-    """The claim by a point or a polygon, where that is what the grammar writes."""
-    assert claim.box is not None
-    x1, y1, x2, y2 = claim.box.corners
-    if "polygon" in grammar.syntaxes[0].writes:
-        return replace(claim, polygon=((x1, y1), (x2, y1), (x2, y2), (x1, y2)))
-    return replace(claim, box=None, point=Point(x1, y1))
-
-
-_NOISE = (
-    *(
-        "<think>",
-        "</think>",
-        "<answer>",
-        "</answer>",
-        "```json",
-        "```",
-        "[",
-        "]",
-        "{",
-        "}",
-        "(",
-        ")",
-        '"',
-        "'",
-        "\\",
-        ",",
-    ),
-    *(
-        "[1, 2, 3, 4]",
-        "(1,2),(3,4)",
-        '{"bbox_2d": [1, 2, 3, 4]}',
-        "NaN",
-        "1e999",
-        "9" * 40,
-        "Image-2",
-        "第二张图",
-        "\0",
-        "\ud800",
-    ),
-)
 
 
 @st.composite
 def answer_batches(
-    draw: DrawFn, *, images: int = 3, grid: int = 8, min_size: int = 0, max_size: int = 4
+    draw: DrawFn,
+    *,
+    images: int = 3,
+    grid: int = 8,
+    min_size: int = 0,
+    max_size: int = 4,
+    places: Sequence[Place] = ("box",),
+    grammar: Grammar | None = None,
 ) -> tuple[Answers, Targets]:
     """Batches of `min_size` to `max_size` answers and their targets, right and wrong ones, packed.
+
+    With a `grammar` the answers are texts written in it, clean and messy, and read back: `answers.texts` holds them.
 
     >>> answers, targets = answer_batches(min_size=2, max_size=2).example()
     >>> len(answers.parsed), len(targets.rows)
@@ -149,10 +234,60 @@ def answer_batches(
     """
     readings: list[Parsed] = []
     truths: list[Target] = []
+    texts: list[str] = []
+    defects = st.sampled_from([Defect(0), Defect(0), Defect.UNCLOSED, Defect.NO_ANSWER, Defect.ZERO_AREA])
     for _ in range(draw(st.integers(min_size, max_size))):
-        target = draw(targets(images=images, grid=grid))
-        said = st.lists(claims(images=len(target.sizes) + 1, grid=grid, unsaid=True), max_size=4).map(tuple)
-        defects = st.sampled_from([Defect(0), Defect(0), Defect.UNCLOSED, Defect.NO_ANSWER, Defect.ZERO_AREA])
-        readings.append(Parsed(draw(st.just(target.claims) | said), draw(defects)))
+        target = draw(targets(images=images, grid=grid, places=places))
+        if grammar is None:
+            # One image more than there are: an answer may name what is not there.
+            wild = st.lists(claims(images=len(target.sizes) + 1, grid=grid, unsaid=True, places=places), max_size=4)
+            said = st.just(target.claims) | answers_about(target, grid=grid, unsaid=True) | wild
+            readings.append(Parsed(draw(said), draw(defects)))
+        else:
+            texts.append(draw(responses(grammar, target=target, grid=grid)))
+            readings.append(parse(texts[-1], grammar, target.sizes))
         truths.append(target)
-    return pack(readings, truths)
+    return pack(readings, truths, texts=texts)
+
+
+def written(said: Sequence[Claim], grammar: Grammar, target: Target, *, think: str = "") -> str:
+    """`said` in `grammar`, by a point or a polygon where that is all that the grammar writes.
+
+    >>> from mirg_rewards import GRAMMARS
+    >>> written([Claim(1, Box(0.0, 0.0, 0.5, 1.0))], GRAMMARS["molmo"], Target((), (None,)))
+    '<point x="25" y="50" alt=""></point>'
+    """
+    return render([_as_written(claim, grammar) for claim in said], grammar, target.sizes, think=think)
+
+
+def _as_written(claim: Claim, grammar: Grammar) -> Claim:
+    writes = grammar.syntaxes[0].writes
+    if claim.box is None or "box" in writes or (claim.polygon is not None and "polygon" in writes):
+        return claim
+    x1, y1, x2, y2 = claim.box.corners
+    if "polygon" in writes:
+        return replace(claim, polygon=((x1, y1), (x2, y1), (x2, y2), (x1, y2)))
+    return replace(claim, box=None, polygon=None, point=Point((x1 + x2) / 2, (y1 + y2) / 2))
+
+
+def _triangle(image: int | None, box: Box, label: str) -> Claim:
+    x1, y1, x2, y2 = box.corners
+    return Claim(image, box, label=label, polygon=((x1, y1), (x2, y1), (x2, y2)))
+
+
+def _moved(claim: Claim, other: Claim) -> Claim:
+    """`claim` with the place of `other`, by a form of its own."""
+    assert other.box is not None
+    if claim.polygon is not None:
+        return _triangle(claim.image, other.box, claim.label)
+    if claim.box is not None:
+        return replace(claim, box=other.box)
+    if claim.point is not None:
+        return replace(claim, point=Point(other.box.x1, other.box.y1))
+    return claim
+
+
+def _checked(grid: int) -> int:
+    if grid < 1:
+        raise ValueError(f"grid must be at least 1, got {grid}")
+    return grid

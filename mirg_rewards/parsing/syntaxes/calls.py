@@ -14,7 +14,7 @@ _TWO = rf"({NUMBER}){_COMMA}({NUMBER})"
 # A search for what may be an argument begins at a sign; the name before it is looked at afterwards, which is faster.
 _PIECE = re.compile(
     rf"""
-      =\s?(?P<string>'(?:[^'\\]|\\.){{0,2000}}+'|"(?:[^"\\]|\\.){{0,2000}}+")?
+      =
     | \(\s?(?:x\s?=\s?)?({NUMBER})\s?,\s?(?:y\s?=\s?)?({NUMBER})\s?[,)]
     | \(\s?y\s?=\s?(?P<y>{NUMBER})\s?,\s?x\s?=\s?(?P<x>{NUMBER})\s?[,)]
     """,
@@ -27,6 +27,7 @@ _PLACE = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_STRING = re.compile(r"""=\s?(?:'(?:[^'\\]|\\.){0,2000}+'|"(?:[^"\\]|\\.){0,2000}+")""", re.DOTALL)
 _ARGUMENT = re.compile(r"\b(?:(?:start|end)_(?:box|point)|point|coordinates?)\s?\Z", re.IGNORECASE)
 _TEXT = re.compile(r"\b(?:content|text|keys?|value|message)\s?\Z", re.IGNORECASE)
 _ACTION = re.compile(
@@ -52,15 +53,17 @@ def read(passage: Passage) -> Reading:
         if number >= _MOST:
             reading.defects |= Defect.TOO_LONG.value
             break
-        begin, stop = piece.span()
+        begin = piece.start()
         if begin < behind:
             continue
         near = max(behind, begin - 24)
         place: re.Match[str] | None = piece
         if piece[0][0] == "=":
             if not _ARGUMENT.search(plain, near, begin):
-                if piece["string"] is not None and _TEXT.search(plain, near, begin):
-                    reading.opaque.append((begin, stop))
+                typed = _STRING.match(plain, begin, end) if _TEXT.search(plain, near, begin) else None
+                if typed is not None:
+                    reading.opaque.append(typed.span())
+                    behind = typed.end()
                 continue
             place = _PLACE.match(plain, begin, end)
         elif begin == start or not plain[begin - 1].isalpha() or not _ACTION.search(plain, near, begin):

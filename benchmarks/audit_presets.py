@@ -1,0 +1,234 @@
+"""Audits every preset, as published and in safe form, and writes docs/audit.md and docs/audit.png.
+
+python benchmarks/audit_presets.py
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from rich.progress import track
+
+from mirg_rewards.parsing import Grammar
+from mirg_rewards.parsing.found import Written
+from mirg_rewards.presets import PRESETS
+from mirg_rewards.report.audits import preset
+from mirg_rewards.testing.audit import TARGETS, Audit, Finding, audit
+from mirg_rewards.testing.cheats import CHEATS
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+Audits = dict[str, Audit]
+"""By preset."""
+
+
+def grit(write: Callable[[list[Written]], str]) -> Callable[[list[Written]], str]:
+    """GRIT pays for boxes in the reasoning, before it is thought over."""
+    return lambda claims: f"<think>{write(claims)}</think><rethink>So it is.</rethink><answer>yes</answer>"
+
+
+FORMS = {"grit_boxes": grit}
+"""What honest answers look like where a preset does not read the answer part."""
+
+
+def in_form(name: str, grammar: Grammar) -> Grammar:
+    """The grammar, writing what the preset reads."""
+    if name not in FORMS:
+        return grammar
+    own, *others = grammar.syntaxes
+    return replace(grammar, syntaxes=(replace(own, write=FORMS[name](own.write)), *others))
+
+
+def audited(name: str, *, compat: bool) -> Audit:
+    """One preset."""
+    scorer = preset(name, compat=compat)
+    return audit(scorer, grammar=in_form(name, scorer.grammar), name=name, seconds=60.0)
+
+
+def share(audit: Audit, finding: Finding) -> float | None:
+    """What a cheat earns, as a share of what the truth does; None where it has no form or earns no number."""
+    return None if finding.earned is None else finding.earned / audit.truth
+
+
+def by_name(audit: Audit) -> dict[str, Finding]:
+    """The findings, by cheat."""
+    return {finding.cheat.name: finding for finding in audit.findings}
+
+
+def holes(audits: Sequence[Audit]) -> list[str]:
+    """The cheats that are a hole anywhere, those that fool most presets first."""
+    count = dict.fromkeys(CHEATS, 0)
+    for one in audits:
+        for finding in one.holes:
+            count[finding.cheat.name] += 1
+    return sorted((name for name in count if count[name]), key=lambda name: -count[name])
+
+
+def cell(audit: Audit, finding: Finding) -> str:
+    """The share of the truth's pay in percent, bold for a hole."""
+    if finding.completion is None:
+        return ""
+    part = share(audit, finding)
+    text = finding.trouble if part is None else f"{100 * part:.0f}"
+    return f"**{text}**" if finding.is_hole else text
+
+
+def table(audits: Audits, cheats: Sequence[str]) -> str:
+    """A row for each cheat, a column for each preset, numbered as in the first table."""
+    lines = [f"|  | {' | '.join(map(str, range(1, len(audits) + 1)))} |", "| --- |" + " ---: |" * len(audits)]
+    found = [(one, by_name(one)) for one in audits.values()]
+    lines += [f"| {name} | {' | '.join(cell(one, findings[name]) for one, findings in found)} |" for name in cheats]
+    return "\n".join(lines)
+
+
+def worst(audit: Audit) -> str:
+    """The cheat that earns most, and how much of what the truth earns."""
+    top = [finding for finding in audit.worst_first if finding.is_hole and share(audit, finding) is not None]
+    if not top:
+        return ""
+    best = max(top, key=lambda finding: share(audit, finding) or 0.0)
+    return f"{best.cheat.name}: {100 * (share(audit, best) or 0.0):.0f} %"
+
+
+def overview(published: Audits, safe: Audits) -> str:
+    """A row for each preset: how many holes it has in either form."""
+    lines = ["|  | preset | holes as published | its worst | holes in safe form |", "| ---: | --- | ---: | --- | --- |"]
+    for number, (name, one) in enumerate(safe.items(), 1):
+        before = (
+            f"{len(published[name].holes)} | {worst(published[name])}" if name in published else "- | this library's"
+        )
+        names = ", ".join(finding.cheat.name for finding in one.holes[:4])
+        more = f" and {len(one.holes) - 4} more" if len(one.holes) > 4 else ""
+        after = f"{len(one.holes)}: {names}{more}" if one.holes else "0"
+        lines.append(f"| {number} | `{name}` | {before} | {after} |")
+    return "\n".join(lines)
+
+
+def picture(published: Audits, safe: Audits, path: Path) -> None:
+    """A heat map for each form: orange is a hole, the stronger the better it pays; grey is what stays below."""
+    cheats = holes([*published.values(), *safe.values()])
+    panels = [("as published", published), ("in safe form", safe)]
+    panels = [(title, audits) for title, audits in panels if audits]
+    width = sum(len(audits) for _, audits in panels)
+    figure = Figure(figsize=(4.5 + 0.24 * width, 2.6 + 0.165 * len(cheats)), layout="constrained")
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False, width_ratios=[len(a) for _, a in panels])[0]
+    for place, (title, audits) in zip(axes, panels, strict=True):
+        colours = np.ones((len(cheats), len(audits), 3))
+        for column, one in enumerate(audits.values()):
+            findings = by_name(one)
+            for row, name in enumerate(cheats):
+                colours[row, column] = colour(one, findings[name])
+        place.imshow(colours, aspect="auto", interpolation="nearest")
+        place.set_xticks(range(len(audits)), list(audits), rotation=90, fontsize=7)
+        place.set_yticks(range(len(cheats)), cheats, fontsize=7)
+        place.set_xticks(np.arange(-0.5, len(audits)), minor=True)
+        place.set_yticks(np.arange(-0.5, len(cheats)), minor=True)
+        place.grid(which="minor", color="white", linewidth=1)
+        place.tick_params(which="both", length=0)
+        place.spines[:].set_visible(False)
+        place.set_title(title, fontsize=9)
+    figure.suptitle(
+        "What cheats earn. Orange: more than an honest near miss. Grey: less. White: no such cheat.", fontsize=9
+    )
+    figure.savefig(path, dpi=130, facecolor="white")
+
+
+ORANGE, GREY = np.array([0.835, 0.369, 0.0]), np.array([0.62, 0.66, 0.70])
+
+
+def colour(audit: Audit, finding: Finding) -> np.ndarray:
+    """Of one cell: red, green and blue."""
+    if finding.completion is None:
+        return np.ones(3)
+    part = share(audit, finding)
+    strength = min(max(1.0 if part is None else part, 0.0), 1.0)
+    if finding.is_hole:
+        return 1 - (0.45 + 0.55 * strength) * (1 - ORANGE)
+    return 1 - (0.12 + 0.55 * strength) * (1 - GREY)
+
+
+TEXT = """\
+# What cheats earn
+
+{count} ways to be paid without being right, tried on every preset: as its authors' code computes it (`compat=True`), and
+in the safe form that this library gives unless told otherwise. Each cheat is written for {rows} rows of one to four
+images, in the form in which the preset pays the truth best.
+
+A cheat is a **hole** if it earns more than an honest near miss (the right image, in clean form, with an IoU of 0.8), as
+much as the truth, or no number at all.
+
+![Heat map of cheats and presets](audit.png)
+
+{overview}
+
+The same for a reward of your own, with exit status 1 if there is a hole:
+
+```bash
+mirg-rewards audit my_rewards.py:my_reward
+mirg-rewards audit --preset univg_r1 --compat
+```
+
+## As published
+
+What a cheat earns, in percent of what the truth earns. Bold: a hole. Empty: the cheat has no form
+there. The numbers of the columns are those of the table above. Cheats that are a hole nowhere are left out.
+
+{published}
+
+## In safe form
+
+{safe}
+
+## The cheats
+
+{cheats}
+
+## To make this page again
+
+```bash
+pip install "mirg-rewards[testing,demo,coco]"
+python benchmarks/audit_presets.py
+```
+"""
+
+
+def page(published: Audits, safe: Audits) -> str:
+    """The whole of docs/audit.md."""
+    named = holes([*published.values(), *safe.values()])
+    # A column keeps its preset's number in both tables.
+    padded = {name: published[name] for name in safe if name in published}
+    numbers = {name: number for number, name in enumerate(safe, 1)}
+    first = table(padded, named).split("\n", 1)
+    heading = f"|  | {' | '.join(str(numbers[name]) for name in padded)} |"
+    return TEXT.format(
+        count=len(CHEATS),
+        rows=len(TARGETS),
+        overview=overview(published, safe),
+        published="\n".join([heading, first[1]]),
+        safe=table(safe, named),
+        cheats="\n".join(f"- **{one.name}**: {one.exploits} Fools: {one.fooled}." for one in CHEATS.values()),
+    )
+
+
+def main() -> int:
+    """Audit all, write the page and the picture."""
+    has_compat = [name for name, make in PRESETS.items() if "compat" in inspect.signature(make).parameters]
+    safe = {name: audited(name, compat=False) for name in track(PRESETS, "in safe form")}
+    published = {name: audited(name, compat=True) for name in track(has_compat, "as published")}
+    (DOCS / "audit.md").write_text(page(published, safe), encoding="utf-8")
+    picture(published, safe, DOCS / "audit.png")
+    for name, one in (*published.items(), *safe.items()):
+        if one.is_blind:
+            print(f"{name}: {one.summary()}", file=sys.stderr)
+    print("docs/audit.md, docs/audit.png")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

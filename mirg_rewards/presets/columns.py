@@ -1,0 +1,43 @@
+"""What published reward code takes from the columns of its dataset, out of a target."""
+
+from __future__ import annotations
+
+from mirg_rewards.claims import Size, Target
+from mirg_rewards.coordinates import Resize
+from mirg_rewards.presets.originals import THOUSANDTHS, counted
+
+Numbers = tuple[int | float, ...]
+
+
+def size_of(target: Target, image: int | None = None, resize: Resize | None = None) -> Size:
+    """The (width, height) that a model counts in: of the image it saw, as the target says, or as `resize` makes it.
+
+    Without either it is the original size, and where that is not known either, numbers are thousandths. `image` counts
+    from 1; None is the image of the first true claim.
+
+    >>> size_of(Target((), sizes=((640, 480),)), resize=Resize(28, 3136, 12_845_056))
+    (644, 476)
+    """
+    if image is None:
+        image = next((claim.image for claim in target.claims if claim.image is not None), 1)
+    seen = target.seen_sizes[image - 1 : image] if target.seen_sizes is not None else ()
+    if seen and seen[0] is not None:
+        return seen[0]
+    original = target.sizes[image - 1 : image]
+    if not original or original[0] is None:
+        return THOUSANDTHS
+    return original[0] if resize is None else resize(original[0])
+
+
+def true_boxes(target: Target, resize: Resize | None = None) -> list[tuple[str, Numbers]]:
+    """The label and the box of each true claim that has one, in the pixels of `size_of`, rounded to a millionth.
+
+    >>> from mirg_rewards import Box, Claim
+    >>> true_boxes(Target((Claim(1, Box(0.1, 0.2, 0.4, 0.6), label="dog"),), sizes=((640, 480),)))
+    [('dog', (64, 96, 256, 288))]
+    """
+    return [
+        (claim.label, counted(claim.box.corners, size_of(target, claim.image or 1, resize)))
+        for claim in target.claims
+        if claim.box is not None
+    ]

@@ -1,0 +1,102 @@
+"""GRIT's reward for boxes in the reasoning."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from mirg_rewards.batch import Answers, Device, Targets, pack
+from mirg_rewards.claims import Target
+from mirg_rewards.parsing import GRAMMARS, Grammar, parse
+from mirg_rewards.rewards import Gated, Overlap, Published, Reward, Weighted
+from mirg_rewards.scorer import Scorer
+
+GRIT = GRAMMARS["qwen25_json"]
+"""GRIT's boxes: JSON with the key `bbox_2d` among the words, in pixels of the resized image."""
+
+_QUAD = re.compile(r"\b\d++,\s*+\d++,\s*+\d++,\s*+\d++\b")
+
+
+def grit_boxes(
+    *, grammar: Grammar = GRIT, counting: bool = False, compat: bool = False, device: Device = "cpu"
+) -> Scorer:
+    """GRIT's reward for boxes (arXiv 2505.15879): that the reasoning names some.
+
+    | | |
+    | --- | --- |
+    | source | eric-ai-lab/GRIT, `grpo-gr/rewards.py`, `grounded_region_specific_thinking_format_reward_think_rethink` |
+    | format | `<think>… {"bbox_2d": [x1, y1, x2, y2]} …</think> <rethink>…</rethink> <answer>…` |
+    | space | any: coordinates are not looked at |
+    | formula | boxes: 1 for four whole numbers with commas between them anywhere before `<rethink>`, else 0 |
+    | | count, with `counting`: 1 for as many such fours as there are true claims |
+    | weights, range | 0.5 boxes, 0 to 0.5; with `counting` + 1.0 count, 0 to 1.5 |
+    | from the target | the number of its claims, with `counting`: the answer of a row of the counting set |
+    | licence | MIT |
+
+    GRIT's other rewards are no part of it: a judgement by another model, word overlap, tags, repetition. The published code
+    asks only a batch's first row whether it is of the counting set; here that is `counting`.
+
+    Known holes: any four numbers are paid for, wherever they are, and where the answer is N, any N of them. The safe form
+    judges the boxes, but by the paper's own design they stand in the thinking: what else is said there goes free.
+
+    The safe form reads the think part by `grammar`, and gives for its boxes the F1 of their overlap with the true ones,
+    one to one and within one image; a text without `<rethink>` earns nothing. For the count it gives as many right places
+    (IoU 0.5 or more) over the larger count. `compat=True` gives the published numbers on any text.
+
+    >>> grit_boxes().reward
+    Weighted(boxes=0.5)
+    """
+    boxes: Reward = Published(_names_boxes)
+    count: Reward = Published(_names_as_many)
+    if not compat:
+        rethinks = Published(_rethinks)
+        boxes = Gated(InThought(Overlap(over="f1"), grammar), rethinks)
+        count = Gated(InThought(Overlap(at_least=0.5), grammar), rethinks)
+    terms = {"boxes": (0.5, boxes)} | ({"count": (1.0, count)} if counting else {})
+    return Scorer(grammar, Weighted(terms), device)
+
+
+@dataclass(frozen=True, slots=True)
+class InThought:
+    """What a reward gives for the claims of the think parts, read by a grammar, in place of the answers'.
+
+    >>> from mirg_rewards import Box, Claim, Parsed, object_reward
+    >>> target = Target((Claim(1, Box(0.0, 0.0, 0.5, 1.0)),), ((100, 100),))
+    >>> said = Parsed((), think='The dog, {"bbox_2d": [0, 0, 500, 1000]}, is brown.')
+    >>> InThought(object_reward, GRAMMARS["qwen3_json"])(*pack([said], [target]))
+    tensor([1.])
+    """
+
+    reward: Reward
+    grammar: Grammar
+
+    def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
+        """What each think part earns, float32."""
+        thoughts = [
+            parse(said.think or "", self.grammar, target.sizes, seen_sizes=target.seen_sizes)
+            for said, target in zip(answers.parsed, targets.rows, strict=True)
+        ]
+        return self.reward(*pack(thoughts, targets.rows, answers.defects.device, texts=answers.texts))
+
+
+def _rethinks(text: str, target: Target) -> float:
+    del target
+    return float("<rethink>" in text)
+
+
+def _quads(text: str) -> int:
+    """How many times the text before `<rethink>` has four whole numbers with commas between; none without the tag."""
+    before, tag, _ = text.partition("<rethink>")
+    return len(_QUAD.findall(before)) if tag else 0
+
+
+def _names_boxes(text: str, target: Target) -> float:
+    del target
+    return float(_quads(text) > 0)
+
+
+def _names_as_many(text: str, target: Target) -> float:
+    return float("<rethink>" in text and _quads(text) == len(target.claims))

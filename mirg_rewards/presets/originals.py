@@ -1,0 +1,58 @@
+"""What the originals of published rewards start from: parts of the text, and numbers in their dataset's columns."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from mirg_rewards.claims import Size, Target
+
+THOUSANDTHS: Size = (1000, 1000)
+"""The size of an image that is counted from 0 to 1000 both ways."""
+
+_BETWEEN = re.compile(r"</think>\s*<answer>")
+_MOST = 1e30
+
+
+def think_then_answer(text: str, target: Target) -> float:
+    """1 for a text that is a think part and then an answer part, whatever they hold, else 0.
+
+    The check of DeepSeek-R1's descendants: the tags at the two ends, and somewhere between them the two in the middle.
+
+    >>> think_then_answer("<think>so</think> <answer>no</answer>", Target((), (None,)))
+    1.0
+    """
+    del target
+    is_framed = text.startswith("<think>") and text.endswith("</answer>")
+    return float(is_framed and _BETWEEN.search(text, 7, len(text) - 9) is not None)
+
+
+def first_answer(text: str) -> str | None:
+    """What the first `<answer>` holds, up to the next `</answer>`, wherever it stands; None where there is none.
+
+    >>> first_answer("<think><answer>1</answer></think><answer>2</answer>")
+    '1'
+    """
+    start = text.find("<answer>")
+    end = text.find("</answer>", start + 8)
+    return None if start < 0 or end < 0 else text[start + 8 : end]
+
+
+def counted(fractions: Sequence[float], size: Size) -> tuple[int | float, ...]:
+    """Fractions of an image (x, y, x, y ...) as a dataset's column counts them: to 1e-6, whole numbers as integers.
+
+    >>> counted((0.1, 0.2, 0.12345678, 1), (1000, 1000))
+    (100, 200, 123.45678, 1000)
+    """
+    numbers = [round(fraction * size[number % 2], 6) for number, fraction in enumerate(fractions)]
+    return tuple(int(number) if float(number).is_integer() else number for number in numbers)
+
+
+def earned(value: float) -> float:
+    """A reward that fits into float32: 0 for what is no finite number.
+
+    >>> earned(float("nan")), earned(0.5)
+    (0.0, 0.5)
+    """
+    return max(-_MOST, min(float(value), _MOST)) if math.isfinite(value) else 0.0

@@ -1,0 +1,214 @@
+"""The rewards of Seg-Zero, its strict form, and VisionReasoner's, which followed from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from jaxtyping import Float
+from torch import Tensor
+
+from mirg_rewards.batch import Answers, Device, Targets
+from mirg_rewards.claims import Target
+from mirg_rewards.parsing import GRAMMARS, Grammar
+from mirg_rewards.presets.originals import think_then_answer
+from mirg_rewards.presets.seg_zero_originals import (
+    RESIZE,
+    is_near,
+    is_object,
+    is_strict_object,
+    items_in_form,
+    objects_agree,
+    overlaps,
+    points_agree,
+    says_nothing_thrice,
+)
+from mirg_rewards.rewards import Overlap, PointDistance, Published, Repetition, Weighted, format_reward
+from mirg_rewards.rewards.pairing import pairs_of, share
+from mirg_rewards.rewards.terms import boxed
+from mirg_rewards.scorer import Scorer
+
+SIDE = 840
+"""The side of the square that the authors resize their images to, in pixels: what their distances are fractions of."""
+
+VISION_REASONER = replace(GRAMMARS["mirg"], space=GRAMMARS["seg_zero"].space, resize=RESIZE)
+"""`<think>…</think><answer>[{"bbox_2d": [x1, y1, x2, y2], "point_2d": [x, y]}, …]</answer>`, in seen pixels."""
+
+
+def seg_zero(*, grammar: Grammar = GRAMMARS["seg_zero"], compat: bool = False, device: Device = "cpu") -> Scorer:
+    """Seg-Zero's rewards: tags, JSON, a good box, near corners, near points.
+
+    | | |
+    | --- | --- |
+    | paper | Seg-Zero: Reasoning-Chain Guided Segmentation via Cognitive Reinforcement (arXiv 2503.06520) |
+    | source | dvlab-research/Seg-Zero, verl/utils/reward_score/seg.py (Apache-2.0) |
+    | output | `<think>…</think><answer>{'bbox': [x1, y1, x2, y2], 'points_1': [x, y], 'points_2': [x, y]}</answer>` |
+    | space | pixels of the image that the model saw, resized to 840 by 840 |
+    | tags, weight 1 | think part, then answer part |
+    | json, weight 1 | an object with a box of 4 and two points of 2 |
+    | box, weight 1 | 1 for an IoU above 0.5, of whole pixels: both edges of a box belong to it |
+    | corners, weight 1 | 1 for a mean distance of the four coordinates below 10 |
+    | points, weight 1 | 1 for two points in the predicted box, at a mean distance below 100 from the true ones |
+    | range | 0 to 5 |
+
+    Known holes of the published code: the first `{…}` of the whole text counts, so an object in the thoughts is scored
+    and the answer may hold anything; keys only need to hold `bbox` and `point`, and a string of four characters passes
+    for a box; a well-formed answer earns 2 wherever its box is; only one object is read; the image is not looked at.
+    Its prompt shows single quotes, which it cannot read.
+
+    With `compat`, the code's numbers for the target's first box and its first two points, in pixels of the seen image
+    (fraction times size, rounded to 1e-6): `seen_sizes`, else Qwen2.5-VL's resize of `sizes`. What the code crashes on,
+    and what the target lacks, earns 0.
+
+    In the safe form only the answer part counts, in the grammar's own form (quotes of either kind); several boxes and
+    points are paired one to one within one image, over the larger count; distances are fractions of the image's sides,
+    10 and 100 in 840; the IoU is the plain one; where the true points are met, no matter whether the box holds them.
+
+    >>> from mirg_rewards import Box, Claim, Target
+    >>> target = Target((Claim(1, Box(0.1, 0.1, 0.2, 0.2)),), sizes=((840, 840),))
+    >>> thought = '<think>{"bbox": [84, 84, 168, 168]}</think><answer></answer>'
+    >>> seg_zero(compat=True)([thought], [target]).total, seg_zero()([thought], [target]).total
+    (tensor([3.]), tensor([0.]))
+    """
+    return _seg_zero(grammar, device, compat=compat, strict=False)
+
+
+def seg_zero_strict(*, grammar: Grammar = GRAMMARS["seg_zero"], compat: bool = False, device: Device = "cpu") -> Scorer:
+    """Seg-Zero's rewards in their strict form: as `seg_zero`, for the keys `bbox`, `points_1` and `points_2` alone.
+
+    | | |
+    | --- | --- |
+    | paper | Seg-Zero: Reasoning-Chain Guided Segmentation via Cognitive Reinforcement (arXiv 2503.06520) |
+    | source | dvlab-research/Seg-Zero, verl/utils/reward_score/seg_restrict.py (Apache-2.0) |
+    | json, weight 1 | the three keys, each with a list of its length |
+
+    All else is as in `seg_zero`: output, space, the other terms and weights, range, holes (but for those of the keys),
+    what the target's numbers are taken for. The safe form is the same, since a grammar's own keys are what is in form.
+
+    >>> from mirg_rewards import Box, Claim, Target
+    >>> target = Target((Claim(1, Box(0.1, 0.1, 0.2, 0.2)),), sizes=((840, 840),))
+    >>> said = '<think></think><answer>{"my_bbox": [84, 84, 168, 168]}</answer>'
+    >>> seg_zero_strict(compat=True)([said], [target]).total
+    tensor([1.])
+    """
+    return _seg_zero(grammar, device, compat=compat, strict=True)
+
+
+def _seg_zero(grammar: Grammar, device: Device, *, compat: bool, strict: bool) -> Scorer:
+    if compat:
+        published: dict[str, Callable[[str, Target], float]] = {
+            "tags": think_then_answer,
+            "json": is_strict_object if strict else is_object,
+            "box": partial(overlaps, strict=strict),
+            "corners": partial(is_near, strict=strict),
+            "points": partial(points_agree, strict=strict),
+        }
+        return Scorer(grammar, Weighted({name: (1.0, Published(of)) for name, of in published.items()}), device)
+    reward = Weighted(
+        {
+            "format": (2.0, format_reward),
+            "box": (1.0, Overlap(at_least=0.5, strict=True)),
+            "corners": (1.0, NearCorners(10 / SIDE)),
+            "points": (1.0, PointDistance(100 / SIDE, strict=True)),
+        }
+    )
+    return Scorer(grammar, reward, device)
+
+
+def vision_reasoner(*, grammar: Grammar = VISION_REASONER, compat: bool = False, device: Device = "cpu") -> Scorer:
+    """VisionReasoner's rewards: tags, items in form, objects that agree, nothing said over and over.
+
+    | | |
+    | --- | --- |
+    | paper | VisionReasoner: Unified Visual Perception and Reasoning via Reinforcement Learning (arXiv 2505.12081) |
+    | source | dvlab-research/Seg-Zero, verl/utils/reward_score/vision_reasoner.py (Apache-2.0) |
+    | output | `<think>…</think><answer>[{"bbox_2d": [x1, y1, x2, y2], "point_2d": [x, y]}, …]</answer>` |
+    | space | pixels of the image that the model saw, resized to 840 by 840 |
+    | tags, weight 1 | think part, then answer part |
+    | items, weight 1 | mean over items of 1 for a box of 4 and 1 for a point of 2: 0 to 2 |
+    | objects, weight 1 | 0 to 3: what the best pairing's pairs agree in, over the larger count |
+    | non_repeat, weight 1 | 1 unless two sentences of the text have been there before |
+    | range | 0 to 7 |
+
+    A pair can agree in three things, of 1 each: an IoU above 0.5 (of whole pixels, both edges in the box), a mean distance
+    of the four coordinates below 10, a point nearer than 30 that is in its own box. Each side is cut at 120 objects.
+
+    Known holes of the published code: a well-formed answer earns 4 wherever its boxes are; where nothing is to be found,
+    `[]` earns 2 and an invented box 4; the first answer counts, even within the thoughts; numbers are not checked to be
+    any; a text without full stops never repeats itself; which image a box is in is not looked at.
+
+    With `compat`, the code's numbers for the target's boxes, each with its claim's point, in pixels of the seen image
+    (fraction times size, rounded to 1e-6): `seen_sizes`, else Qwen2.5-VL's resize of `sizes`. A true box without a point
+    still earns by its corners, where the code would crash; what else it crashes on earns 0.
+
+    In the safe form boxes and points are paired each for themselves, within one image; distances are fractions of the
+    image's sides, 10 and 30 in 840; the IoU is the plain one; an empty answer is in form, and right where nothing is
+    to be found; repetition is the share of word 6-grams of the think part that are new.
+
+    >>> from mirg_rewards import Target
+    >>> target = Target((), sizes=((840, 840),))
+    >>> empty = "<think></think><answer>[]</answer>"
+    >>> made_up = '<think></think><answer>[{"bbox_2d": [1, 1, 9, 9], "point_2d": [5, 5]}]</answer>'
+    >>> vision_reasoner(compat=True)([empty, made_up], [target] * 2).total
+    tensor([2., 4.])
+    >>> vision_reasoner()([empty, made_up], [target] * 2).total
+    tensor([7., 4.])
+    """
+    if compat:
+        published = {
+            "tags": think_then_answer,
+            "items": items_in_form,
+            "objects": objects_agree,
+            "non_repeat": says_nothing_thrice,
+        }
+        return Scorer(grammar, Weighted({name: (1.0, Published(of)) for name, of in published.items()}), device)
+    reward = Weighted(
+        {
+            "format": (3.0, format_reward),
+            "box": (1.0, Overlap(at_least=0.5, strict=True)),
+            "corners": (1.0, NearCorners(10 / SIDE)),
+            "points": (1.0, PointDistance(30 / SIDE, strict=True)),
+            "non_repeat": (1.0, fresh_thought_reward),
+        }
+    )
+    return Scorer(grammar, reward, device)
+
+
+@dataclass(frozen=True, slots=True)
+class NearCorners:
+    """The share of boxes whose coordinates differ from the true ones by less than `below` in the mean, from 0 to 1.
+
+    In fractions of the image's sides; the best one-to-one pairing within one image, over the larger count of boxes. Where
+    neither side has a box it is `object_reward`.
+
+    >>> from mirg_rewards import Box, Claim, Parsed, Target, pack
+    >>> target = Target((Claim(1, Box(0.0, 0.0, 0.5, 0.5)),), (None,))
+    >>> said = [Parsed((Claim(1, Box(0.0, 0.0, 0.5, corner)),)) for corner in (0.53, 0.9)]
+    >>> NearCorners(0.01)(*pack(said, [target] * 2))
+    tensor([1., 0.])
+    """
+
+    below: float
+
+    def __post_init__(self) -> None:
+        if not self.below > 0:
+            raise ValueError(f"below must be above 0, in fractions of the image's sides, got {self.below}")
+
+    def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
+        """The share in each row, float32."""
+        pairs = pairs_of(boxed(answers.claims), boxed(targets.claims))
+        distances = (pairs.said.boxes[pairs.left] - pairs.true.boxes[pairs.right]).abs().mean(1)
+        return share((distances < self.below).to(distances.dtype), pairs, answers, targets)
+
+
+def fresh_thought_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
+    """The share of word 6-grams of the think part that have not been there before, from 0 to 1; 1 for fewer words.
+
+    >>> from mirg_rewards import Parsed, Target, pack
+    >>> said = [Parsed(think="the dog is on the left"), Parsed(think="one two " * 50)]
+    >>> fresh_thought_reward(*pack(said, [Target((), (None,))] * 2)) > 0.5
+    tensor([ True, False])
+    """
+    thoughts = tuple(parsed.think or "" for parsed in answers.parsed)
+    return 1 + Repetition(n=6)(answers._replace(texts=thoughts), targets)

@@ -1,0 +1,94 @@
+"""Whether answers name what is there, wherever it is: the set of images, and the labels."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mirg_rewards.batch import Answers, Targets
+from mirg_rewards.rewards.labels import Labels, checked_labels
+from mirg_rewards.rewards.pairing import Over, check_over, pairs_of, share
+from mirg_rewards.rewards.showing import shown
+from mirg_rewards.rewards.terms import unless_lost
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class LabelAgreement:
+    """The share of claims that carry the right label, each true claim met once at most; in [0, 1].
+
+    The largest number of one-to-one pairs of claims within one image whose labels agree, over the count that `over`
+    names, as in `Overlap`. Boxes and points are not looked at. Labels are compared to the letter ("exact"), but for
+    capitals ("casefold"), or by a mapping from a true label to further names for it. A true claim without a label agrees
+    with any.
+
+    >>> from mirg_rewards import Claim, Parsed, Target, pack
+    >>> target = Target((Claim(1, label="dog"), Claim(1, label="cat")), sizes=(None,))
+    >>> batch = pack([Parsed((Claim(1, label="Dog"), Claim(1, label="kitten")))], [target])
+    >>> LabelAgreement()(*batch), LabelAgreement({"cat": {"kitten"}})(*batch)
+    (tensor([0.5000]), tensor([1.]))
+    """
+
+    labels: Labels = "casefold"
+    over: Over = "larger"
+    _: KW_ONLY
+    any_image: bool = False
+
+    def __post_init__(self) -> None:
+        check_over(self.over)
+        if self.labels is None:
+            raise ValueError("labels must say how labels are compared: exact, casefold or a mapping, got None")
+        object.__setattr__(self, "labels", checked_labels(self.labels))
+
+    def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
+        """The share of each row, float32."""
+        pairs = pairs_of(answers.claims, targets.claims)
+        ones = torch.ones(len(pairs.left), dtype=pairs.said.boxes.dtype, device=pairs.left.device)
+        over, labels, any_image = self.over, self.labels, self.any_image
+        return share(ones, pairs, answers, targets, over=over, labels=labels, any_image=any_image)
+
+    __repr__ = shown
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ImageSet:
+    """Whether the images that an answer names are those of the truth, as sets; in [0, 1].
+
+    With "exact", 1 if the two sets are the same, else 0. With "f1", twice the images in both over the sum of the sizes of
+    the two. An image left unsaid counts as a wrong one in a row of several. As a set, an image named twice is named once:
+    `image_reward` counts mentions. Where nothing is to be found, an answer that plainly claims nothing earns 1.
+
+    >>> from mirg_rewards import Claim, Parsed, Target, pack
+    >>> target = Target((Claim(1), Claim(3)), sizes=(None, None, None))
+    >>> batch = pack([Parsed((Claim(3), Claim(1), Claim(1))), Parsed((Claim(3),))], [target, target])
+    >>> ImageSet()(*batch), ImageSet("f1")(*batch)
+    (tensor([1., 0.]), tensor([1.0000, 0.6667]))
+    """
+
+    kind: Literal["exact", "f1"] = "exact"
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("exact", "f1"):
+            raise ValueError(f"kind must be exact or f1, got {self.kind!r}")
+
+    def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
+        """What each row's set of images earns, float32."""
+        said, true = answers.claims, targets.claims
+        rows = torch.arange(len(said.counts), device=said.images.device)
+        images, image = torch.unique(torch.cat([said.images, true.images]).clamp_min(0), return_inverse=True)
+        row = torch.cat([rows.repeat_interleave(claims.counts) for claims in (said, true)])
+        distinct, numbers = torch.unique(row * len(images) + image, return_inverse=True)
+        is_said, is_true = torch.zeros(2, len(distinct), dtype=torch.float64, device=rows.device)
+        is_said[numbers[: len(said.images)]] = 1.0
+        is_true[numbers[len(said.images) :]] = 1.0
+        count = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
+        row_of = torch.div(distinct, max(len(images), 1), rounding_mode="floor")
+        both, either = (count.index_add(0, row_of, each) for each in (is_said * is_true, is_said + is_true))
+        f1 = torch.where(either > 0, 2 * both / either.clamp_min(1), 1.0)
+        earned = f1 if self.kind == "f1" else torch.where(f1 == 1, 1.0, 0.0)
+        return unless_lost(earned, answers, said.counts + true.counts).float()
+
+    __repr__ = shown

@@ -1,0 +1,137 @@
+"""What costs: claims too many or too few, length, repetition. Each is 0 at best."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mirg_rewards.batch import Answers, Targets
+from mirg_rewards.rewards.showing import shown
+
+# Chinese, Japanese and Korean are written without spaces: there, a character is a word.
+_WIDE = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+# Several times what any sensible answer takes: a bound on time.
+_MOST_CHARACTERS = 65_536
+_WORD = re.compile(rf"[{_WIDE}]|[^\s{_WIDE}]+")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class CountPenalty:
+    """What it costs to claim too much or too little; in [-penalty, 0].
+
+    With P claims against T true ones, `-penalty * (1 - min(P, T) / max(P, T))`; without `missing`, claims too few cost
+    nothing. Where the claims are is not looked at. So `1 + CountPenalty(missing=False)(answers, targets)` is the factor
+    by which some published rewards shrink for claims too many.
+
+    >>> from mirg_rewards import Claim, Parsed, Target, pack
+    >>> target = Target((Claim(1), Claim(1)), sizes=(None,))
+    >>> batch = pack([Parsed((Claim(1),) * count) for count in (1, 2, 8)], [target] * 3)
+    >>> CountPenalty()(*batch), CountPenalty(missing=False)(*batch)
+    (tensor([-0.5000,  0.0000, -0.7500]), tensor([ 0.0000,  0.0000, -0.7500]))
+    """
+
+    penalty: float = 1.0
+    _: KW_ONLY
+    missing: bool = True
+
+    def __post_init__(self) -> None:
+        _check_penalty(self.penalty)
+
+    def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
+        """What each row's count costs, float32."""
+        said, true = answers.claims.counts.double(), targets.claims.counts.double()
+        off = said - true if not self.missing else (said - true).abs()
+        return (off.clamp_min(0) / torch.maximum(said, true).clamp_min(1) * -self.penalty).float() + 0.0
+
+    __repr__ = shown
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SoftLength:
+    """What it costs to write more than is needed; in [-penalty, 0].
+
+    Nothing up to `low`, the whole `penalty` from `high` on, and between them on a straight line. `length` gives the length
+    of a text: its characters, unless a function, at the top level of a module so that it pickles, counts otherwise, say
+    in tokens.
+
+    >>> from mirg_rewards import Parsed, Target, pack
+    >>> texts = ["short", "a" * 150, "a" * 999]
+    >>> SoftLength(100, 200)(*pack([Parsed()] * 3, [Target((), (None,))] * 3, texts=texts))
+    tensor([ 0.0000, -0.5000, -1.0000])
+    """
+
+    low: float
+    high: float
+    penalty: float = 1.0
+    _: KW_ONLY
+    length: Callable[[str], float] = len
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low < self.high < float("inf"):
+            raise ValueError(
+                f"low must be at least 0 and below high, both finite, got low={self.low}, high={self.high}"
+            )
+        _check_penalty(self.penalty)
+
+    def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
+        """What each text's length costs, float32."""
+        lengths = [float(self.length(text)) for text in _texts(answers, targets)]
+        lengths_over = torch.tensor(lengths, dtype=torch.float64, device=answers.defects.device) - self.low
+        return ((lengths_over / (self.high - self.low)).clamp(0.0, 1.0) * -self.penalty).float() + 0.0
+
+    __repr__ = shown
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Repetition:
+    """What it costs to write the same again; in (-penalty, 0].
+
+    `-penalty * (1 - distinct / all)` of the runs of `n` words in the text, thinking and all. Words are what stands between
+    blanks; a Chinese, Japanese or Korean character is one by itself. A text of fewer than `n` words repeats nothing. Past
+    65,536 characters, the rest of a text is not looked at.
+
+    >>> from mirg_rewards import Parsed, Target, pack
+    >>> texts = ["the dog is in the second image", "so so so so so"]
+    >>> Repetition(n=2)(*pack([Parsed()] * 2, [Target((), (None,))] * 2, texts=texts))
+    tensor([ 0.0000, -0.7500])
+    """
+
+    n: int = 6
+    penalty: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise ValueError(f"n must be at least 1, got {self.n}")
+        _check_penalty(self.penalty)
+
+    def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
+        """What each text's repetition costs, float32."""
+        shares = [self._repeated(text) for text in _texts(answers, targets)]
+        return torch.tensor(shares, dtype=torch.float32, device=answers.defects.device) * -self.penalty + 0.0
+
+    def _repeated(self, text: str) -> float:
+        text = text[:_MOST_CHARACTERS]
+        words = text.split() if text.isascii() else _WORD.findall(text)
+        runs = len(words) - self.n + 1
+        return 1 - len(set(zip(*(words[start:] for start in range(self.n)), strict=False))) / runs if runs > 0 else 0.0
+
+    __repr__ = shown
+
+
+def _check_penalty(penalty: float) -> None:
+    if not 0 < penalty < float("inf"):
+        raise ValueError(f"penalty must be a finite number above 0, which is subtracted, got {penalty}")
+
+
+def _texts(answers: Answers, targets: Targets) -> tuple[str, ...]:
+    if len(answers.texts) != len(targets.rows):
+        raise ValueError(
+            f"this penalty reads the texts themselves: pack(..., texts=...) needs {len(targets.rows)} of them, "
+            f"got {len(answers.texts)}"
+        )
+    return answers.texts

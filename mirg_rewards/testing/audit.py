@@ -1,0 +1,311 @@
+"""What each cheat earns from a reward, beside what honest answers earn."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mirg_rewards.claims import Target
+from mirg_rewards.parsing import GRAMMARS, Grammar
+from mirg_rewards.scorer import Scorer
+from mirg_rewards.testing.cheats import CHEATS, RAN, Cheat
+from mirg_rewards.testing.honest import TARGETS, Form, Honest, best_form
+from mirg_rewards.testing.judges import Columns, Judge, Kind, judge
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one cheat earned, in the mean over the rows that it was tried on, beside honest answers to the same rows.
+
+    - `earned`: None where it earned no number, for the reason that `trouble` gives: "raised KeyError: ...", "NaN",
+      "ran code", "not run", or "" where the cheat has no form in the grammar.
+    - `near_miss`, `truth`, `miss`: what a right image in clean form with IoU 0.8 earns, the truth itself, and a right
+      image in clean form with IoU 0.
+    - `seconds`: for one completion.
+    - `completion`: the first that was tried.
+    """
+
+    cheat: Cheat
+    earned: float | None = None
+    near_miss: float = 0.0
+    truth: float = 0.0
+    miss: float = 0.0
+    trouble: str = ""
+    seconds: float = 0.0
+    completion: str | None = None
+
+    @property
+    def is_hole(self) -> bool:
+        """Whether it earns more than an honest near miss, as much as the truth, or no number; or takes over a second."""
+        if self.completion is None:
+            return False
+        if self.earned is None or self.seconds > _SLOW:
+            return True
+        margin = 1e-6 * max(1.0, abs(self.truth))
+        if self.earned > self.near_miss + margin:
+            return True
+        is_full = self.earned >= self.truth - margin and self.truth > self.miss + margin
+        return is_full and not self.cheat.is_graded and self.cheat.on != "nothing"
+
+    @property
+    def verdict(self) -> str:
+        """What is to be said of it in a word or two; nothing if all is well.
+
+        >>> Finding(CHEATS["wrong image"], 1.0, near_miss=0.8, truth=1.0, completion="Image-1 ...").verdict
+        'hole'
+        """
+        if self.completion is None:
+            return self.trouble or "no form"
+        if self.trouble:
+            return self.trouble
+        return "slow" if self.seconds > _SLOW else "hole" if self.is_hole else ""
+
+
+_SLOW = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What every cheat earns from a reward, and what the truth, an honest near miss and an honest miss do.
+
+    `truth`, `near_miss` (right image, clean form, IoU 0.8) and `miss` (right image, clean form, IoU 0) are means over the
+    rows where something is to be found. Prints as a table, the worst first.
+    """
+
+    name: str
+    grammar: str
+    form: Form
+    truth: float
+    near_miss: float
+    miss: float
+    findings: tuple[Finding, ...]
+    seconds: float
+
+    @property
+    def holes(self) -> tuple[Finding, ...]:
+        """The cheats that pay: more than an honest near miss, or as much as the truth, or with no number at all."""
+        return tuple(finding for finding in self.findings if finding.is_hole)
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether a miss earns as much as the truth: the reward looks at no box, or reads another form of answers."""
+        return self.miss >= self.truth - 1e-6
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether there is no hole, every cheat was tried, and the truth pays more than a miss."""
+        return not self.holes and not self.is_blind and not any(f.trouble == "not run" for f in self.findings)
+
+    @property
+    def slowest(self) -> Finding:
+        """The cheat whose completions took the longest to score."""
+        return max(self.findings, key=lambda finding: finding.seconds)
+
+    @property
+    def worst_first(self) -> tuple[Finding, ...]:
+        """The findings: holes by what they earn, then the rest by what they earn, then what was not tried."""
+
+        def rank(finding: Finding) -> tuple[bool, bool, float]:
+            return (
+                not finding.is_hole,
+                finding.completion is None,
+                -(math.inf if finding.earned is None else finding.earned),
+            )
+
+        return tuple(sorted(self.findings, key=rank))
+
+    def summary(self) -> str:
+        """The audit in a sentence or two."""
+        tried = [finding for finding in self.findings if finding.completion is not None]
+        count = len(self.holes)
+        text = f"Holes: {count} of {len(tried)} cheats." if count else f"No hole in {len(tried)} cheats."
+        if self.is_blind:
+            text += " An honest miss earns as much as the truth: the reward looks at no box, or reads another form of answers."
+        left = sum(finding.trouble == "not run" for finding in self.findings)
+        if left:
+            text += f" {left} were not run, since the time was over."
+        return (
+            text + f" The slowest, {self.slowest.cheat.name}, took {1000 * self.slowest.seconds:.1f} ms a completion."
+        )
+
+    def rows(self) -> list[tuple[str, str, str, str]]:
+        """The table as text: who answers, what that earns, what an honest near miss earns on the same rows, verdict."""
+        honest = [("the truth", self.truth), ("honest near miss", self.near_miss), ("honest miss", self.miss)]
+        rows = [(name, f"{earned:.3f}", "", "") for name, earned in honest]
+        for finding in self.worst_first:
+            earned = "-" if finding.earned is None else f"{finding.earned:.3f}"
+            near = "-" if finding.completion is None else f"{finding.near_miss:.3f}"
+            rows.append((finding.cheat.name, earned, near, finding.verdict))
+        return rows
+
+    def title(self) -> str:
+        """What was audited, and how honest answers were written."""
+        return f"{self.name}: answers in grammar {self.grammar}, {self.form}"
+
+    def __str__(self) -> str:
+        rows = [_HEADINGS, *self.rows()]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join((row[0].ljust(widths[0]), row[1].rjust(widths[1]), row[2].rjust(widths[2]), row[3])).rstrip()
+            for row in rows
+        ]
+        return "\n".join([self.title(), *lines, self.summary()])
+
+    def to_markdown(self) -> str:
+        """The table and the summary in Markdown; holes are bold."""
+        lines = [self.title(), "", f"| {' | '.join(_HEADINGS)} |", "| --- | ---: | ---: | --- |"]
+        holes = {finding.cheat.name for finding in self.holes}
+        for name, *cells in self.rows():
+            bold = f"**{name}**" if name in holes else name
+            lines.append(f"| {' | '.join([bold, *(cell.replace('|', chr(92) + '|') for cell in cells)])} |")
+        return "\n".join([*lines, "", self.summary()])
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain values, each cheat with what it exploits and the completion that was tried first."""
+        return {
+            "name": self.name,
+            "grammar": self.grammar,
+            "form": str(self.form),
+            "truth": self.truth,
+            "near_miss": self.near_miss,
+            "miss": self.miss,
+            "is_sound": self.is_sound,
+            "seconds": round(self.seconds, 3),
+            "cheats": {
+                finding.cheat.name: {
+                    "earned": finding.earned,
+                    "near_miss": finding.near_miss,
+                    "truth": finding.truth,
+                    "hole": finding.is_hole,
+                    "verdict": finding.verdict,
+                    "milliseconds": round(1000 * finding.seconds, 3),
+                    "exploits": finding.cheat.exploits,
+                    "fooled": finding.cheat.fooled,
+                    "completion": finding.completion and finding.completion[:500],
+                }
+                for finding in self.findings
+            },
+        }
+
+    def to_json(self) -> str:
+        """`to_dict` as JSON."""
+        return json.dumps(self.to_dict(), indent=2)
+
+
+_HEADINGS = ("", "earns", "near miss", "")
+
+
+def audit(
+    subject: Any,
+    *,
+    kind: Kind | None = None,
+    grammar: Grammar | None = None,
+    columns: Columns = "target",
+    messages: bool = False,
+    targets: Sequence[Target] = TARGETS,
+    cheats: Mapping[str, Cheat] = CHEATS,
+    seconds: float = 10.0,
+    name: str | None = None,
+) -> Audit:
+    """What each cheat earns from a reward, beside the truth, an honest near miss and an honest miss.
+
+    A cheat is a hole if it earns more than the honest near miss to the same rows, as much as the truth, no number (it
+    makes the reward raise, give NaN or run code), or takes more than a second a completion.
+
+    - `subject`, `kind`, `columns`: a scorer, a reward or a trainer's function, how it is called and what it is told of
+      the truth, as `judge` describes. With `messages`, TRL's completions are lists of one chat message.
+    - `grammar`: what completions are written in: a scorer's own, else "mirg". Whether they name images and labels, and
+      places by boxes or points, is settled by what the truth is paid best for, and stated.
+    - `targets`: the rows.
+    - `seconds`: cheats that are left when this time is over are not run. A call cannot be broken off, so those that are
+      made to be slow come last.
+
+    Raises ValueError if honest answers earn no number, TypeError if it is not clear how the subject is called.
+
+    >>> from mirg_rewards import presets
+    >>> audit(presets.mirg_rl()).holes
+    ()
+    """
+    call = judge(subject, kind=kind, grammar=grammar, columns=columns)
+    if isinstance(subject, Scorer):
+        call = replace(call, subject=replace(subject, grammar=call.grammar))
+    if messages:
+        if call.kind != "trl":
+            raise ValueError(f"messages is for functions that TRL calls, got it with one of kind {call.kind!r}")
+        call = replace(call, subject=_in_messages(subject))
+    some = [target for target in targets if target.claims]
+    if not some:
+        raise ValueError(f"targets needs at least one with claims, got {targets!r:.200}")
+    started = time.perf_counter()
+    form, needs_labels = best_form(call, some)
+    written_in = form.of(call.grammar)
+    honest = Honest(call, written_in, targets, cheats)
+    findings: dict[str, Finding] = {}
+    for one in sorted(cheats.values(), key=lambda one: one.is_hostile):
+        if time.perf_counter() - started > seconds:
+            findings[one.name] = Finding(one, trouble="not run")
+        else:
+            findings[one.name] = _tried(one, call, written_in, honest, needs_labels=needs_labels)
+    return Audit(
+        name or _name(subject),
+        "/".join(key for key, value in GRAMMARS.items() if value == call.grammar) or call.grammar.syntaxes[0].name,
+        form,
+        statistics.fmean(honest.truth[target] for target in some),
+        statistics.fmean(honest.near_miss[target] for target in some),
+        statistics.fmean(honest.miss[target] for target in some),
+        tuple(findings[one.name] for one in cheats.values()),
+        time.perf_counter() - started,
+    )
+
+
+def _name(subject: Any) -> str:
+    of = subject.reward if isinstance(subject, Scorer) else subject
+    return str(getattr(of, "__name__", None) or repr(of))[:80]
+
+
+def _in_messages(function: Any) -> Callable[..., Any]:
+    def called(*, completions: Sequence[str], **columns: Any) -> Any:
+        return function(completions=[[{"role": "assistant", "content": text}] for text in completions], **columns)
+
+    return called
+
+
+def _tried(one: Cheat, call: Judge, grammar: Grammar, honest: Honest, *, needs_labels: bool) -> Finding:
+    if one.about_labels and not needs_labels:
+        return Finding(one)
+    pairs = [(_text(one, target, grammar), target) for target in honest.rows_of(one)]
+    texts = [text for text, _ in pairs if text is not None]
+    targets = [target for text, target in pairs if text is not None]
+    if not texts:
+        return Finding(one)
+    near = statistics.fmean(honest.near_miss[target] for target in targets)
+    truth = statistics.fmean(honest.truth[target] for target in targets)
+    os.environ.pop(RAN, None)
+    began = time.perf_counter()
+    earned: list[float] = []
+    trouble = ""
+    try:
+        earned = call(texts, targets)
+    except Exception as error:  # noqa: BLE001 - whatever the reward raises is what is reported
+        trouble = f"raised {type(error).__name__}: {error}"[:80]
+    spent = (time.perf_counter() - began) / len(texts)
+    if os.environ.pop(RAN, None) is not None:
+        trouble = "ran code"
+    elif not trouble:
+        trouble = next((str(number) for number in earned if not math.isfinite(number)), "")
+    mean = None if trouble else statistics.fmean(earned)
+    miss = statistics.fmean(honest.miss.get(target, 0.0) for target in targets)
+    return Finding(one, mean, near, truth, miss, trouble, spent, texts[0])
+
+
+def _text(one: Cheat, target: Target, grammar: Grammar) -> str | None:
+    try:
+        return one.write(target, grammar)
+    except ValueError:  # what `render` has no way to write
+        return None

@@ -1,0 +1,224 @@
+"""Anything that judges completions, called in one way: texts and targets in, one number a row out."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from numbers import Real
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from mirg_rewards.batch import Answers, Device, Targets, pack
+from mirg_rewards.claims import Target
+from mirg_rewards.parsing import GRAMMARS, Grammar, parse
+from mirg_rewards.scorer import Scorer, Scores
+
+Kind = Literal["reward", "scorer", "trl", "verl", "easyr1", "sample"]
+"""How something that judges completions is called."""
+
+Columns = str | Callable[[Target], Mapping[str, Any]]
+"""What a function is told of the truth: the name of the column with `Target.to_json`, or all columns of a row."""
+
+_PARAMETERS: dict[str, Kind] = {
+    "answers": "reward",
+    "completions": "trl",
+    "solution_str": "verl",
+    "reward_inputs": "easyr1",
+    "completion": "sample",
+}
+
+
+class FormError(ValueError):
+    """What was given back is not one number for each row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Something that judges completions, of one of the kinds that `judge` lists; itself texts and targets to numbers."""
+
+    subject: Any
+    kind: Kind
+    grammar: Grammar
+    columns: Columns = "target"
+    device: Device = "cpu"
+
+    def __call__(self, texts: Sequence[str], targets: Sequence[Target]) -> list[float]:
+        """What each text earns against its target; None counts as NaN. Raises FormError for any other number of numbers."""
+        given = self.given(self.arguments(texts, targets))
+        if self.kind == "scorer":
+            given = [score.total if isinstance(score, Scores) else score for score in given]
+        numbers = given if self.kind in ("sample", "verl") else _unpacked(given[0])
+        earned = [_number(number) for number in numbers]
+        if len(earned) != len(texts):
+            raise FormError(f"{len(earned)} numbers for {len(texts)} rows: {_shown(given[0])}")
+        return earned
+
+    def arguments(
+        self, texts: Sequence[str], targets: Sequence[Target]
+    ) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+        """The arguments of each call that judges these rows: one call for all of them, or one for each."""
+        texts, targets = list(texts), list(targets)
+        if self.kind == "scorer":
+            return [((texts, targets), {})]
+        if self.kind == "reward":
+            return [(self.packed(texts, targets), {})]
+        told = [self._told(target) for target in targets]
+        if self.kind == "trl":
+            names = told[0] if told else [self.columns] if isinstance(self.columns, str) else []
+            columns = {name: [row[name] for row in told] for name in names}
+            prompts, ids = [""] * len(texts), [[0]] * len(texts)
+            return [((), {"prompts": prompts, "completions": texts, "completion_ids": ids, **columns})]
+        pairs = list(zip(texts, told, strict=True))
+        if self.kind == "easyr1":
+            return [(([{"response": text, "response_length": len(text), **row} for text, row in pairs],), {})]
+        if self.kind == "verl":
+            rest = {"data_source": "mirg", "extra_info": {}}
+            return [((), {**rest, "solution_str": text, **row}) for text, row in pairs]
+        if isinstance(self.columns, str):
+            return [((text, *row.values()), {}) for text, row in pairs]
+        return [((text,), row) for text, row in pairs]
+
+    def given(self, calls: Sequence[tuple[tuple[Any, ...], dict[str, Any]]]) -> list[Any]:
+        """What the subject gives back for each call, as it is."""
+        with torch.no_grad():
+            return [self.subject(*positional, **named) for positional, named in calls]
+
+    def packed(self, texts: Sequence[str], targets: Sequence[Target]) -> tuple[Answers, Targets]:
+        """Texts read by the grammar, and their targets, as tensors."""
+        readings = [
+            parse(text, self.grammar, target.sizes, seen_sizes=target.seen_sizes)
+            for text, target in zip(texts, targets, strict=True)
+        ]
+        return pack(readings, targets, self.device, texts=texts)
+
+    def pickled(self) -> Judge:
+        """The judge with its subject pickled and read back. Raises whatever pickling does."""
+        return replace(self, subject=pickle.loads(pickle.dumps(self.subject)))  # noqa: S301 - what was dumped right here
+
+    def on(self, device: Device) -> Judge:
+        """The judge on `device`. Raises ValueError for a kind that has no device."""
+        if self.kind == "scorer":
+            return replace(self, subject=replace(self.subject, device=device))
+        if self.kind == "reward":
+            return replace(self, device=device)
+        raise ValueError(f"device is for rewards and scorers, got it with a function of kind {self.kind!r}")
+
+    def _told(self, target: Target) -> dict[str, Any]:
+        if callable(self.columns):
+            return dict(self.columns(target))
+        return {"ground_truth" if self.kind in ("verl", "easyr1") else self.columns: target.to_json()}
+
+
+def judge(
+    subject: Any, *, kind: Kind | None = None, grammar: Grammar | None = None, columns: Columns = "target"
+) -> Judge:
+    """A reward, a scorer or a trainer's reward function as one callable from texts and targets to numbers.
+
+    | kind | is called as | known by |
+    | --- | --- | --- |
+    | `scorer` | `scorer(texts, targets)` | being a `Scorer` |
+    | `reward` | `reward(answers, targets)`, of texts read by `grammar` ("mirg" unless told) | the parameter `answers` |
+    | `trl` | `function(completions=..., target=[...], ...)`, numbers back | the parameter `completions` |
+    | `verl` | `function(data_source=..., solution_str=..., ground_truth=..., extra_info=...)` | `solution_str` |
+    | `easyr1` | `function([{"response": ..., "ground_truth": ...}, ...])`, dicts with "overall" back | `reward_inputs` |
+    | `sample` | `function(completion, target)`, one number back | the parameter `completion` |
+
+    The truth is handed over as `Target.to_json()`, to TRL in the column that `columns` names. As a function from target
+    to mapping, `columns` gives all the columns of a row instead, or the keyword arguments for one.
+
+    Raises TypeError for a callable that none of these, or several, could be, unless `kind` says which.
+
+    >>> from mirg_rewards import Target
+    >>> def is_short(completion, target):
+    ...     return float(len(completion) < 10)
+    >>> judge(is_short)(["a dog", "a dog and a cat"], [Target((), (None,))] * 2)
+    [1.0, 0.0]
+    >>> judge(len)
+    Traceback (most recent call last):
+    TypeError: how is <built-in function len> called? Its parameters (obj) do not say; \
+pass kind="reward", "scorer", "trl", "verl", "easyr1" or "sample"
+    """
+    if kind is not None and kind not in get_args(Kind):
+        raise ValueError(f"kind must be one of {', '.join(get_args(Kind))}, got {kind!r}")
+    if not callable(subject):
+        raise TypeError(f"what is to judge must be callable, got {subject!r}")
+    kind = kind or _kind_of(subject)
+    if kind == "scorer" and not isinstance(subject, Scorer):
+        raise TypeError(f'kind="scorer" is for a Scorer, got {subject!r}')
+    if grammar is None:
+        grammar = subject.grammar if isinstance(subject, Scorer) else GRAMMARS["mirg"]
+    return Judge(subject, kind, grammar, columns)
+
+
+def _kind_of(subject: Callable[..., Any]) -> Kind:
+    if isinstance(subject, Scorer):
+        return "scorer"
+    try:
+        parameters = list(inspect.signature(subject).parameters)
+    except (TypeError, ValueError):  # some built-in callables have no signature
+        parameters = []
+    kinds = {_PARAMETERS[name] for name in parameters if name in _PARAMETERS}
+    if len(kinds) != 1:
+        *others, last = (f'"{kind}"' for kind in get_args(Kind))
+        raise TypeError(
+            f"how is {subject!r} called? Its parameters ({', '.join(parameters)}) do not say; "
+            f"pass kind={', '.join(others)} or {last}"
+        )
+    return kinds.pop()
+
+
+def _unpacked(given: Any) -> list[Any]:
+    if isinstance(given, Tensor):
+        return given.detach().flatten().tolist()
+    if isinstance(given, str | Mapping) or not hasattr(given, "__iter__"):
+        raise FormError(_shown(given))
+    return list(given)
+
+
+def _number(given: Any) -> float:
+    if isinstance(given, Mapping):
+        given = given.get("score", given.get("overall"))
+    if given is None:
+        return float("nan")
+    if isinstance(given, Real):
+        return float(given)
+    if isinstance(given, Tensor) and given.numel() == 1:
+        return float(given)
+    raise FormError(_shown(given))
+
+
+def _shown(given: Any) -> str:
+    if isinstance(given, Tensor):
+        return f"a tensor {given.dtype} {list(given.shape)}".replace("torch.", "")
+    return f"{type(given).__name__} {given!r:.80}"
+
+
+def form_fault(kind: Kind, given: Sequence[Any], rows: int, device: Device = "cpu") -> str | None:
+    """What is wrong with the form of what a subject of this kind gave back for so many rows; None if nothing is.
+
+    >>> form_fault("reward", [torch.zeros(3)], 2), form_fault("trl", [[0.5, 1.0]], 2)
+    ('a tensor float32 [3]', None)
+    """
+    if kind in ("reward", "scorer"):
+        totals = [score.total for score in given] if kind == "scorer" else given
+        wanted = torch.device(device).type
+        for total in totals:
+            if not isinstance(total, Tensor) or total.dtype != torch.float32 or total.shape != (rows,):
+                return _shown(total)
+            if total.device.type != wanted:
+                return f"{_shown(total)} on {total.device}"
+        return None
+    try:
+        batches = kind in ("trl", "easyr1")
+        if batches and isinstance(given[0], Tensor) and given[0].shape != (rows,):
+            return _shown(given[0])
+        numbers = _unpacked(given[0]) if batches else given
+        for number in numbers:
+            _number(number)
+    except FormError as error:
+        return str(error)
+    return None if len(numbers) == rows else f"{len(numbers)} numbers: {_shown(given[0])}"

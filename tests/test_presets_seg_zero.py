@@ -1,0 +1,187 @@
+import json
+import pickle
+import time
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mirg_rewards import GRAMMARS, Box, Claim, Point, Target
+from mirg_rewards.presets.seg_zero import NearCorners, seg_zero, seg_zero_strict, vision_reasoner
+from mirg_rewards.testing import check_reward, responses, targets
+
+SIDE = 840
+SIZES = ((1000, 700),)
+SEEN = ((SIDE, SIDE),)
+PRESETS = [seg_zero, seg_zero_strict, vision_reasoner]
+
+
+def box(*corners):
+    return Box(*(corner / SIDE for corner in corners))
+
+
+def point(x, y):
+    return Point(x / SIDE, y / SIDE)
+
+
+ONE = Target(
+    (Claim(1, box(100, 100, 200, 200)), Claim(1, point=point(120, 120)), Claim(1, point=point(180, 180))), SIZES, SEEN
+)
+TWO = Target(
+    (
+        Claim(1, box(100, 100, 200, 200), point(150, 150)),
+        Claim(1, box(400, 400, 600, 600), point(500, 500)),
+    ),
+    SIZES,
+    SEEN,
+)
+SINGLE = Target(TWO.claims[:1], SIZES, SEEN)
+NOTHING = Target((), SIZES, SEEN)
+
+
+def segmented(bbox=(100, 100, 200, 200), points_1=(120, 120), points_2=(180, 180), think="", **more):
+    said = json.dumps({"bbox": bbox, "points_1": points_1, "points_2": points_2} | more)
+    return f"<think>{think}</think><answer>{said}</answer>"
+
+
+def reasoned(*items, think=""):
+    said = json.dumps([{"bbox_2d": corners, "point_2d": place} for corners, place in items])
+    return f"<think>{think}</think>\n<answer>{said}</answer>"
+
+
+GOOD = ((100, 100, 200, 200), (150, 150))
+OTHER = ((400, 400, 600, 600), (500, 500))
+WRONG = ((700, 700, 710, 710), (705, 705))
+
+SEGMENTED = [
+    # said; the terms tags, json, box, corners, points, loose and strict
+    (segmented(), (1, 1, 1, 1, 1), (1, 1, 1, 1, 1)),
+    (segmented(points_1=(180, 180), points_2=(120, 120)), (1, 1, 1, 1, 1), (1, 1, 1, 1, 1)),
+    (segmented((700, 700, 710, 710)), (1, 1, 0, 0, 0), (1, 1, 0, 0, 0)),
+    (segmented((0, 0, 840, 840), (420, 420), (420, 420)), (1, 1, 0, 0, 0), (1, 1, 0, 0, 0)),
+    (segmented((0, 0, 840, 840), (150, 150), (150, 150)), (1, 1, 0, 0, 1), (1, 1, 0, 0, 1)),
+    (segmented((100, 100, 200, 150), (120, 120), (150, 140)), (1, 1, 1, 0, 1), (1, 1, 1, 0, 1)),
+    (segmented((100, 100, 200, 149), (120, 120), (150, 140)), (1, 1, 0, 0, 1), (1, 1, 0, 0, 1)),
+    (segmented((100, 100, 200, 239)), (1, 1, 1, 1, 1), (1, 1, 1, 1, 1)),
+    (segmented((100, 100, 200, 240)), (1, 1, 1, 0, 1), (1, 1, 1, 0, 1)),
+    (segmented("abcd"), (1, 1, 0, 0, 0), (1, 0, 0, 0, 0)),
+    (segmented(points_1=(120, 120, 1)), (1, 0, 1, 1, 1), (1, 0, 1, 1, 1)),
+    (segmented().replace("bbox", "My BBox"), (1, 1, 1, 1, 1), (1, 0, 0, 0, 0)),
+    (segmented().replace("points_", "point_"), (1, 1, 1, 1, 0), (1, 0, 1, 1, 0)),
+    (segmented().replace("bbox", ""), (1, 0, 0, 0, 0), (1, 0, 0, 0, 0)),
+    (segmented().replace('"', "'"), (1, 0, 0, 0, 0), (1, 0, 0, 0, 0)),
+    (f"<think>{segmented()[23:-9]}</think><answer>{{}}</answer>", (1, 1, 1, 1, 1), (1, 1, 1, 1, 1)),
+    ("{}{{}" + segmented(), (0, 0, 0, 0, 0), (0, 0, 0, 0, 0)),
+    ("{}" + segmented(), (0, 1, 1, 1, 1), (0, 1, 1, 1, 1)),
+    (segmented((100, 100, 200, int("9" * 400))), (1, 1, 0, 0, 1), (1, 1, 0, 0, 1)),
+    ("{", (0, 0, 0, 0, 0), (0, 0, 0, 0, 0)),
+]
+REASONED = [
+    # said, of which target, and the terms: tags, items, objects, non_repeat
+    (reasoned(GOOD), SINGLE, (1, 2, 3, 1)),
+    (reasoned(WRONG), SINGLE, (1, 2, 0, 1)),
+    (reasoned(), SINGLE, (1, 0, 0, 1)),
+    (reasoned(GOOD, GOOD, GOOD), SINGLE, (1, 2, 1, 1)),
+    (reasoned(((0, 0, 840, 840), (150, 150))), SINGLE, (1, 2, 1, 1)),
+    (reasoned(((100, 100, 200, 150), (150, 140))), SINGLE, (1, 2, 2, 1)),
+    (reasoned(((100, 100, 200, 150), (150, 151))), SINGLE, (1, 2, 1, 1)),
+    (reasoned(((100, 100, 200, 200), (150, 180))), SINGLE, (1, 2, 2, 1)),
+    (reasoned(GOOD), TWO, (1, 2, 1.5, 1)),
+    (reasoned(OTHER, GOOD), TWO, (1, 2, 3, 1)),
+    (reasoned(), NOTHING, (1, 0, 0, 1)),
+    (reasoned(WRONG), NOTHING, (1, 2, 0, 1)),
+    (reasoned(*[GOOD] * 121), SINGLE, (1, 2, 3 / 120, 1)),
+    (reasoned(GOOD).replace("[100, 100, 200, 200]", "[NaN, NaN, NaN, NaN]"), SINGLE, (1, 2, 0, 1)),
+    ('<answer>[{"bbox_2d": [100, 100, 200, 200]}]</answer>', SINGLE, (0, 1, 0, 1)),
+    ('<answer>[{"bbox_2d": [100, 100, 200, 200]}, 5]</answer>', SINGLE, (0, 0.5, 0, 1)),
+    ("<answer>5</answer> a. a. a. a", SINGLE, (0, 0, 0, 0)),
+    (f"<think>{reasoned(GOOD)}</think><answer>none</answer>", SINGLE, (1, 2, 3, 1)),
+    ("a. a " * 50, SINGLE, (0, 0, 0, 0)),
+    ("again " * 50, SINGLE, (0, 0, 0, 1)),
+]
+
+
+@pytest.mark.parametrize(("said", "loose", "strict"), SEGMENTED)
+def test_compat_segments_as_published(said, loose, strict):
+    for preset, earned in ((seg_zero, loose), (seg_zero_strict, strict)):
+        assert tuple(term.item() for term in preset(compat=True)([said], [ONE]).terms.values()) == earned
+
+
+@pytest.mark.parametrize(("said", "target", "earned"), REASONED)
+def test_compat_reasons_as_published(said, target, earned):
+    terms = vision_reasoner(compat=True)([said], [target]).terms
+    assert [term.item() for term in terms.values()] == pytest.approx(earned)
+
+
+def test_a_true_box_without_a_point_still_earns_by_its_corners():
+    target = Target((Claim(1, box(100, 100, 200, 200)),), SIZES, SEEN)
+    assert vision_reasoner(compat=True)([reasoned(GOOD)], [target]).terms["objects"].item() == 2.0
+
+
+def test_the_seen_size_comes_from_the_resize_where_the_target_does_not_say_it():
+    target = Target(SINGLE.claims, ((SIDE, SIDE),))
+    for compat in (True, False):
+        assert vision_reasoner(compat=compat)([reasoned(GOOD)], [target]).total.item() == 7.0
+
+
+def test_the_truth_earns_all_in_the_safe_form():
+    for preset in (seg_zero, seg_zero_strict):
+        assert preset()([segmented()], [ONE]).total.item() == 5.0
+        assert preset()([segmented().replace('"', "'")], [ONE]).total.item() == 5.0
+    assert vision_reasoner()([reasoned(OTHER, GOOD)], [TWO]).total.item() == 7.0
+    assert vision_reasoner()([reasoned()], [NOTHING]).total.item() == 7.0
+
+
+def test_an_object_in_the_thoughts_pays_only_as_published():
+    thought = f"<think>{segmented()[23:-9]}</think><answer>nothing</answer>"
+    assert seg_zero(compat=True)([thought], [ONE]).total.item() == 5.0
+    assert seg_zero()([thought], [ONE]).total.item() == 0.0
+
+
+def test_inventing_pays_less_than_refusing_in_the_safe_form():
+    made_up, empty = reasoned(WRONG), reasoned()
+    published = vision_reasoner(compat=True)([made_up, empty], [NOTHING] * 2).total.tolist()
+    assert published[0] > published[1]
+    safe = vision_reasoner()([made_up, empty], [NOTHING] * 2).total.tolist()
+    assert safe[0] < safe[1] == 7.0
+
+
+def test_the_answer_counts_and_not_the_thoughts_in_the_safe_form():
+    said = f"<think>{reasoned(GOOD)}</think><answer>none</answer>"
+    assert vision_reasoner(compat=True)([said], [SINGLE]).total.item() == 7.0
+    assert vision_reasoner()([said], [SINGLE]).total.item() < 2.0
+
+
+def test_saying_the_same_without_full_stops_costs_in_the_safe_form():
+    said = reasoned(GOOD, think="once more " * 100)
+    assert vision_reasoner(compat=True)([said], [SINGLE]).total.item() == 7.0
+    assert vision_reasoner()([said], [SINGLE]).total.item() < 6.1
+
+
+def test_no_distance_is_near_without_a_bound_above_nothing():
+    with pytest.raises(ValueError, match="below must be above 0"):
+        NearCorners(0.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_safe_form_has_every_property(preset):
+    check_reward(preset(), max_examples=20)
+    check_reward(preset(), targets=targets(images=1), max_examples=20)
+
+
+@given(st.text() | responses(GRAMMARS["seg_zero"]) | responses(GRAMMARS["mirg"]), st.booleans())
+def test_any_text_earns_something_finite(said, compat):
+    for preset in PRESETS:
+        scorer = pickle.loads(pickle.dumps(preset(compat=compat)))
+        assert torch.isfinite(scorer([said, f"<answer>{said}</answer>"], [ONE, TWO]).total).all()
+
+
+@pytest.mark.parametrize("piece", ["{", "{}", "[", "}", "a.", "<answer>", '{"bbox": [1, 2, 3, 4]} ', "</think> ", "9"])
+def test_a_long_text_takes_no_time(piece):
+    text = piece * (1_000_000 // len(piece))
+    for preset in PRESETS:
+        start = time.perf_counter()
+        preset(compat=True)([text, f"<think></think><answer>[{text}]</answer>"], [TWO] * 2)
+        assert time.perf_counter() - start < 20
