@@ -96,8 +96,8 @@ def _in_space(corners: Numbers, grammar: Grammar, size: Size | None) -> Numbers:
         step = 10**-space.digits
         width, height = (space.span, space.span) if space.span is not None else size or (1, 1)
         last = 1 if space.centre or syntax.is_vocabulary else 0
-        x1, x2 = _with_area(x1, x2, corners[0] < corners[2], step, width - last, clamp=bool(last))
-        y1, y2 = _with_area(y1, y2, corners[1] < corners[3], step, height - last, clamp=bool(last))
+        x1, x2 = _with_area(x1, x2, corners[0::2], step, width, last)
+        y1, y2 = _with_area(y1, y2, corners[1::2], step, height, last)
     if order in ("yxyx", "yx"):
         return (y1, x1, y2, x2)
     if order == "xywh":
@@ -113,11 +113,11 @@ def _rounded(space: Space, *numbers: float) -> Numbers:
 
 
 def _with_area(
-    low: float, high: float, has_area: bool, step: float, largest: int, *, clamp: bool
+    low: float, high: float, exact: tuple[float, ...], step: float, side: int, last: int
 ) -> tuple[float, float]:
     """A side as rounded, at least one step long if it had a length; where numbers are tokens, among those that exist."""
-    if clamp:
-        low, high = (min(max(number, 0), largest) for number in (low, high))
-    if low == high and has_area:
-        return (low, low + step) if low + step <= largest else (low - step, low)
+    if last:
+        low, high = (min(max(number, 0), side - last) for number in (low, high))
+    if low == high and exact[0] < exact[1]:
+        return (low, low + step) if exact[1] * side > low and low + step <= side - last else (low - step, low)
     return low, high
