@@ -6,6 +6,7 @@ python benchmarks/audit_presets.py
 from __future__ import annotations
 
 import inspect
+import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -51,9 +52,19 @@ def audited(name: str, *, compat: bool) -> Audit:
     return audit(scorer, grammar=in_form(name, scorer.grammar), name=name, seconds=60.0)
 
 
-def share(audit: Audit, finding: Finding) -> float | None:
-    """What a cheat earns, as a share of what the truth does; None where it has no form or earns no number."""
-    return None if finding.earned is None else finding.earned / audit.truth
+def share(finding: Finding) -> float | None:
+    """What a cheat earns, as a share of what the truth earns in the same rows; None where it has no form or earns no number.
+
+    Infinite where the truth earns nothing and the cheat does.
+    """
+    if finding.earned is None:
+        return None
+    return finding.earned / finding.truth if finding.truth > 0 else math.inf if finding.earned > 0 else 0.0
+
+
+def percent(part: float) -> str:
+    """A share in percent."""
+    return "pays" if math.isinf(part) else f"{100 * part:.0f}"
 
 
 def by_name(audit: Audit) -> dict[str, Finding]:
@@ -70,30 +81,31 @@ def holes(audits: Sequence[Audit]) -> list[str]:
     return sorted((name for name in count if count[name]), key=lambda name: -count[name])
 
 
-def cell(audit: Audit, finding: Finding) -> str:
+def cell(finding: Finding) -> str:
     """The share of the truth's pay in percent, bold for a hole."""
     if finding.completion is None:
         return ""
-    part = share(audit, finding)
-    text = finding.trouble if part is None else f"{100 * part:.0f}"
+    part = share(finding)
+    text = finding.trouble if part is None else percent(part)
     return f"**{text}**" if finding.is_hole else text
 
 
 def table(audits: Audits, cheats: Sequence[str]) -> str:
     """A row for each cheat, a column for each preset, numbered as in the first table."""
     lines = [f"|  | {' | '.join(map(str, range(1, len(audits) + 1)))} |", "| --- |" + " ---: |" * len(audits)]
-    found = [(one, by_name(one)) for one in audits.values()]
-    lines += [f"| {name} | {' | '.join(cell(one, findings[name]) for one, findings in found)} |" for name in cheats]
+    found = [by_name(one) for one in audits.values()]
+    lines += [f"| {name} | {' | '.join(cell(findings[name]) for findings in found)} |" for name in cheats]
     return "\n".join(lines)
 
 
 def worst(audit: Audit) -> str:
     """The cheat that earns most, and how much of what the truth earns."""
-    top = [finding for finding in audit.worst_first if finding.is_hole and share(audit, finding) is not None]
+    top = [finding for finding in audit.worst_first if finding.is_hole and share(finding) is not None]
     if not top:
         return ""
-    best = max(top, key=lambda finding: share(audit, finding) or 0.0)
-    return f"{best.cheat.name}: {100 * (share(audit, best) or 0.0):.0f} %"
+    best = max(top, key=lambda finding: share(finding) or 0.0)
+    part = share(best) or 0.0
+    return f"{best.cheat.name}: {'pays, where the truth earns 0' if math.isinf(part) else percent(part) + ' %'}"
 
 
 def overview(published: Audits, safe: Audits) -> str:
@@ -123,7 +135,7 @@ def picture(published: Audits, safe: Audits, path: Path) -> None:
         for column, one in enumerate(audits.values()):
             findings = by_name(one)
             for row, name in enumerate(cheats):
-                colours[row, column] = colour(one, findings[name])
+                colours[row, column] = colour(findings[name])
         place.imshow(colours, aspect="auto", interpolation="nearest")
         place.set_xticks(range(len(audits)), list(audits), rotation=90, fontsize=7)
         place.set_yticks(range(len(cheats)), cheats, fontsize=7)
@@ -142,11 +154,11 @@ def picture(published: Audits, safe: Audits, path: Path) -> None:
 ORANGE, GREY = np.array([0.835, 0.369, 0.0]), np.array([0.62, 0.66, 0.70])
 
 
-def colour(audit: Audit, finding: Finding) -> np.ndarray:
+def colour(finding: Finding) -> np.ndarray:
     """Of one cell: red, green and blue."""
     if finding.completion is None:
         return np.ones(3)
-    part = share(audit, finding)
+    part = share(finding)
     strength = min(max(1.0 if part is None else part, 0.0), 1.0)
     if finding.is_hole:
         return 1 - (0.45 + 0.55 * strength) * (1 - ORANGE)
@@ -176,8 +188,8 @@ mirg-rewards audit --preset univg_r1 --compat
 
 ## As published
 
-What a cheat earns, in percent of what the truth earns. Bold: a hole. Empty: the cheat has no form
-there. The numbers of the columns are those of the table above. Cheats that are a hole nowhere are left out.
+What a cheat earns, in percent of what the truth earns in the same rows ("pays": the truth earns nothing there). Bold: a
+hole. Empty: the cheat has no form there. The numbers of the columns are those of the table above. Cheats that are a hole nowhere are left out.
 
 {published}
 

@@ -18,8 +18,9 @@ from mirg_rewards.parsing.syntaxes import LISTS, LISTS_OR_POINTS, PAIRS, POINTS
 
 # A number beyond this is not a coordinate but a loop of digits, or an overflow to be.
 _LARGEST = 1e6
-# An answer longer than this, over a hundred times a sensible one, is read at its two ends only: a bound on time.
-_LONGEST = 2**15
+LONGEST = 2**16
+"""An answer longer than this, over a hundred times a sensible one, is read at its two ends only: a bound on time."""
+
 _MOST_CALLS = 256
 _EMPTY = re.compile(r"""\s*+(?:\[\s*+\]|\{\s*+"(?:objects|points)"\s*+:\s*+\[\s*+\]\s*+\})\s*+""")
 _FENCE = re.compile(r"\s{0,16}```[A-Za-z]{0,8}\s{0,16}")
@@ -63,7 +64,7 @@ def parse(
     thought, (start, end), defects = cut(text, grammar.think)
     answer = text[start:end]
     think = None if thought is None else text[thought[0] : thought[1]]
-    if len(answer) <= _LONGEST:
+    if len(answer) <= LONGEST:
         glimpses = grammar.syntaxes[0].glance(answer)
         if glimpses is not None and len(glimpses) <= grammar.max_claims:
             clean = _rows(glimpses, grammar, counted)
@@ -177,8 +178,8 @@ def _read(text: str, start: int, end: int, grammar: Grammar, counted: list[Size]
     """The claims of an answer, the characters of each, and the defects."""
     end = start + len(text[start:end].rstrip())
     windows = [(start, end)]
-    if end - start > _LONGEST:
-        windows = [(start, start + _LONGEST // 2), (end - _LONGEST // 2, end)]
+    if end - start > LONGEST:
+        windows = [(start, start + LONGEST // 2), (end - LONGEST // 2, end)]
     plain = text
     for window in windows:
         plain = plain[: window[0]] + _without_tool_calls(make_plain(text[slice(*window)])) + plain[window[1] :]

@@ -9,7 +9,7 @@ from mirg_rewards.claims import Claim, Size
 from mirg_rewards.coordinates import Space
 from mirg_rewards.parsing.found import Kind, Numbers, Written
 from mirg_rewards.parsing.grammar import Grammar
-from mirg_rewards.parsing.reading import _counted_sizes
+from mirg_rewards.parsing.reading import LONGEST, _counted_sizes
 
 _TAG = re.compile(r"[<◁]/?(?:think|answer)[>▷]", re.IGNORECASE)
 
@@ -22,7 +22,7 @@ def render(claims: Sequence[Claim], grammar: Grammar, sizes: Sequence[Size | Non
     in the grammar's form are written as a JSON string before the box. `think` is the text of the think part.
 
     Raises ValueError for what the grammar has no way to write: an image that the row does not have, more claims than it
-    allows, a box where it writes only points, a claim that says neither image nor place.
+    allows, a box where it writes only points, a claim that says neither image nor place, labels without end.
 
     >>> from mirg_rewards import Box, Claim
     >>> from mirg_rewards.parsing import GRAMMARS
@@ -47,6 +47,10 @@ def render(claims: Sequence[Claim], grammar: Grammar, sizes: Sequence[Size | Non
                 f"claims[{number}] has a {kind}, and {syntax.name} writes claims that have a {forms}, got {claims[number]}"
             )
     body = syntax.write(written) if written or syntax.nothing == "[]" else syntax.nothing
+    if len(body) > LONGEST:
+        raise ValueError(
+            f"claims take {len(body)} characters to write, and no more than {LONGEST} are read: shorten the labels"
+        )
     if grammar.think == "optional":
         return f"<think>{think}</think>\n\n{body}" if think else body
     opening = "" if grammar.think == "prefilled" else "<think>"

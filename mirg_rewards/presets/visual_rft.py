@@ -47,7 +47,7 @@ def visual_rft_detection(
     1e-6), one `Position` each. What the code crashes on or makes NaN of, and a target without boxes, earns 0.
 
     The safe form pairs boxes one to one in the best way and within one image. It clips each confidence to [0, 1],
-    takes boxes for certain where an answer does not state one confidence for each, and pays confidence only where a box
+    takes boxes for certain where an answer does not state one confidence for each, and pays confidence only in rows where a box
     is right. An IoU of exactly 0.5 counts. Rightly claiming nothing earns 3.
 
     >>> from mirg_rewards import Box, Claim, Target
