@@ -41,8 +41,9 @@ KINDS: dict[str, str] = {
         "index",
     ),
     **dict.fromkeys(
-        "image_size size resolution color colour rgb rgba score confidence id polygon segmentation mask bbox_3d box_3d "
-        "keypoints timestamp time".split(),
+        "image_size size sizes resolution color colors colour colours rgb rgba score scores confidence confidences id ids "
+        "polygon segmentation mask bbox_3d box_3d keypoints timestamp timestamps time date dates year years count counts "
+        "histogram ip phone range".split(),
         "other",
     ),
     **dict.fromkeys((name for names in (*_CORNERS, *_SIDES, *_ENDS) for name in names), "corner"),
@@ -50,7 +51,7 @@ KINDS: dict[str, str] = {
 _NUMBER = re.compile(NUMBER)
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _TAG = re.compile(r"</?\|?[a-z_]{2,16}\|?>")
-_NOT_NUMBERS = re.compile(r"[^0-9+\-.eE\s,;()\[\]<>]")
+_APART = re.compile(r"[\s,;()\[\]<>]+")
 
 Part = dict[str, list[tuple[str, object]]]
 """The entries of an object by the kind of their keys: "" for a key without a meaning of its own."""
@@ -181,10 +182,11 @@ def _from_string(string: str, node: Array) -> Array:
     """The numbers of a string such as "<1> <36> <987> <984>", as an array in its place."""
     read = Array(node.start)
     read.end, read.closed = node.end, True
-    string = _TAG.sub(" ", string[:512])
-    if len(string) <= 256 and not _NOT_NUMBERS.search(string):
-        read.extend(map(float, _NUMBER.findall(string)))
-    return read or Array(node.start)
+    words = _APART.split(_TAG.sub(" ", string[:512]).strip())
+    words = [word for word in words if word]
+    if len(words) <= 64 and all(_NUMBER.fullmatch(word) for word in words):
+        read.extend(map(float, words))
+    return read
 
 
 def _numbers(values: list[object]) -> Numbers | None:

@@ -122,7 +122,8 @@ def glance(answer: str, pattern: re.Pattern[str]) -> list[Glimpse] | None:
     at = pattern.groupindex
     numbers = (map(float, parts[at[name] :: width]) for name in "abcdefgh"[: pattern.groups - 2])
     images = [None if word is None else IMAGE_NUMBERS.get(word, 0) for word in parts[at["image"] :: width]]
-    if 0 in images:
+    if 0 in images or (None in images and any(images)):
+        # A reference counts for what comes behind it, too, so this takes a closer look.
         return None
     labels = [label or "" for label in parts[at["label"] :: width]]
     return list(zip(images, zip(*numbers, strict=True), labels, strict=True))

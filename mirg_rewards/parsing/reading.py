@@ -14,7 +14,7 @@ from mirg_rewards.parsing.found import plain as make_plain
 from mirg_rewards.parsing.grammar import Grammar
 from mirg_rewards.parsing.image_references import REFERENCE, bind
 from mirg_rewards.parsing.sections import cut
-from mirg_rewards.parsing.syntaxes import LISTS, LISTS_OR_POINTS, PAIRS, POINTS
+from mirg_rewards.parsing.syntaxes import LISTS, LISTS_OR_POINTS, NAMED, NAMED_OR_POINTS, PAIRS, POINTS
 
 # A number beyond this is not a coordinate but a loop of digits, or an overflow to be.
 _LARGEST = 1e6
@@ -25,8 +25,9 @@ _MOST_CALLS = 256
 _EMPTY = re.compile(r"""\s*+(?:\[\s*+\]|\{\s*+"(?:objects|points)"\s*+:\s*+\[\s*+\]\s*+\})\s*+""")
 _FENCE = re.compile(r"\s{0,16}```[A-Za-z]{0,8}\s{0,16}")
 _WORD = re.compile(r"\w")
+_TOOL_CALL = re.compile(r"<tool_call>(?:[^<]++|<(?!/tool_call>))*+(?:</tool_call>)?", re.IGNORECASE)
 # Where a model points, numbers by two in plain text are points.
-_POINTING = {PAIRS: POINTS, LISTS: LISTS_OR_POINTS}
+_POINTING = {PAIRS: POINTS, LISTS: LISTS_OR_POINTS, NAMED: NAMED_OR_POINTS}
 
 
 def parse(
@@ -323,14 +324,8 @@ def _in_order(numbers: Numbers, order: str) -> Numbers:
 
 def _without_tool_calls(plain: str) -> str:
     """`plain` with tool calls blanked, at the same length: what a model passes to a tool is not its answer."""
-    if "<tool_call>" not in plain:
-        return plain
-    head, *calls = plain.split("<tool_call>", _MOST_CALLS)
-    parts = [head]
-    for call in calls:
-        inside, closing, rest = call.partition("</tool_call>")
-        parts += [" " * (len("<tool_call>") + len(inside) + len(closing)), rest]
-    return "".join(parts)
+    calls = [match.span() for _, match in zip(range(_MOST_CALLS), _TOOL_CALL.finditer(plain), strict=False)]
+    return _blanked(plain, calls)
 
 
 def _without_fence(plain: str, start: int, end: int) -> Span:

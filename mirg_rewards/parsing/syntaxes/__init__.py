@@ -13,7 +13,7 @@ from mirg_rewards.parsing.syntaxes.json_objects import (
     JSON_VLM_R1,
 )
 from mirg_rewards.parsing.syntaxes.location_tokens import FLORENCE2_QUAD_TOKENS, FLORENCE2_TOKENS, LOC_TOKENS
-from mirg_rewards.parsing.syntaxes.named_numbers import NAMED
+from mirg_rewards.parsing.syntaxes.named_numbers import NAMED, NAMED_OR_POINTS
 from mirg_rewards.parsing.syntaxes.patch_indices import PATCHES
 from mirg_rewards.parsing.syntaxes.point_pairs import PAIRS, POINTS
 from mirg_rewards.parsing.syntaxes.tables import TABLES
@@ -38,6 +38,7 @@ __all__ = [
     "LISTS_OR_POINTS",
     "LOC_TOKENS",
     "NAMED",
+    "NAMED_OR_POINTS",
     "PAIRS",
     "PATCHES",
     "POINTS",

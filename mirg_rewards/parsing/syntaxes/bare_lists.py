@@ -21,11 +21,12 @@ _APART = re.compile(rf"\s{{0,16}}{NUMBER}(?:\s{{0,4}}[,\s]\s{{0,16}}{NUMBER})*+\
 _CUT_OFF = re.compile(r"[\[(](\s{0,4}[0-9][0-9.,;\s]{0,600})\Z")
 # "Images [1, 2, 3, 4]" counts images, "size (640, 480, 3, 1)" measures: four numbers, and no box.
 _NOT_A_BOX = re.compile(
-    r"(?:images|pictures|photos|frames|years|sizes?|resolution|colou?rs?|rgba?)"
+    r"(?:images|pictures|photos|frames|years|sizes?|resolution|colou?rs?|rgba?|hsla?|refs?|references|scores?|ids|pages|dates?)"
     r"(?:\s(?:is|are|was|were|values?|colou?rs?)){0,2}\W{0,3}\Z",
     re.IGNORECASE,
 )
 
+_CALLED = re.compile(r"[A-Za-z0-9_]")
 _MAY_NAME = frozenset(" =:)]")
 
 Points = Literal["no", "single", "double"]
@@ -47,6 +48,9 @@ def read(passage: Passage, *, points: Points = "no") -> Reading:
             reading.defects |= Defect.TOO_LONG.value
             break
         label, begin = label_before(text, plain, behind, _outermost(plain, behind, match.start()))
+        if match[0][0] == "(" and _CALLED.match(plain, match.start() - 1):
+            # `crop(10, 20, 300, 400)` is a call.
+            continue
         if not label and _NOT_A_BOX.search(plain, max(start, match.start() - 32), match.start()):
             continue
         ahead = plain[max(start, match.start() - 64) : match.start()]

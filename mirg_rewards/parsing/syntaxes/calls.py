@@ -80,8 +80,10 @@ def read(passage: Passage) -> Reading:
         opened = _CALL.search(plain, max(behind, begin - 64), begin + (piece[0][0] == "("))
         label, outer = label_before(text, plain, behind, opened.start() if opened else begin)
         behind = place.end()
+        spans = [place.span(index) for index, group in enumerate(place.groups(), 1) if _is_number(group)]
+        span = (min(low for low, _ in spans), max(high for _, high in spans))
         box, point = (numbers, None) if len(numbers) == 4 else (None, numbers)
-        reading.found.append(Found(None, box, point, label, False, begin, behind, (outer, behind)))
+        reading.found.append(Found(None, box, point, label, False, *span, (outer, behind)))
     return reading
 
 

@@ -173,13 +173,17 @@ class Walk:
         """Gather the claims of a structure, within what the structures around it say of image and label."""
         if not isinstance(node, Object):
             inner = [entry for entry in node if isinstance(entry, Array)]
-            if len(inner) != len(node) and any(isinstance(entry, Object) for entry in inner):
+            objects = sum(isinstance(entry, Object) for entry in inner)
+            if objects and objects != len(node):
                 self.reading.defects |= REPAIRED
             for entry in inner:
                 self.visit(entry, image, label)
             return
         parts = parts_of(node)
         self.holds_keys |= bool(parts)
+        if {"name", "arguments"} <= {key for key, _ in node.pairs() if isinstance(key, str)}:
+            # A call of a tool is no answer.
+            return
         if len(parts) > 1:
             self.reading.defects |= REPAIRED
         for part in parts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from functools import partial
 
 from mirg_rewards.claims import Defect
 from mirg_rewards.parsing.found import NUMBER, PAIR, Found, Numbers, Passage, Reading, Syntax, Written, listed
@@ -48,12 +49,12 @@ NAMES_AHEAD = re.compile(rf"{_NAMES}\Z", re.IGNORECASE)
 """Names that say what the four numbers behind them are."""
 _PIECE = re.compile(
     rf"""
-      (?<![A-Za-z0-9_])(?:
+      (?<![A-Za-z0-9_?&])(?:
         \(\s?x_?(?P<first>1|min|0)\s?,\s?y_?(?:1|min|0)\s?\)\s?[=:]\s?{PAIR}
       | \(\s?x_?(?P<second>2|max|1)\s?,\s?y_?(?:2|max|1)\s?\)\s?[=:]\s?{PAIR}
       | {"|".join(f"(?P<corner_{number}>{names}){_PLACE}" for number, names in enumerate(_CORNER_NAMES, 1))}
       | (?P<name>{_NAME})(?![A-Za-z0-9_])["'`*]{{0,3}}\s{{0,2}}
-        (?:[=:|>]|is|at|of|为|是)?\s{{0,4}}["'`*]{{0,3}}(?P<value>{NUMBER})
+        (?:[=:|>]|is|at|of|为|是)\s{{0,4}}["'`*]{{0,3}}(?P<value>{NUMBER})
       )
     | (?P<side>[左上右下](?=[\s=:为是])|[宽高])度?\s?[=:为是]?\s?(?P<length>{NUMBER})
     """,
@@ -61,7 +62,7 @@ _PIECE = re.compile(
 )
 
 
-def read(passage: Passage) -> Reading:
+def read(passage: Passage, *, points: bool = False) -> Reading:
     """Every set of named numbers, or pair of named corners, that makes a box.
 
     >>> from mirg_rewards import GRAMMARS, parse
@@ -77,7 +78,7 @@ def read(passage: Passage) -> Reading:
     behind = start
 
     def flush() -> None:
-        if held.keys() == {"x", "y"}:
+        if points and held.keys() == {"x", "y"}:
             label, begin = label_before(text, plain, behind, held_from)
             point = held["x"] + held["y"]
             reading.found.append(Found(None, None, point, label, True, held_from, held_to, (begin, held_to)))
@@ -166,3 +167,4 @@ def _place(claim: Written) -> str:
 
 
 NAMED = Syntax("NAMED", read, write)
+NAMED_OR_POINTS = Syntax("NAMED_OR_POINTS", partial(read, points=True), write)

@@ -110,7 +110,8 @@ def _glance(answer: str, pattern: re.Pattern[str]) -> list[Glimpse] | None:
         if numbers is None or (image is not None and image not in IMAGE_NUMBERS):
             return None
         glimpses.append((None if image is None else IMAGE_NUMBERS[image], numbers, label or ""))
-    return glimpses
+    named = [image is not None for image, _, _ in glimpses]
+    return glimpses if all(named) or not any(named) else None
 
 
 PATCHES = Syntax("PATCHES", read, write, BOX, partial(_glance, pattern=_PATTERN), space=Space(_SIDE, centre=True))

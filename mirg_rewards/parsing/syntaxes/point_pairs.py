@@ -53,6 +53,9 @@ def _read(passage: Passage, pattern: re.Pattern[str]) -> Reading:
             # `f(2, 3)` is a call, and "[2, 3]" a citation unless the words say that it is a place.
             if _CALLED.search(ahead) if match[0][0] == "(" else not _POINTING_AT.search(ahead):
                 continue
+        elif plain.endswith("drag(", start, match.start()):
+            # Two points of a way are no box.
+            continue
         label, begin = label_before(text, plain, behind, match.start())
         numbers = tuple(float(group) for group in match.groups() if group is not None)
         box, point = (numbers, None) if len(numbers) == 4 else (None, numbers)

@@ -70,7 +70,11 @@ LISTS = Form(
 )
 SPACES = Form(partial(listed, separator=" "), re.compile(rf"(?:{_N})++"), f"{_A} {_B} {_C} {_D}")
 COMMAS = Form(partial(listed, separator=", "), re.compile(rf"{_N}(?:,{_N})++"), f"{_A}, ?{_B}, ?{_C}, ?{_D}")
-BINS = Form(_bins, re.compile(r"(?:\s*+(?:<[0-9]{1,4}>)++\s*+,?+)++\s*+"), f"<{_A}><{_B}><{_C}><{_D}>")
+BINS = Form(
+    _bins,
+    re.compile(r"(?:\s*+(?:<[0-9]{1,4}>)++\s*+,?+)++\s*+"),
+    "".join(rf"<(?P<{name}>[0-9]{{1,4}})>" for name in "abcd"),
+)
 ANY_BRACKET = Form(
     _lists,
     re.compile(rf"\s*+[\[(<]?+(?:\s*+[\[(<]?+{_N}(?:[,;]{_N})*+[\])>]?+\s*+,?+)++[\])>]?+\s*+"),

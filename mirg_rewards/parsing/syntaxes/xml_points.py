@@ -7,7 +7,8 @@ from __future__ import annotations
 import html
 import itertools
 import re
-from typing import NamedTuple
+from functools import partial
+from typing import Literal, NamedTuple
 
 from mirg_rewards.claims import Defect
 from mirg_rewards.parsing.found import NUMBER, POINT, Found, Glimpse, Passage, Reading, Syntax, Written, listed
@@ -33,7 +34,7 @@ class _Place(NamedTuple):
     end: int
 
 
-def read(passage: Passage) -> Reading:
+def read(passage: Passage, *, form: Literal["axes", "coords"] = "axes") -> Reading:
     """The points of every element, in the order of their numbers.
 
     >>> from mirg_rewards import GRAMMARS, parse
@@ -47,18 +48,19 @@ def read(passage: Passage) -> Reading:
         if number >= _MOST:
             reading.defects |= Defect.TOO_LONG.value
             break
+        written = list(_PARTS.finditer(plain, *element.span("attributes")))
         parts = {
-            part[1].lower(): (part.start(), part.end(), *part.span(2 if part[2] is not None else 3))
-            for part in _PARTS.finditer(plain, *element.span("attributes"))
+            part[1].lower(): (part.start(), part.end(), *part.span(2 if part[2] is not None else 3)) for part in written
         }
         names = {name: text[low:high] for name, (_, _, low, high) in parts.items()}
         places: list[_Place] = []
-        lost = False
+        lost = len(parts) != len(written)
         cut = _CUT_COORDS.match(plain, element.end("attributes"), end) if element["end"] is None else None
         if "coords" in names or cut:
             low, high = parts["coords"][2:] if "coords" in parts else cut.span(1) if cut else (0, 0)
             timed = element["name"].lower().startswith("track")
-            places, lost = _coords(plain[low:high], low, timed=timed, whole=cut is None)
+            places, unread = _coords(plain[low:high], low, timed=timed, whole=cut is None)
+            lost |= unread
         else:
             for name, value in names.items():
                 axis = _X.fullmatch(name)
@@ -75,6 +77,9 @@ def read(passage: Passage) -> Reading:
             # `<point>12 34</point>` is another syntax.
             continue
         reading.is_mine = reading.is_marked = True
+        if form != ("coords" if "coords" in names or cut else "axes"):
+            # Molmo counts to 100 in the one form, Molmo2 to 1000 in the other.
+            reading.defects |= Defect.OTHER_SYNTAX.value
         inner = _INNER.match(plain, element.end(), end)
         label = names.get("alt", names.get("label"))
         if label is None:
@@ -191,8 +196,11 @@ def glance_axes(answer: str) -> list[Glimpse] | None:
         axes = _AXES.findall(parts[at + 1])
         if len(axes) * 2 != parts[at + 1].count("="):
             return None
+        if len({suffix for suffix, _, _ in axes}) != len(axes):
+            return None
         glimpses += [(image, (float(x), float(y)), parts[at + 2]) for _, x, y in axes]
-    return glimpses
+    named = [image is not None for image, _, _ in glimpses]
+    return glimpses if all(named) or not any(named) else None
 
 
 def glance_coords(answer: str) -> list[Glimpse] | None:
@@ -212,4 +220,12 @@ def glance_coords(answer: str) -> list[Glimpse] | None:
 
 
 XML_POINTS = Syntax("XML_POINTS", read, write, POINT, glance_axes, nothing="There are none.")
-XML_COORDS = Syntax("XML_COORDS", read, write_coords, POINT, glance_coords, says_image=True, nothing="There are none.")
+XML_COORDS = Syntax(
+    "XML_COORDS",
+    partial(read, form="coords"),
+    write_coords,
+    POINT,
+    glance_coords,
+    says_image=True,
+    nothing="There are none.",
+)
