@@ -189,7 +189,8 @@ mirg-rewards audit --preset univg_r1 --compat
 ## As published
 
 What a cheat earns, in percent of what the truth earns in the same rows ("pays": the truth earns nothing there). Bold: a
-hole. Empty: the cheat has no form there. The numbers of the columns are those of the table above. Cheats that are a hole nowhere are left out.
+hole. Empty: the cheat has no form there.
+The numbers of the columns are those of the table above. Cheats that are a hole nowhere are left out.
 
 {published}
 

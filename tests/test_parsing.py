@@ -305,6 +305,70 @@ def test_in_a_row_of_one_image_the_unsaid_and_the_unclear_are_that_one_and_anoth
     assert claims("It's in the second image. (100,200),(300,400)", "migician", images=1) == [(2, A, "")]
 
 
+OWN = [
+    ("kimi_vl", "pyautogui.click(x=0.879, y=0.294)"),
+    ("qwen25_json", '<points x1="394" y1="105" x2="20" y2="30" alt="person">person</points>'),
+    ("molmo", "Click(45.3, 12.8)"),
+    ("molmo", "(45.3, 12.8)"),
+    ("glm_v", '<answer><|begin_of_box|>{"action_type": "click", "box_2d": [[88,102,240,166]]}<|end_of_box|></answer>'),
+    ("glm_v", '{"0": [{"label": "car", "bbox_2d": [88, 102, 240, 166]}]}'),
+    ("prose", "x1=120, y1=200, x2=300, y2=400"),
+    ("prose", "The top-left corner is at (120, 200), the bottom-right corner at (300, 400)."),
+    ("llava", "<box>[0.29, 0.5, 0.45, 0.88]</box>"),
+    (
+        "seg_zero",
+        "<think></think><answer>{'bbox': [10,100,200,210], 'points_1': [30,110], 'points_2': [35,180]}</answer>",
+    ),
+    ("visual_rft", "<think></think><answer>[{'Position': [254, 303, 291, 365], 'Confidence': 0.9}]</answer>"),
+    ("gemini", '[{"point": [500, 300], "label": "cup"}]'),
+]
+FOREIGN = [
+    ("gemini", '[{"bbox_2d": [10, 20, 30, 40]}]'),
+    ("mirg", '<think></think><answer>[{"image": 1, "box": [10, 20, 30, 40]}]</answer>'),
+    ("molmo2", '<point x="10" y="20" alt="a">a</point>'),
+    ("molmo", '<points coords="1 1 450 128">mugs</points>'),
+    ("qwen3_json", "<box>(10,20),(30,40)</box>"),
+    ("internvl", "<|det|>[[10, 20, 30, 40]]<|/det|>"),
+]
+
+
+@pytest.mark.parametrize(("name", "text"), OWN, ids=[text[:40] for _, text in OWN])
+def test_each_form_that_a_family_writes_is_its_own(name, text):
+    parsed = parse(text, GRAMMARS[name], [(1000, 1000)])
+    assert parsed.claims
+    assert parsed.defects == Defect(0)
+
+
+@pytest.mark.parametrize(("name", "text"), FOREIGN, ids=[text[:40] for _, text in FOREIGN])
+def test_the_form_of_another_family_is_read_and_is_a_defect(name, text):
+    parsed = parse(text, GRAMMARS[name], [(1000, 1000)])
+    assert parsed.claims
+    assert Defect.OTHER_SYNTAX in parsed.defects
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("qwen3_json", '{"scores": [1, 2, 3, 4]}'),
+        ("qwen3_json", '{"date": "2024-05-06-10"}'),
+        ("qwen3_json", '{"name": "zoom", "arguments": {"bbox_2d": [1, 2, 3, 4]}}'),
+        ("qwen3_json", '<TOOL_CALL>{"bbox_2d": [1, 2, 3, 4]}</TOOL_CALL>'),
+        ("prose", "Then crop(10, 20, 300, 400) and go on."),
+        ("prose", "See refs [12, 13, 14, 15]."),
+        ("prose", "In the left 2 people, on top 3 cars, right 4 dogs, bottom 5 cats."),
+        ("qwen2_vl_stripped", "drag((1,2),(3,4))"),
+        ("qwen3_json", "Solve x = 5 and y = 6."),
+    ],
+)
+def test_what_is_no_claim_is_not_read(name, text):
+    assert not parse(text, GRAMMARS[name], [(1000, 1000)]).claims
+
+
+def test_what_is_dropped_beside_objects_is_a_defect():
+    text = '<think></think><answer>[{"image": 1, "bbox_2d": [1, 2, 30, 40]}, [50, 60, 70, 80]]</answer>'
+    assert parse(text, GRAMMARS["mirg"], [(1000, 1000)]).defects == Defect.REPAIRED
+
+
 def test_orders_and_named_corners():
     text = '{"image": 1, "bbox_2d": [200, 100, 400, 300]}'
     assert claims(text, order="yxyx") == [(1, A, "")]

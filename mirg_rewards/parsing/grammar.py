@@ -17,6 +17,7 @@ from mirg_rewards.parsing.syntaxes import (
     JSON,
     JSON_FENCED,
     JSON_GEMINI,
+    JSON_GLM,
     JSON_KIMI,
     JSON_NAMED,
     JSON_SEG_ZERO,
@@ -43,8 +44,8 @@ Order = Literal["xyxy", "yxyx", "xywh", "cxcywh", "xy", "yx"]
 class Grammar:
     """How a model was told to write: which syntax, in which coordinates, in which parts.
 
-    - `syntaxes`: the first is the grammar's own, which `render` writes; the others are read where it finds nothing, and
-      are a defect.
+    - `syntaxes`: the first is the one that `render` writes; the others are read where it finds nothing.
+    - `own`: how many of them, from the first, the family writes itself; an answer in another one is a defect.
     - `space`, `order`: what the numbers count and how four of them make a box. Never guessed from the numbers.
     - `resize`: for pixels, how the model's processor resizes; without it they are pixels of the original image.
     - `first_image`: the number of the first image where a bare number names it (`{"0": [..]}`). Keys and words with a
@@ -67,6 +68,7 @@ class Grammar:
     first_image: int = 1
     think: Think = "optional"
     max_claims: int = 64
+    own: int = 1
 
     def __post_init__(self) -> None:
         if not self.syntaxes:
@@ -77,6 +79,8 @@ class Grammar:
             raise ValueError(f"think must be one of required, prefilled, optional, got {self.think!r}")
         if self.resize is not None and self.space.span is not None:
             raise ValueError(f"resize is for pixels, got it with {self.space}")
+        if not 1 <= self.own <= len(self.syntaxes):
+            raise ValueError(f"own must be from 1 to the {len(self.syntaxes)} of syntaxes, got {self.own}")
         if self.max_claims < 1:
             raise ValueError(f"max_claims must be at least 1, got {self.max_claims}")
 
@@ -85,8 +89,8 @@ class Grammar:
 _OTHERS = (JSON, ANY_TAGS, XML_POINTS, CALLS, TABLES, LISTS, PAIRS, NAMED)
 
 
-def _ways(own: Syntax, others: tuple[Syntax, ...] = _OTHERS) -> tuple[Syntax, ...]:
-    return (own, *(syntax for syntax in others if syntax != own))
+def _ways(*own: Syntax) -> tuple[Syntax, ...]:
+    return (*own, *(syntax for syntax in _OTHERS if syntax not in own))
 
 
 _QWEN25 = Resize(factor=28, min_pixels=3136, max_pixels=12_845_056)
@@ -102,15 +106,15 @@ GRAMMARS: dict[str, Grammar] = {
     "qwen_vl": Grammar(_ways(TAGS["QWEN_TAGS"])),
     "qwen2_vl": Grammar(_ways(TAGS["QWEN2_TOKENS"])),
     "qwen2_vl_stripped": Grammar(_ways(PAIRS)),
-    "qwen25_json": Grammar(_ways(JSON_FENCED), space=PIXELS, resize=_QWEN25),
+    "qwen25_json": Grammar(_ways(JSON_FENCED, XML_POINTS), own=2, space=PIXELS, resize=_QWEN25),
     "qwen3_json": Grammar(_ways(JSON_FENCED)),
     "mimo_vl": Grammar(_ways(JSON_FENCED), space=PIXELS, resize=_MIMO),
     "internvl": Grammar(_ways(TAGS["INTERNVL_TAGS"])),
     "deepseek_vl2": Grammar(_ways(TAGS["DEEPSEEK_TOKENS"]), space=Space(999)),
-    "glm_v": Grammar(_ways(TAGS["GLM_TOKENS"]), first_image=0),
+    "glm_v": Grammar(_ways(TAGS["GLM_TOKENS"], JSON_GLM), own=2, first_image=0),
     "cogvlm": Grammar(_ways(DOUBLE_LISTS)),
     "minicpm_v": Grammar(_ways(TAGS["MINICPM_TAGS"]), first_image=0),
-    "molmo": Grammar(_ways(XML_POINTS), space=HUNDRED, order="xy"),
+    "molmo": Grammar(_ways(XML_POINTS, CALLS, POINTS), own=3, space=HUNDRED, order="xy"),
     "molmo2": Grammar(_ways(XML_COORDS), order="xy"),
     "paligemma": Grammar(_ways(LOC_TOKENS), space=Space(1024), order="yxyx"),
     "florence2": Grammar(_ways(FLORENCE2_TOKENS), space=Space(1000, centre=True)),
@@ -119,11 +123,11 @@ GRAMMARS: dict[str, Grammar] = {
     "shikra": Grammar(_ways(LISTS_OR_POINTS), space=UNIT),
     "ferret": Grammar(_ways(LISTS_OR_POINTS)),
     "fuyu": Grammar(_ways(TAGS["FUYU_TAGS"]), space=PIXELS, order="yxyx"),
-    "llava": Grammar(_ways(LISTS), space=UNIT),
+    "llava": Grammar(_ways(LISTS, TAGS["LIST_TAGS"]), own=2, space=UNIT),
     "yi_vl": Grammar(_ways(LISTS), space=Space(999)),
     "internlm_xcomposer": Grammar(_ways(LISTS)),
     "video_espresso": Grammar(_ways(LISTS), space=HUNDRED, order="cxcywh"),
-    "kimi_vl": Grammar(_ways(JSON_KIMI), space=UNIT),
+    "kimi_vl": Grammar(_ways(JSON_KIMI, CALLS), own=2, space=UNIT),
     "gemini": Grammar(_ways(JSON_GEMINI), order="yxyx"),
     "moondream": Grammar(_ways(JSON_NAMED), space=UNIT),
     "seed_vl": Grammar(_ways(TAGS["SEED_TAGS"]), space=Space(999)),
@@ -136,6 +140,6 @@ GRAMMARS: dict[str, Grammar] = {
     "seg_zero": Grammar(_ways(JSON_SEG_ZERO), space=PIXELS, resize=_QWEN25, think="required"),
     "visual_rft": Grammar(_ways(JSON_VISUAL_RFT), think="required"),
     # Any other model, in plain text.
-    "prose": Grammar(_ways(LISTS, (*_OTHERS, POINTS))),
+    "prose": Grammar((*_ways(LISTS, JSON, TABLES, PAIRS, NAMED), POINTS), own=5),
 }
 """Every grammar by its id."""

@@ -195,7 +195,7 @@ def _read(text: str, start: int, end: int, grammar: Grammar, counted: list[Size]
         if not defects & LOST.value and not _says_nothing(plain, *inner, own):
             defects |= Defect.NO_ANSWER.value
         return [], [], defects
-    if syntax != own:
+    if syntax not in grammar.syntaxes[: grammar.own]:
         defects |= Defect.OTHER_SYNTAX.value
     if tagged and _has_words_outside(plain, start, end, found, fenced=fenced):
         defects |= Defect.TEXT_OUTSIDE.value

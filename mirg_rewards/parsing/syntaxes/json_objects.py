@@ -74,7 +74,10 @@ else:
 
 
 class Dialect(NamedTuple):
-    """The keys that a family writes, whether it puts all into a Markdown fence, and whether it writes Python's quotes."""
+    """The keys that a family writes, whether it puts all into a Markdown fence, and whether it writes Python's quotes.
+
+    `others` are further keys of boxes and points that it writes; any other one is read, and is a defect.
+    """
 
     box: str = "bbox_2d"
     point: str = "point_2d"
@@ -82,6 +85,7 @@ class Dialect(NamedTuple):
     fenced: bool = False
     quotes: bool = False
     extra: tuple[tuple[str, float], ...] = ()
+    others: tuple[str, ...] = ()
 
 
 _PLAINEST = Dialect()
@@ -146,7 +150,8 @@ def read(passage: Passage, *, dialect: Dialect = _PLAINEST) -> Reading:
     'dog'
     """
     loose = read_loose(*passage[:4], quotes=dialect.quotes)
-    walk = Walk(passage.first_image, passage.images, Reading(defects=loose.defects))
+    keys = frozenset(map(normal, (dialect.box, dialect.point, *dialect.others)))
+    walk = Walk(passage.first_image, passage.images, Reading(defects=loose.defects), keys=keys)
     for root in loose.roots:
         walk.outer = (root.start, root.end)
         walk.holds_keys = False
@@ -168,6 +173,7 @@ class Walk:
     outer: Span = (0, 0)
     left: int = _MOST_OBJECTS
     holds_keys: bool = False
+    keys: frozenset[str] = frozenset()
 
     def visit(self, node: Array, image: int | None = None, label: str = "") -> None:
         """Gather the claims of a structure, within what the structures around it say of image and label."""
@@ -217,7 +223,9 @@ class Walk:
         points: list[Place] = []
         lost = False
         for kind, wants in (("box", 4), ("point", 2)):
-            for _, value in part.get(kind, []):
+            for key, value in part.get(kind, []):
+                if self.keys and normal(key) not in self.keys:
+                    self.reading.defects |= Defect.OTHER_SYNTAX.value
                 if isinstance(value, Array) and holds_objects(value):
                     nested.append(value)
                     continue
@@ -351,7 +359,16 @@ JSON = _syntax("JSON", Dialect())
 JSON_FENCED = _syntax("JSON_FENCED", Dialect(fenced=True))
 JSON_GEMINI = _syntax("JSON_GEMINI", Dialect(box="box_2d", point="point", fenced=True))
 JSON_VLM_R1 = _syntax("JSON_VLM_R1", Dialect(fenced=True), nothing="None")
+JSON_GLM = _syntax("JSON_GLM", Dialect(others=("box_2d",)))
 JSON_KIMI = _syntax("JSON_KIMI", Dialect())
-JSON_SEG_ZERO = _syntax("JSON_SEG_ZERO", Dialect(box="bbox", quotes=True))
-JSON_VISUAL_RFT = _syntax("JSON_VISUAL_RFT", Dialect(box="Position", quotes=True, extra=(("Confidence", 1.0),)))
-JSON_NAMED = Syntax("JSON_NAMED", read, write_named, BOX | POINT | IMAGE, glance_named)
+JSON_SEG_ZERO = _syntax("JSON_SEG_ZERO", Dialect(box="bbox", quotes=True, others=("bbox_2d", "points_1", "points_2")))
+JSON_VISUAL_RFT = _syntax(
+    "JSON_VISUAL_RFT", Dialect(box="Position", quotes=True, extra=(("Confidence", 1.0),), others=("bbox",))
+)
+JSON_NAMED = Syntax(
+    "JSON_NAMED",
+    partial(read, dialect=Dialect(others=("objects", "points"))),
+    write_named,
+    BOX | POINT | IMAGE,
+    glance_named,
+)

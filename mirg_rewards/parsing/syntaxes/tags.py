@@ -102,6 +102,7 @@ STYLES = {
     "GLM_TOKENS": Style(ANY_BRACKET, ("<|begin_of_box|>", "<|end_of_box|>")),
     "MINICPM_TAGS": Style(SPACES, ("<box>", "</box>"), _REF, ("<point>", "</point>"), ("<quad>", "</quad>")),
     "FUYU_TAGS": Style(COMMAS, ("<box>", "</box>"), None, ("<point>", "</point>")),
+    "LIST_TAGS": Style(ANY_BRACKET, ("<box>", "</box>")),
     "SEED_TAGS": Style(SPACES, ("<bbox>", "</bbox>"), None, ("<point>", "</point>")),
     "REX_TOKENS": Style(BINS, _BOX_TOKENS, _OBJECT_REF),
 }
