@@ -36,6 +36,7 @@ _CORNER_NAMES = (
     r"(?:bottom|lower)[\s-]?left|左下角?",
 )
 _DIGIT = re.compile(r"[0-9]")
+_NAME_LETTER = re.compile(r"[xywhtblrcu左上右下宽高]", re.IGNORECASE)
 _PLACE = (
     rf"[^0-9\n(\[]{{0,40}}+(?<![-.])[(\[]?\s{{0,4}}(?:x\s?[=:]\s?)?({NUMBER})"
     rf"\s{{0,4}},\s{{0,4}}(?:y\s?[=:]\s?)?({NUMBER})\s{{0,4}}[)\]]?"
@@ -71,7 +72,7 @@ def read(passage: Passage, *, points: bool = False) -> Reading:
     """
     text, plain, start, end = passage[:4]
     reading = Reading()
-    if not _DIGIT.search(plain, start, end):
+    if not (_DIGIT.search(plain, start, end) and _NAME_LETTER.search(plain, start, end)):
         return reading
     held: dict[str, Numbers] = {}
     held_from = held_to = start

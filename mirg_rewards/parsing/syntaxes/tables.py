@@ -11,7 +11,7 @@ from mirg_rewards.parsing.lines import plain_or_quoted, unquoted
 from mirg_rewards.parsing.loose_json import Object
 from mirg_rewards.parsing.syntaxes.json_objects import Walk
 
-_MOST = 256
+_MOST = 160
 _LINE = re.compile(r"[^\n]*\n?")
 _RULE = re.compile(r"[\s|:\-]+")
 _NUMBER = re.compile(rf"\s*+({NUMBER})\s*+")
