@@ -61,8 +61,8 @@ def check_reward(
     unknown = sorted(set(skip) - set(PROPERTIES))
     if isinstance(skip, str) or unknown:
         raise ValueError(f"skip needs names among {', '.join(PROPERTIES)}, got {skip!r}")
-    if device is not None and torch.device(device).type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device={device!r} was asked for, and torch sees no GPU: pass it only where there is one")
+    if device is not None:
+        _must_exist(device)
     judged = judge(subject, kind=kind, grammar=grammar, columns=columns)
     if device is not None:
         judged.on(device)
@@ -76,6 +76,16 @@ def check_reward(
         found = counterexample(trial, check, skip=skip, max_examples=max_examples)
         if found is not None:
             raise AssertionError(_explained(name, found)) from found.__cause__
+
+
+def _must_exist(device: Device) -> None:
+    # Asked of the device itself, so that nothing is looked for that was not named.
+    try:
+        torch.empty(0, device=device)
+    except (AssertionError, RuntimeError) as error:
+        raise ValueError(
+            f"device={device!r} was asked for, and torch sees no GPU there: pass it only where there is one ({error})"
+        ) from None
 
 
 def counterexample(

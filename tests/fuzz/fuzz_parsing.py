@@ -62,7 +62,7 @@ def main() -> None:
         name, sizes, text = invariants.case(data)
         try:
             invariants.check(text, invariants.GRAMMARS[name], sizes)
-        except BaseException:
+        except Exception:
             sys.stderr.write(f"\ngrammar {name}, sizes {sizes}, text {text[:4096]!r}\n")
             raise
 
