@@ -25,11 +25,12 @@ from rich.console import Console
 from rich.table import Table
 
 import mirg_rewards
-from mirg_rewards import GRAMMARS, format_reward, image_reward, object_reward, pack, parse, presets
+from mirg_rewards import GRAMMARS, format_reward, image_reward, object_reward, parse, presets
+from mirg_rewards.parsing.batches import read
 from mirg_rewards.parsing.syntaxes import json_objects
 
 HERE = Path(__file__).parent
-GATE = ("tests/test_parsing.py", "tests/test_kernels.py", "tests/test_rewards.py")
+GATE = ("tests/test_parsing.py", "tests/test_batches.py", "tests/test_kernels.py", "tests/test_rewards.py")
 COUNT = 4096
 
 
@@ -49,14 +50,18 @@ def from_text_to_reward(rounds: int) -> dict[str, float]:
     """Microseconds a completion of each stage; the first is `rfind` of the tags and `json.loads` between them."""
     texts, targets = completions(COUNT)
     scorer = presets.mirg_rl()
-    answers, true = pack(scorer.read(texts, targets)[1], targets)
-    parsed = answers.parsed
+    sizes = [target.sizes for target in targets]
+    answers, true = scorer.read(texts, targets)
     seconds = medians(
         {
             "rfind + json.loads": lambda: [json.loads(_answer(x)) for x in texts],
             "rfind + orjson.loads": lambda: [orjson.loads(_answer(x)) for x in texts],
-            "parse": lambda: [parse(x, scorer.grammar, y.sizes) for x, y in zip(texts, targets, strict=True)],
-            "pack": lambda: pack(parsed, targets),
+            "parse": lambda: [parse(x, scorer.grammar, y) for x, y in zip(texts, sizes, strict=True)],
+            "parse, and look at the claims": lambda: [
+                parse(x, scorer.grammar, y).rows for x, y in zip(texts, sizes, strict=True)
+            ],
+            "read (a batch at once)": lambda: read(texts, scorer.grammar, sizes),
+            "read, and lay out with the targets": lambda: scorer.read(texts, targets),
             "format_reward": lambda: format_reward(answers, true),
             "image_reward": lambda: image_reward(answers, true),
             "object_reward": lambda: object_reward(answers, true),

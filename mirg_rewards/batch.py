@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from mirg_rewards.claims import Defect, Parsed, Row, Target
+from mirg_rewards import columns
+from mirg_rewards.claims import Defect, Parsed, Target
+from mirg_rewards.columns import Columns, Integers
 
 Device = str | torch.device
-IntArray = npt.NDArray[np.int64]
 
 
 class ClaimBatch(NamedTuple):
@@ -48,7 +47,7 @@ class Answers(NamedTuple):
     claims: ClaimBatch
     defects: Int64[Tensor, " b"]
     texts: tuple[str, ...]
-    parsed: tuple[Parsed, ...]
+    parsed: Sequence[Parsed]
 
     def defect_counts(self) -> dict[Defect, int]:
         """How many answers have each defect, the most frequent first: what to look at when a run goes wrong.
@@ -91,54 +90,37 @@ def pack(
     """
     if len(parsed) != len(targets):
         raise ValueError(f"pack needs one target for each answer, got {len(parsed)} answers and {len(targets)} targets")
+    said = columns.of_rows([reading.rows for reading in parsed], [len(target.sizes) for target in targets])
+    defects = np.array([reading.defect_bits for reading in parsed], dtype=np.int64)
+    return laid_out(said, defects, parsed, targets, device, texts=texts, dtype=dtype)
+
+
+def laid_out(
+    said: Columns,
+    defects: Integers,
+    parsed: Sequence[Parsed],
+    targets: Sequence[Target],
+    device: Device = "cpu",
+    *,
+    texts: Sequence[str] = (),
+    dtype: torch.dtype | None = None,
+) -> tuple[Answers, Targets]:
+    """What `pack` gives, of claims that stand in columns already.
+
+    >>> said = columns.of_rows([[(2, None, None, "", None)]], [3])
+    >>> from mirg_rewards.claims import Claim
+    >>> laid_out(said, np.array([0]), [Parsed((Claim(2),))], [Target((), (None,) * 3)])[0].claims.images
+    tensor([2])
+    """
     dtype = dtype or (torch.float64 if torch.device(device).type == "cpu" else torch.float32)
-    alone = np.array([len(target.sizes) == 1 for target in targets], dtype=np.int64)
-    defects = torch.from_numpy(np.array([reading.defect_bits for reading in parsed], dtype=np.int64)).to(device)
-    claims = _batch([reading.rows for reading in parsed], alone, device, dtype)
-    true = _batch([target.rows for target in targets], alone, device, dtype)
-    return Answers(claims, defects, tuple(texts), tuple(parsed)), Targets(true, tuple(targets))
+    answers = Answers(_tensors(said, device, dtype), torch.from_numpy(defects).to(device), tuple(texts), parsed)
+    return answers, Targets(_tensors(columns.of_targets(targets), device, dtype), tuple(targets))
 
 
-def _batch(rows: list[list[Row]], alone: IntArray, device: Device, dtype: torch.dtype) -> ClaimBatch:
-    counts = np.array([len(row) for row in rows], dtype=np.int64)
-    offsets = np.concatenate([[0], np.cumsum(counts)])
-    claims = list(chain.from_iterable(rows))
-    corners, has_box = _numbers([claim[1] for claim in claims], (0.0, 0.0, 0.0, 0.0))
-    points, has_point = _numbers([claim[2] for claim in claims], (0.0, 0.0))
-    images = _images([claim[0] for claim in claims], np.repeat(alone, counts))
-    return ClaimBatch(
-        torch.from_numpy(corners).to(device, dtype),
-        torch.from_numpy(points).to(device, dtype),
-        torch.from_numpy(has_box).to(device),
-        torch.from_numpy(has_point).to(device),
-        torch.from_numpy(images).to(device),
-        tuple([claim[3] for claim in claims]),
-        torch.from_numpy(offsets).to(device),
-    )
-
-
-def _numbers(
-    places: Sequence[tuple[float, ...] | None], missing: tuple[float, ...]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Boxes or points as an array, `missing` for those that are not there; and which are."""
-    width, count = len(missing), len(places)
-    if places.count(None) == count:
-        return np.zeros((count, width)), np.zeros(count, dtype=np.bool_)
-    is_there = np.ones(count, dtype=np.bool_)
-    if None in places:
-        is_there = np.array([place is not None for place in places], dtype=np.bool_)
-        places = [missing if place is None else place for place in places]
-    numbers = chain.from_iterable(cast("Sequence[tuple[float, ...]]", places))
-    return np.fromiter(numbers, np.float64, count * width).reshape(count, width), is_there
-
-
-def _images(images: Sequence[int | None], alone: IntArray) -> IntArray:
-    """Image numbers as an array: what is unsaid is the only image of its row, or else 0; what no row can have is -1."""
-    if None not in images:
-        try:
-            numbers = np.array(images, dtype=np.int64)
-        except OverflowError:
-            numbers = np.array([image if image and abs(image) < 2**62 else -1 for image in images], dtype=np.int64)
-        return np.where(numbers > 0, numbers, -1)
-    said = _images([-1 if image is None else image for image in images], alone)
-    return np.where([image is None for image in images], alone, said)
+def _tensors(claims: Columns, device: Device, dtype: torch.dtype) -> ClaimBatch:
+    offsets = np.zeros(len(claims.counts) + 1, dtype=np.int64)
+    np.cumsum(claims.counts, out=offsets[1:])
+    boxes, points = (torch.from_numpy(numbers).to(device, dtype) for numbers in (claims.boxes, claims.points))
+    has_box, has_point = (torch.from_numpy(is_there).to(device) for is_there in (claims.has_box, claims.has_point))
+    images = torch.from_numpy(claims.images).to(device)
+    return ClaimBatch(boxes, points, has_box, has_point, images, claims.labels, torch.from_numpy(offsets).to(device))

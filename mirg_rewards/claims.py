@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import pydantic
@@ -121,7 +123,7 @@ class Parsed:
     True
     """
 
-    __slots__ = ("_answer", "_claims", "_defects", "_rows", "_spans", "_think")
+    __slots__ = ("_answer", "_claims", "_defects", "_rows", "_settle", "_spans", "_think")
 
     def __init__(
         self,
@@ -132,6 +134,7 @@ class Parsed:
         *,
         spans: Iterable[Span] = (),
     ) -> None:
+        self._settle: Callable[[], Parsed] | None = None
         self._claims: tuple[Claim, ...] | None = tuple(claims)
         self._rows: list[Row] | None = None
         self._defects = defects.value
@@ -154,6 +157,7 @@ class Parsed:
         True
         """
         parsed = cls.__new__(cls)
+        parsed._settle = None
         parsed._claims = None
         parsed._rows = rows
         parsed._defects = defects
@@ -161,6 +165,26 @@ class Parsed:
         parsed._answer = answer
         parsed._spans = spans
         return parsed
+
+    @classmethod
+    def deferred(cls, settle: Callable[[], Parsed]) -> Parsed:
+        """The reading that `settle` gives, which is called when someone looks at it.
+
+        >>> Parsed.deferred(Parsed) == Parsed()
+        True
+        """
+        parsed = cls.__new__(cls)
+        parsed._settle = settle
+        return parsed
+
+    def __getattr__(self, name: str) -> Any:
+        settle = object.__getattribute__(self, "_settle") if name in self.__slots__ else None
+        if settle is None:
+            raise AttributeError(f"a Parsed has no attribute {name!r}")
+        settled = settle()
+        for slot in self.__slots__:
+            setattr(self, slot, getattr(settled, slot))
+        return getattr(self, name)
 
     @property
     def claims(self) -> tuple[Claim, ...]:
@@ -244,6 +268,8 @@ class Target:
     seen_sizes: tuple[Size | None, ...] | None = None
     rows: list[Row] = field(init=False, repr=False, compare=False)
     """The claims as plain tuples, as `Parsed.rows`."""
+    packed: tuple[bytes, bytes, tuple[str, ...]] = field(init=False, repr=False, compare=False)
+    """The claims as float64: the corners of each; its point, image and what there is (1: a box, 2: a point); and labels."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "claims", tuple(self.claims))
@@ -258,6 +284,13 @@ class Target:
                 )
         for number, claim in enumerate(self.claims):
             self._check(f"claims[{number}]", claim)
+        # What names no image is in a row of one.
+        others = [
+            (*(point or (0.0, 0.0)), image or 1, bool(box) + 2 * bool(point)) for image, box, point, _, _ in self.rows
+        ]
+        corners = [box or (0.0, 0.0, 0.0, 0.0) for _, box, _, _, _ in self.rows]
+        labels = tuple([row[3] for row in self.rows])
+        object.__setattr__(self, "packed", (_float64(corners), _float64(others), labels))
 
     def _check(self, name: str, claim: Claim) -> None:
         count = len(self.sizes)
@@ -343,6 +376,10 @@ class Target:
         ['claims', 'seen_sizes', 'sizes', 'version']
         """
         return TargetRow.model_json_schema()
+
+
+def _float64(rows: Sequence[Sequence[float]]) -> bytes:
+    return array("d", chain.from_iterable(rows)).tobytes()
 
 
 _MARGIN = 0.5

@@ -90,10 +90,10 @@ def evaluate(
     for name, column in (("groups", groups), ("unsaid_images", unsaid_images)):
         if column is not None and len(column) != len(targets):
             raise ValueError(f"{name} needs one entry for each of the {len(targets)} targets, got {len(column)}")
-    texts, readings = Scorer(grammar, object_reward).read(responses, targets)
+    answers, true = Scorer(grammar, object_reward).read(responses, targets)
     if unsaid_images is not None:
-        readings = [_said(reading, image) for reading, image in zip(readings, unsaid_images, strict=True)]
-    answers, true = pack(readings, targets, texts=texts)
+        readings = [_said(reading, image) for reading, image in zip(answers.parsed, unsaid_images, strict=True)]
+        answers, true = pack(readings, targets)
     iou = object_reward(answers, true)
     unparsed = (answers.claims.counts == 0) & (answers.defects & LOST.value != 0)
     values = {

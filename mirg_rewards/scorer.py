@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mirg_rewards.batch import Answers, Device, pack
-from mirg_rewards.claims import Parsed, Target
-from mirg_rewards.parsing import Grammar, parse
+from mirg_rewards.batch import Answers, Device, Targets, laid_out
+from mirg_rewards.claims import Target
+from mirg_rewards.parsing import Grammar
+from mirg_rewards.parsing.batches import read
 from mirg_rewards.rewards import Reward, Weighted
 
 Response = str | Sequence[Mapping[str, Any]]
@@ -54,38 +55,42 @@ class Scorer:
         if not callable(self.reward):
             raise TypeError(f"reward must be callable as reward(answers, targets), got {self.reward!r}")
 
-    def read(self, responses: Sequence[Response], targets: Sequence[Target]) -> tuple[list[str], list[Parsed]]:
-        """The text of each response, and what it claims about its target's images.
+    def read(self, responses: Sequence[Response], targets: Sequence[Target]) -> tuple[Answers, Targets]:
+        """What the responses claim about their targets' images, and what is true of these, as tensors.
+
+        Raises ValueError or TypeError that names the row.
 
         >>> from mirg_rewards import GRAMMARS, Target, format_reward
         >>> scorer = Scorer(GRAMMARS["mirg"], format_reward)
-        >>> scorer.read([[{"role": "assistant", "content": "<answer>[]</answer>"}]], [Target((), (None,))])[0]
-        ['<answer>[]</answer>']
+        >>> answers, _ = scorer.read([[{"role": "assistant", "content": "<answer>[]</answer>"}]], [Target((), (None,))])
+        >>> answers.texts, answers.defects
+        (('<answer>[]</answer>',), tensor([4096]))
         """
         if isinstance(responses, str) or len(responses) != len(targets):
             got = "one string" if isinstance(responses, str) else f"{len(responses)} responses"
             raise ValueError(
                 f"a scorer needs a list of responses and one target for each, got {got}, {len(targets)} targets"
             )
-        texts: list[str] = []
-        readings: list[Parsed] = []
-        for row, (response, target) in enumerate(zip(responses, targets, strict=True)):
+        for row, target in enumerate(targets):
             if not isinstance(target, Target):
                 raise TypeError(
                     f"targets[{row}] must be a Target, got {type(target).__name__}; Target.from_json reads a dataset's column"
                 )
-            text = as_text(response, row)
-            try:
-                readings.append(parse(text, self.grammar, target.sizes, seen_sizes=target.seen_sizes))
-            except ValueError as error:
-                raise ValueError(f"row {row}: {error}") from None
-            texts.append(text)
-        return texts, readings
+        texts = [
+            response if type(response) is str else as_text(response, row) for row, response in enumerate(responses)
+        ]
+        seen_sizes = [target.seen_sizes for target in targets]
+        said = read(
+            texts,
+            self.grammar,
+            [target.sizes for target in targets],
+            None if seen_sizes.count(None) == len(seen_sizes) else seen_sizes,
+        )
+        return laid_out(said.claims, said.defects, said.readings, targets, self.device, texts=texts)
 
     def __call__(self, responses: Sequence[Response], targets: Sequence[Target]) -> Scores:
         """What each response earns against its target. Raises ValueError or TypeError that names the row."""
-        texts, readings = self.read(responses, targets)
-        answers, true = pack(readings, targets, self.device, texts=texts)
+        answers, true = self.read(responses, targets)
         with torch.no_grad():
             if isinstance(self.reward, Weighted):
                 terms = self.reward.each(answers, true)

@@ -431,3 +431,10 @@ def test_spans_point_at_the_numbers():
             if claim.box is not None:
                 written = plain(text[start:end])
                 assert [f"{round(number * 1000)}" in written for number in claim.box.corners[:2]] == [True, True]
+
+
+@pytest.mark.parametrize("more", ["", ","])
+def test_digits_past_a_floats_precision_are_read(more):
+    said = f'[{{"image": 1, "bbox_2d": [0.{"9" * 40}, 0, 500, 1000], "label": "a"}}{more}]'
+    claim = parse(f"<think></think><answer>{said}</answer>", GRAMMARS["mirg"], [None]).claims[0]
+    assert claim.box.corners == (0.001, 0.0, 0.5, 1.0)

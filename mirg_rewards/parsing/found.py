@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from operator import itemgetter
+from typing import Any, Literal, NamedTuple
 
 from mirg_rewards.claims import Span
 from mirg_rewards.coordinates import Space
 
 Numbers = tuple[float, ...]
-Glimpse = tuple[int | None, Numbers, str]
-"""A claim as a writer writes it: the image, the label, and between them the numbers of a box (four, in the grammar's order),
-of a point (two) or of a polygon (more)."""
+Glimpse = Any
+"""A claim as a writer writes it, of which `Syntax.values` take the image, the label, and the numbers: of a box (four, in the
+grammar's order), of a point (two) or of a polygon (more)."""
+
+Values = tuple[Callable[[Glimpse], Any], Callable[[Glimpse], Any], Callable[[Glimpse], Any]]
 
 NUMBER = r"[-+]?(?:[0-9]{1,9}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][-+]?[0-9]{1,3})?"
 """A number as models write them; bounded, so that no text makes it slow."""
@@ -120,6 +123,8 @@ class Syntax:
     - `writes`: the kinds of claim that it has a form for.
     - `glance(answer)`: the boxes of an answer that is written just as `write` writes it, None for any other. What it
       reads, `read` reads the same, more slowly.
+    - `values`: what of each thing that `glance` gives is the image, the numbers, the label. They may be of any type, or
+      missing (LookupError, TypeError): whoever takes them looks at them.
     - `space`: where the tokens themselves fix what they count, whatever the grammar says (Kosmos-2's grid of patches).
     - `says_image`: the image has a place of its own, and is written in rows of one image too.
     - `points_x_first`: points are x, y in every order of boxes (Fuyu).
@@ -133,6 +138,7 @@ class Syntax:
     write: Callable[[list[Written]], str] = field(compare=False)
     writes: frozenset[Kind] = field(compare=False, default=BOX)
     glance: Callable[[str], list[Glimpse] | None] = field(compare=False, default=_no_glance)
+    values: Values = field(compare=False, default=(itemgetter(0), itemgetter(1), itemgetter(2)))
     space: Space | None = field(compare=False, default=None)
     says_image: bool = field(compare=False, default=False)
     points_x_first: bool = field(compare=False, default=False)

@@ -225,7 +225,7 @@ def _word(word: str, original: str) -> object:
         return _LITERALS[word]
     if "_" not in word and (word[0].isdigit() or word[0] in "+-." or word in ("NaN", "Infinity")):
         try:
-            return float(word) if len(word) <= 32 else float("inf")
+            return float(word)
         except ValueError:
             return original
     return original

@@ -13,7 +13,7 @@ from mirg_rewards.parsing.found import UNCLEAR, Found, Glimpse, Numbers, Passage
 from mirg_rewards.parsing.found import plain as make_plain
 from mirg_rewards.parsing.grammar import Grammar
 from mirg_rewards.parsing.image_references import REFERENCE, bind
-from mirg_rewards.parsing.sections import cut
+from mirg_rewards.parsing.sections import Sections, cut
 from mirg_rewards.parsing.syntaxes import LISTS, LISTS_OR_POINTS, NAMED, NAMED_OR_POINTS, PAIRS, POINTS
 
 # A number beyond this is not a coordinate but a loop of digits, or an overflow to be.
@@ -61,19 +61,36 @@ def parse(
     """
     if not isinstance(text, str):
         raise TypeError(f"text must be a string, got {type(text).__name__}")
-    counted = _counted_sizes(grammar, sizes, seen_sizes)
-    thought, (start, end), defects = cut(text, grammar.think)
-    answer = text[start:end]
+    counted = counted_sizes(grammar, sizes, seen_sizes)
+    sections, glimpses = first_look(text, grammar)
+    if glimpses is not None:
+        # The numbers of an answer in the grammar's own form are looked at when someone asks for them.
+        return Parsed.deferred(partial(settled, text, grammar, counted, sections, glimpses))
+    return settled(text, grammar, counted, sections, None)
+
+
+def first_look(text: str, grammar: Grammar) -> tuple[Sections, list[Glimpse] | None]:
+    """The parts of a response, and its claims if they are written just as the grammar's own writer writes them."""
+    sections = cut(text, grammar.think)
+    start, end = sections[1]
+    if end - start > LONGEST:
+        return sections, None
+    glimpses = grammar.syntaxes[0].glance(text[start:end])
+    return sections, None if glimpses is None or len(glimpses) > grammar.max_claims else glimpses
+
+
+def settled(
+    text: str, grammar: Grammar, counted: list[Size], sections: Sections, glimpses: list[Glimpse] | None
+) -> Parsed:
+    """The reading of a response whose parts are known, and whose claims a first look may have seen."""
+    thought, (start, end), defects = sections
     think = None if thought is None else text[thought[0] : thought[1]]
-    if len(answer) <= LONGEST:
-        glimpses = grammar.syntaxes[0].glance(answer)
-        if glimpses is not None and len(glimpses) <= grammar.max_claims:
-            clean = _rows(glimpses, grammar, counted)
-            if clean is not None:
-                spans = partial(_spans, text, grammar, counted)
-                return Parsed.from_rows(clean[0], defects | clean[1], think, answer, spans)
+    clean = None if glimpses is None else _rows(glimpses, grammar, counted)
+    if clean is not None:
+        spans = partial(_spans, text, grammar, counted, (start, end))
+        return Parsed.from_rows(clean[0], defects | clean[1], think, text[start:end], spans)
     rows, found_spans, more = _read(text, start, end, grammar, counted)
-    return Parsed.from_rows(rows, defects | more, think, answer, partial(tuple, found_spans))
+    return Parsed.from_rows(rows, defects | more, think, text[start:end], partial(tuple, found_spans))
 
 
 def _rows(glimpses: list[Glimpse], grammar: Grammar, counted: list[Size]) -> tuple[list[Row], int] | None:
@@ -83,16 +100,19 @@ def _rows(glimpses: list[Glimpse], grammar: Grammar, counted: list[Size]) -> tup
     rows: list[Row] = []
     syntax = grammar.syntaxes[0]
     space = syntax.space or grammar.space
-    # What JSON gives is not looked at yet, and a list; numbers that a pattern has read are a tuple.
-    if glimpses and type(glimpses[0][1]) is tuple and len(glimpses[0][1]) != 4:
-        return _other_rows(glimpses, grammar, counted)
     shift = 0.5 if space.centre else 0
     if syntax.space is not None:
         counted = [(space.span or 1, space.span or 1)] * count
     try:
+        images, places, labels = (list(map(value, glimpses)) for value in syntax.values)
+        # What JSON gives is not looked at yet, and a list; numbers that a pattern has read are a tuple.
+        if places and type(places[0]) is tuple and len(places[0]) != 4:
+            return _other_rows(images, places, labels, grammar, counted)
+        if any(bool in map(type, corners) for corners in places):
+            return None
         if grammar.order not in ("xyxy", "xy"):
-            glimpses = [(image, _in_order(corners, grammar.order), label) for image, corners, label in glimpses]
-        for image, (x1, y1, x2, y2), label in glimpses:
+            places = [_in_order(corners, grammar.order) for corners in places]
+        for image, (x1, y1, x2, y2), label in zip(images, places, labels, strict=True):
             if image is None and count == 1:
                 image = 1  # noqa: PLW2901 - what is unsaid in a row of one image
             if type(image) is not int or type(label) is not str:
@@ -111,18 +131,20 @@ def _rows(glimpses: list[Glimpse], grammar: Grammar, counted: list[Size]) -> tup
             defects |= more
             if row is not None:
                 rows.append(row)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, LookupError, OverflowError):
         return None
     return rows, defects
 
 
-def _other_rows(glimpses: list[Glimpse], grammar: Grammar, counted: list[Size]) -> tuple[list[Row], int] | None:
+def _other_rows(
+    images: list[int | None], places: list[Numbers], labels: list[str], grammar: Grammar, counted: list[Size]
+) -> tuple[list[Row], int] | None:
     """As `_rows`, of points and polygons."""
     defects = 0
     rows: list[Row] = []
     count = len(counted)
     is_plain = grammar.order in ("xyxy", "xy") and not grammar.space.centre
-    for image, numbers, label in glimpses:
+    for image, numbers, label in zip(images, places, labels, strict=True):
         if image is None and count > 1:
             return None
         if is_plain and len(numbers) == 2 and image is not None and 0 < image <= count:
@@ -139,7 +161,7 @@ def _other_rows(glimpses: list[Glimpse], grammar: Grammar, counted: list[Size]) 
     return rows, defects
 
 
-def _counted_sizes(
+def counted_sizes(
     grammar: Grammar, sizes: Sequence[Size | None], seen_sizes: Sequence[Size | None] | None
 ) -> list[Size]:
     """For each image the (width, height) that the model's numbers count up to."""
@@ -169,10 +191,9 @@ def _resized(resize: Resize, sizes: tuple[Size, ...]) -> tuple[Size, ...]:
     return tuple(resize((width, height)) for width, height in sizes)
 
 
-def _spans(text: str, grammar: Grammar, counted: list[Size]) -> tuple[Span, ...]:
+def _spans(text: str, grammar: Grammar, counted: list[Size], answer: Span) -> tuple[Span, ...]:
     """Where the claims of a response stand that was read without looking at positions."""
-    _, (start, end), _ = cut(text, grammar.think)
-    return tuple(_read(text, start, end, grammar, counted)[1])
+    return tuple(_read(text, *answer, grammar, counted)[1])
 
 
 def _read(text: str, start: int, end: int, grammar: Grammar, counted: list[Size]) -> tuple[list[Row], list[Span], int]:

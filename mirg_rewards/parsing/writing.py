@@ -9,7 +9,7 @@ from mirg_rewards.claims import Claim, Size
 from mirg_rewards.coordinates import Space
 from mirg_rewards.parsing.found import Kind, Numbers, Written
 from mirg_rewards.parsing.grammar import Grammar
-from mirg_rewards.parsing.reading import LONGEST, _counted_sizes
+from mirg_rewards.parsing.reading import LONGEST, counted_sizes
 
 _TAG = re.compile(r"[<◁]/?(?:think|answer)[>▷]", re.IGNORECASE)
 
@@ -36,7 +36,7 @@ def render(claims: Sequence[Claim], grammar: Grammar, sizes: Sequence[Size | Non
         raise ValueError(f"think must not hold the tags of its own part or the answer's, got {think!r}")
     if len(claims) > grammar.max_claims:
         raise ValueError(f"claims must be at most the grammar's {grammar.max_claims}, got {len(claims)}")
-    counted = _counted_sizes(grammar, sizes, None)
+    counted = counted_sizes(grammar, sizes, None)
     written = [_written(f"claims[{number}]", claim, grammar, counted) for number, claim in enumerate(claims)]
     syntax = grammar.syntaxes[0]
     for number, claim in enumerate(written):

@@ -11,9 +11,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mirg_rewards import GRAMMARS, Claim, Defect, Grammar, Parsed, parse, render
+from mirg_rewards import GRAMMARS, Box, Claim, Defect, Grammar, Parsed, columns, parse, render
 from mirg_rewards.claims import Size
-from mirg_rewards.parsing import reading
+from mirg_rewards.parsing import batches, reading
 
 SIZES: tuple[Size, ...] = ((640, 480), (1000, 1000), (300, 900), (33, 70))
 LONGEST_SECONDS = 0.5
@@ -57,7 +57,21 @@ def check(text: str, grammar: Grammar, sizes: Sequence[Size]) -> None:
     assert careful.rows == parsed.rows, f"the fast way reads {parsed.rows}, the careful way {careful.rows}"
     assert careful.defects == parsed.defects, f"the fast way says {parsed.defects}, the careful way {careful.defects}"
     assert spans == parsed.spans, f"the fast way's spans are {parsed.spans}, the careful way's {spans}"
+    _check_batch(text, parsed, grammar, sizes)
     _check_round_trip(parsed.claims, grammar, sizes)
+
+
+def _check_batch(text: str, parsed: Parsed, grammar: Grammar, sizes: Sequence[Size]) -> None:
+    """In a batch, beside a plain answer on either side, the text is read as it is alone."""
+    plain = render([Claim(1, Box(0.25, 0.25, 0.75, 0.75))], GRAMMARS["mirg"], sizes)
+    batch = batches.read([plain, text, plain], grammar, [sizes] * 3)
+    count = int(batch.claims.counts[0])
+    alone = columns.of_rows([parsed.rows], [len(sizes)])
+    middle = slice(count, len(batch.claims.labels) - count)
+    for name, together, expected in zip(alone._fields[:5], batch.claims, alone, strict=False):
+        assert (together[middle] == expected).all(), f"in a batch {name} are {together[middle]}, alone {expected}"
+    assert batch.claims.labels[middle] == alone.labels
+    assert batch.defects[1] == parsed.defect_bits
 
 
 def _read_out(text: str, grammar: Grammar, sizes: Sequence[Size]) -> tuple[Parsed, float]:
@@ -82,7 +96,7 @@ def _check_claims(parsed: Parsed, text: str, grammar: Grammar) -> None:
 def _read_carefully(text: str, grammar: Grammar, sizes: Sequence[Size]) -> tuple[Parsed, tuple[tuple[int, int], ...]]:
     """The reading without the way that is short for plain JSON, and its spans."""
     _, (start, end), defects = reading.cut(text, grammar.think)
-    rows, spans, more = reading._read(text, start, end, grammar, reading._counted_sizes(grammar, sizes, None))
+    rows, spans, more = reading._read(text, start, end, grammar, reading.counted_sizes(grammar, sizes, None))
     return Parsed.from_rows(rows, defects | more, None, None, tuple), tuple(spans)
 
 

@@ -91,25 +91,22 @@ class Dialect(NamedTuple):
 _PLAINEST = Dialect()
 
 
-def glance(answer: str, *, dialect: Dialect) -> list[Glimpse] | None:
-    """The boxes of an answer that is strict JSON of the plainest kind, as nearly all are; else None."""
-    if dialect.fenced:
+def glance(dialect: Dialect, answer: str) -> list[Glimpse] | None:
+    """The items of an answer that is strict JSON of the plainest kind, as nearly all are; else None."""
+    _, _, label, fenced, _, extra, _ = dialect
+    if fenced:
         answer = inside_fence(answer)
-    if "true" in answer or "false" in answer:
-        return None
     try:
         items = decode(answer)
         if type(items) is not list or not items:
             return None
-        expected = 3 + len(dialect.extra)
-        if len(items[0]) == expected:
-            said = list(map(itemgetter("image", dialect.box, dialect.label), items))
-            keys = expected * len(items)
-        else:
-            said = [(item.get("image"), item[dialect.box], item.get(dialect.label, "")) for item in items]
-            keys = sum(("image" in item) + expected - 2 + (dialect.label in item) for item in items)
+        whole = 3 + len(extra)
+        keys = whole * len(items)
+        if len(items[0]) != whole:
+            keys = sum(("image" in item) + whole - 2 + (label in item) for item in items)
+            items = [{"image": None, label: "", **item} for item in items]
         # As many colons as keys: no other key, none that comes twice, and nothing nested.
-        return said if answer.count(":") == keys else None
+        return items if answer.count(":") == keys else None
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 
@@ -121,7 +118,7 @@ def glance_named(answer: str) -> list[Glimpse] | None:
         corners = map(itemgetter("x_min", "y_min", "x_max", "y_max"), items)
         said = [(item.get("image"), box, item.get("label", "")) for item, box in zip(items, corners, strict=True)]
         keys = sum(("image" in item) + 4 + ("label" in item) for item in items)
-        is_own = answer.lstrip().startswith('{"objects": [') and "true" not in answer and "false" not in answer
+        is_own = answer.lstrip().startswith('{"objects": [')
         return said if is_own and said and answer.count(":") - 1 == keys else None
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
@@ -348,7 +345,8 @@ def _syntax(name: str, dialect: Dialect, nothing: str = "[]") -> Syntax:
         partial(read, dialect=dialect),
         partial(write, dialect=dialect),
         BOX | POINT | BOTH | IMAGE,
-        partial(glance, dialect=dialect),
+        partial(glance, dialect),
+        (itemgetter("image"), itemgetter(dialect.box), itemgetter(dialect.label)),
         says_image=name == "JSON",
         nothing=nothing,
         fenced=dialect.fenced,

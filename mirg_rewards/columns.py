@@ -1,0 +1,110 @@
+"""Claims of many rows side by side, as numpy arrays: between readings and tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from mirg_rewards.claims import Row, Target
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Booleans = npt.NDArray[np.bool_]
+
+
+class Columns(NamedTuple):
+    """The claims of a batch, row after row: those of row `b` are the `counts[b]` that follow those of the rows before it.
+
+    `boxes` `[n, 4]` and `points` `[n, 2]` are fractions of the image, zeros where `has_box` or `has_point` is False.
+    `images` `[n]` count from 1; 0: not said, -1: an image that no row has.
+    """
+
+    boxes: Floats
+    points: Floats
+    has_box: Booleans
+    has_point: Booleans
+    images: Integers
+    labels: tuple[str, ...]
+    counts: Integers
+
+
+def of_rows(rows: Sequence[list[Row]], image_counts: Sequence[int] | Integers) -> Columns:
+    """Claims as plain tuples, as columns; in a row of one image, what names none is about that one.
+
+    >>> of_rows([[(2, (0.0, 0.0, 0.5, 1.0), None, "", None)], [(None, None, None, "dog", None)]], [2, 1])[4:]
+    (array([2, 1]), ('', 'dog'), array([1, 1]))
+    """
+    counts = np.array([len(row) for row in rows], dtype=np.int64)
+    claims = list(chain.from_iterable(rows))
+    boxes, has_box = _numbers([claim[1] for claim in claims], (0.0, 0.0, 0.0, 0.0))
+    points, has_point = _numbers([claim[2] for claim in claims], (0.0, 0.0))
+    alone = np.repeat(np.array(image_counts, dtype=np.int64) == 1, counts)
+    images = _images([claim[0] for claim in claims], alone)
+    return Columns(boxes, points, has_box, has_point, images, tuple([claim[3] for claim in claims]), counts)
+
+
+def of_targets(targets: Sequence[Target]) -> Columns:
+    """What is true of a batch, as columns.
+
+    >>> from mirg_rewards.claims import Box, Claim
+    >>> of_targets([Target((Claim(1, Box(0.0, 0.0, 0.5, 1.0)),), sizes=(None,))]).boxes
+    array([[0. , 0. , 0.5, 1. ]])
+    """
+    corners, rest, labels = zip(*[target.packed for target in targets], strict=True) if targets else ((), (), ())
+    boxes, others = (np.frombuffer(bytearray().join(part)).reshape(-1, 4) for part in (corners, rest))
+    images, flags = others[:, 2:].T.astype(np.int64)
+    counts = np.fromiter(map(len, labels), np.int64, len(labels))
+    names = tuple(chain.from_iterable(labels))
+    return Columns(boxes, others[:, :2], flags & 1 > 0, flags & 2 > 0, images, names, counts)
+
+
+def interleaved(first: Columns, second: Columns, is_second: Booleans) -> Columns:
+    """The rows of two batches in one; `is_second` says of each row of the whole which of the two gives its next one.
+
+    >>> one = of_rows([[(2, None, None, "b", None)]], [2])
+    >>> two = of_rows([[], [(1, None, None, "c", None)]], [1, 1])
+    >>> interleaved(one, two, np.array([True, False, True])).counts
+    array([0, 1, 1])
+    """
+    counts = np.empty(len(is_second), dtype=np.int64)
+    counts[~is_second], counts[is_second] = first.counts, second.counts
+    # Stable: claims of one row stay in their order.
+    rows = np.concatenate(
+        [np.flatnonzero(~is_second).repeat(first.counts), np.flatnonzero(is_second).repeat(second.counts)]
+    )
+    order = np.argsort(rows, kind="stable")
+    boxes, points, has_box, has_point, images = (
+        np.concatenate(pair)[order] for pair in zip(first[:5], second[:5], strict=True)
+    )
+    labels = first.labels + second.labels
+    names = tuple([labels[place] for place in order.tolist()])
+    return Columns(boxes, points, has_box, has_point, images, names, counts)
+
+
+def _numbers(places: Sequence[tuple[float, ...] | None], missing: tuple[float, ...]) -> tuple[Floats, Booleans]:
+    """Boxes or points as an array, `missing` for those that are not there; and which are."""
+    width, count = len(missing), len(places)
+    if places.count(None) == count:
+        return np.zeros((count, width)), np.zeros(count, dtype=np.bool_)
+    is_there = np.ones(count, dtype=np.bool_)
+    if None in places:
+        is_there = np.array([place is not None for place in places], dtype=np.bool_)
+        places = [missing if place is None else place for place in places]
+    numbers = chain.from_iterable(cast("Sequence[tuple[float, ...]]", places))
+    return np.fromiter(numbers, np.float64, count * width).reshape(count, width), is_there
+
+
+def _images(images: Sequence[int | None], alone: Booleans) -> Integers:
+    """Image numbers as an array: what is unsaid is the only image of its row, or else 0; what no row can have is -1."""
+    if None not in images:
+        try:
+            numbers = np.array(images, dtype=np.int64)
+        except OverflowError:
+            numbers = np.array([image if image and abs(image) < 2**62 else -1 for image in images], dtype=np.int64)
+        return np.where(numbers > 0, numbers, -1)
+    said = _images([-1 if image is None else image for image in images], alone)
+    return np.where([image is None for image in images], alone, said)
