@@ -6,7 +6,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,25 @@ class Diagnosis:
             _descending(Counter(self.defects) + Counter(other.defects)),
             Counter(self.signs) + Counter(other.signs),
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """The diagnosis as JSON can hold it; `from_json` gives an equal one back.
+
+        >>> Diagnosis(2, 1, {Defect.NO_ANSWER: 1}).to_json()
+        {'answers': 2, 'clean': 1, 'defects': {'NO_ANSWER': 1}, 'signs': {}}
+        """
+        defects = {str(defect.name): count for defect, count in self.defects.items()}
+        return {"answers": self.answers, "clean": self.clean, "defects": defects, "signs": dict(self.signs)}
+
+    @classmethod
+    def from_json(cls, wire: Mapping[str, Any]) -> Diagnosis:
+        """What `to_json` has given, as a diagnosis.
+
+        >>> Diagnosis.from_json(Diagnosis(2, 1, {Defect.NO_ANSWER: 1}).to_json())
+        Diagnosis(answers=2, clean=1, defects={<Defect.NO_ANSWER: 1>: 1})
+        """
+        defects = {Defect[name]: count for name, count in wire["defects"].items()}
+        return cls(wire["answers"], wire["clean"], defects, wire["signs"])
 
     def __str__(self) -> str:
         rows = [

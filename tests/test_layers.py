@@ -12,7 +12,7 @@ LAYERS = (
     {"rewards", "diagnosis"},
     {"scorer"},
     {"presets", "data", "testing"},
-    {"evaluation"},
+    {"evaluation", "scoring"},
     {"adapters", "report"},
     {"cli"},
 )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cached_property, reduce
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,30 +16,45 @@ from typing import Any
 CHUNK = 4096
 """How many rows are held at a time."""
 
+Write = Callable[["Chunk", Mapping[str, list[Any]]], None]
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Chunk:
     """Some rows of a file. `numbers` are their lines, from 1, or in parquet their rows, from 0; `done` is the share of
-    the file that has been read with them. Of parquet, `table` is the Arrow table, and `rows` are made when asked for.
+    the file that has been read with them. `lines` are those of JSONL, `table` the Arrow table of parquet; `rows` are made of
+    them when asked for.
     """
 
     path: Path
     numbers: list[int]
     done: float
-    _rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    lines: list[bytes] = field(default_factory=list, repr=False)
     table: Any = field(default=None, repr=False)
 
-    @property
+    @cached_property
     def rows(self) -> list[dict[str, Any]]:
-        """Each row as a mapping from column to value."""
-        return self._rows if self.table is None else self.table.to_pylist()
+        """Each row as a mapping from column to value. Raises ValueError that names the line that is no JSON object."""
+        if self.table is not None:
+            return self.table.to_pylist()  # type: ignore[no-any-return]
+        return [self._row(index) for index in range(len(self.lines))]
+
+    def _row(self, index: int) -> dict[str, Any]:
+        place = f"{self.path}: line {self.numbers[index]}"
+        try:
+            row = json.loads(self.lines[index])
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{place} is not JSON: {error}") from None
+        if type(row) is not dict:
+            raise ValueError(f"{place} must be a JSON object, got {self.lines[index][:60]!r}")
+        return row
 
     @property
     def names(self) -> list[str]:
         """The columns, in the order in which they first occur."""
         if self.table is not None:
             return list(self.table.column_names)
-        return list(dict.fromkeys(key for row in self._rows for key in row))
+        return list(dict.fromkeys(key for row in self.rows for key in row))
 
     def column(self, name: str) -> list[Any]:
         """The values of a column. Raises ValueError that names the first row without it."""
@@ -46,12 +62,12 @@ class Chunk:
             if name not in self.table.column_names:
                 raise ValueError(f"{self.path} has no column {name!r}; it has {', '.join(self.table.column_names)}")
             return self.table[name].to_pylist()  # type: ignore[no-any-return]
-        for index, row in enumerate(self._rows):
+        for index, row in enumerate(self.rows):
             if name not in row:
                 raise ValueError(
                     f"{self.place(index)}: there is no {name!r}; the line has {', '.join(row) or 'nothing'}"
                 )
-        return [row[name] for row in self._rows]
+        return [row[name] for row in self.rows]
 
     def place(self, index: int) -> str:
         """The file and line (from 1) or parquet row (from 0) of the chunk's row `index`, for messages."""
@@ -68,18 +84,18 @@ def read_rows(path: str | Path, size: int = CHUNK) -> Iterator[Chunk]:
 
 
 @contextmanager
-def writing_rows(path: str | Path, source: str | Path) -> Iterator[Callable[[Chunk, Mapping[str, list[Any]]], None]]:
+def writing_rows(path: str | Path, source: str | Path, schema: Any = None) -> Iterator[Write]:
     """A function `write(chunk, columns)` that adds a chunk of `source`, with more columns, to a new file.
 
     `path` ends with `.jsonl` or `.parquet` and appears, whole, when the block ends without an error. Columns of parquet
-    keep their types; from JSONL they get one that fits all lines. Raises ValueError where there is none, or where
+    keep their types; from JSONL they get those of `schema`, which is `schema_of(path, source)`. Raises ValueError where
     `source` already has a column of that name.
     """
     path = Path(path)
     to_parquet = _is_parquet(path)
     with (
         replacing(path) as part,
-        _parquet_writer(part, Path(source)) if to_parquet else _jsonl_writer(part) as write,
+        _parquet_writer(part, Path(source), schema) if to_parquet else _jsonl_writer(part) as write,
     ):
 
         def write_new(chunk: Chunk, columns: Mapping[str, list[Any]]) -> None:
@@ -92,6 +108,27 @@ def writing_rows(path: str | Path, source: str | Path) -> Iterator[Callable[[Chu
             write(chunk, columns)
 
         yield write_new
+
+
+def schema_of(path: str | Path, source: str | Path) -> Any:
+    """The Arrow types that rows of `source` need in the file `path`: those that hold every line of a JSONL file, which is
+    read once for it; None where no types have to be found. Raises ValueError where there is no type for a column.
+    """
+    return _common_schema(_arrow(), Path(source)) if _is_parquet(Path(path)) and not _is_parquet(Path(source)) else None
+
+
+def join(parts: Sequence[Path], path: Path) -> None:
+    """Write the rows of files of one kind, one after the other, to a file of that kind, `path`."""
+    if not _is_parquet(path):
+        with replacing(path) as whole, whole.open("wb") as out:
+            for part in parts:
+                with part.open("rb") as lines:
+                    shutil.copyfileobj(lines, out, 2**20)
+        return
+    arrow = _arrow()
+    with replacing(path) as whole, arrow.parquet.ParquetWriter(whole, arrow.parquet.read_schema(parts[0])) as writer:
+        for part in parts:
+            writer.write_table(arrow.parquet.read_table(part))
 
 
 @contextmanager
@@ -133,27 +170,21 @@ def _arrow() -> ModuleType:
 
 def _read_jsonl(path: Path, size: int) -> Iterator[Chunk]:
     length = max(path.stat().st_size, 1)
-    rows: list[dict[str, Any]] = []
+    lines: list[bytes] = []
     numbers: list[int] = []
-    with path.open("rb") as lines:
+    with path.open("rb") as file:
         seen = 0
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(file, 1):
             seen += len(line)
             if not line.strip():
                 continue
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise ValueError(f"{path}: line {number} is not JSON: {error}") from None
-            if type(row) is not dict:
-                raise ValueError(f"{path}: line {number} must be a JSON object, got {line[:60]!r}")
-            rows.append(row)
+            lines.append(line)
             numbers.append(number)
-            if len(rows) == size:
-                yield Chunk(path, numbers, min(seen / length, 1.0), rows)
-                rows, numbers = [], []
-    if rows:
-        yield Chunk(path, numbers, 1.0, rows)
+            if len(lines) == size:
+                yield Chunk(path, numbers, min(seen / length, 1.0), lines)
+                lines, numbers = [], []
+    if lines:
+        yield Chunk(path, numbers, 1.0, lines)
 
 
 def _read_parquet(path: Path, size: int) -> Iterator[Chunk]:
@@ -170,27 +201,35 @@ def _read_parquet(path: Path, size: int) -> Iterator[Chunk]:
 
 
 @contextmanager
-def _jsonl_writer(part: Path) -> Iterator[Callable[[Chunk, Mapping[str, list[Any]]], None]]:
-    # Half of a surrogate pair, which UTF-8 cannot hold, comes out as the escape that JSON has for it.
-    with part.open("w", encoding="utf-8", errors="backslashreplace") as lines:
+def _jsonl_writer(part: Path) -> Iterator[Write]:
+    with part.open("wb") as lines:
 
         def write(chunk: Chunk, columns: Mapping[str, list[Any]]) -> None:
-            for index, row in enumerate(chunk.rows):
-                added = {name: values[index] for name, values in columns.items()}
-                try:
-                    lines.write(json.dumps({**row, **added}, ensure_ascii=False) + "\n")
-                except TypeError as error:
-                    raise ValueError(
-                        f"{chunk.place(index)} cannot be written as JSON: {error}; write parquet"
-                    ) from None
+            for index in range(len(chunk.numbers)):
+                added = _as_json({name: values[index] for name, values in columns.items()})
+                if chunk.table is None:
+                    # The line as it was, up to its last brace.
+                    line = chunk.lines[index].strip()[:-1].rstrip() + b", " + added[1:]
+                else:
+                    try:
+                        line = _as_json(chunk.rows[index])[:-1] + b", " + added[1:]
+                    except TypeError as error:
+                        raise ValueError(
+                            f"{chunk.place(index)} cannot be written as JSON: {error}; write parquet"
+                        ) from None
+                lines.write(line + b"\n")
 
         yield write
 
 
+def _as_json(row: Mapping[str, Any]) -> bytes:
+    # Half of a surrogate pair, which UTF-8 cannot hold, comes out as the escape that JSON has for it.
+    return json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
 @contextmanager
-def _parquet_writer(part: Path, source: Path) -> Iterator[Callable[[Chunk, Mapping[str, list[Any]]], None]]:
+def _parquet_writer(part: Path, source: Path, schema: Any) -> Iterator[Write]:
     arrow = _arrow()
-    schema = None if _is_parquet(source) else _common_schema(arrow, source)
     writer = None
     try:
 

@@ -1,0 +1,168 @@
+"""Long work on a file, in parts: on all cores, in bounded memory, to be stopped at any time and taken up again."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import mirg_rewards
+from mirg_rewards.data.rows import CHUNK, Chunk, join, read_rows, replacing
+
+Summary = dict[str, Any]
+Work = Callable[[Chunk, Path], Summary]
+"""Writes what it makes of a chunk to a file, and says something of it that JSON can hold. It pickles."""
+
+_SMALL = 16 * 2**20
+"""A file of fewer bytes is not worth the seconds that further processes take to start."""
+
+
+def run_in_parts(
+    source: Path,
+    output: Path,
+    work: Work,
+    *,
+    settings: str,
+    workers: int | None = None,
+    progress: Callable[[float], object] | None = None,
+) -> list[Summary]:
+    """Make `output` of the rows of `source`, chunk by chunk, and give what `work` says of each.
+
+    Both are `.jsonl` or `.parquet` files. Each part is kept, in a folder beside the output, until the whole is written:
+    after an interruption the same call goes on from there, and gives the same file, byte for byte. `settings` tells jobs
+    on one file apart. `workers` are processes, by default as many as there are cores, and none for a small file;
+    `progress` is called with the share that is done.
+
+    Raises what `work` raises, and leaves no parts then; ValueError where the parts of another job are in the way; and
+    KeyboardInterrupt with a sentence on how to go on.
+    """
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers must be at least 1, got {workers}")
+    chunks, workers = read_rows(source), workers or _workers_for(source)
+    folder = output.with_name(f".{output.name}.parts")
+    _claim(folder, source, settings)
+    try:
+        parts = _make(chunks, work, folder, output.suffix, workers, progress or float)
+        if not parts:
+            raise ValueError(f"{source} has no rows")
+        join(parts, output)
+        summaries = [json.loads(_summary_of(part).read_text(encoding="utf-8")) for part in parts]
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the same command goes on from here") from None
+    except BrokenProcessPool:
+        raise OSError("a worker died, perhaps for want of memory; the same command goes on from here") from None
+    except Exception:
+        shutil.rmtree(folder)
+        raise
+    shutil.rmtree(folder)
+    return summaries
+
+
+def _make(
+    chunks: Iterable[Chunk],
+    work: Work,
+    folder: Path,
+    suffix: str,
+    workers: int,
+    progress: Callable[[float], object],
+) -> list[Path]:
+    """The parts of all chunks, in order: those that are there already, and the others."""
+    parts: list[Path] = []
+    pending: deque[tuple[Future[None], float]] = deque()
+    done, read = 0.0, 0.0
+
+    def finish_first() -> float:
+        # In the order of the file, so that the first of several errors is the one that is told.
+        future, share = pending.popleft()
+        future.result()
+        progress(done + share)
+        return share
+
+    with _executor(workers) as executor:
+        try:
+            for number, chunk in enumerate(chunks):
+                parts.append(folder / f"{number:06d}{suffix}")
+                share, read = chunk.done - read, chunk.done
+                if parts[-1].exists():
+                    done += share
+                    continue
+                pending.append((executor.submit(_do, work, chunk, parts[-1]), share))
+                # A few more than there are workers, so that none waits, and no more, so that memory is bounded.
+                while len(pending) > 2 * workers:
+                    done += finish_first()
+            while pending:
+                done += finish_first()
+        finally:
+            executor.shutdown(cancel_futures=True)
+    return parts
+
+
+def _do(work: Work, chunk: Chunk, part: Path) -> None:
+    summary = work(chunk, part.with_stem(f"{part.stem}.new"))
+    with replacing(_summary_of(part)) as file:
+        file.write_text(json.dumps(summary), encoding="utf-8")
+    # Last, since a part that is there is done.
+    part.with_stem(f"{part.stem}.new").replace(part)
+
+
+def _summary_of(part: Path) -> Path:
+    return part.with_suffix(".json")
+
+
+def _claim(folder: Path, source: Path, settings: str) -> None:
+    """Make the folder of the parts, or see that its parts are of the same job."""
+    about = source.stat()
+    job = {
+        "version": mirg_rewards.__version__,
+        "source": str(source.resolve()),
+        "bytes": about.st_size,
+        "modified": about.st_mtime_ns,
+        "rows a part": CHUNK,
+        "settings": settings,
+    }
+    if not folder.parent.is_dir():
+        raise ValueError(f"{folder.parent} cannot be written to: there is no folder {folder.parent}")
+    folder.mkdir(exist_ok=True)
+    claim = folder / "job.json"
+    if claim.exists():
+        if json.loads(claim.read_text(encoding="utf-8")) != job:
+            raise ValueError(
+                f"{folder} holds the parts of an unfinished job with other settings, or of another input; "
+                "finish that one, or delete the folder"
+            )
+        return
+    with replacing(claim) as file:
+        file.write_text(json.dumps(job, indent=2) + "\n", encoding="utf-8")
+
+
+def _workers_for(source: Path) -> int:
+    return 1 if source.stat().st_size < _SMALL else len(os.sched_getaffinity(0))
+
+
+def _executor(workers: int) -> Executor:
+    if workers == 1:
+        return ThreadPoolExecutor(1)
+    # Spawned: a fork of a process that has used torch may hang.
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_begin)
+
+
+def _begin() -> None:
+    # Ctrl-C is the parent's to answer, and who has lost it has no one to work for.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,106 @@
+"""A file of completions, scored: every row with its reward, its terms and its defects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mirg_rewards.claims import Defect, Target
+from mirg_rewards.data.jobs import Summary, run_in_parts
+from mirg_rewards.data.rows import Chunk, schema_of, writing_rows
+from mirg_rewards.diagnosis import Diagnosis, diagnose
+from mirg_rewards.scorer import Scorer, Scores
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What the rows of a file earned: how many there are, the mean of the reward and of each term, and what was wrong."""
+
+    rows: int
+    means: dict[str, float]
+    diagnosis: Diagnosis
+
+
+def score_file(
+    source: str | Path,
+    output: str | Path,
+    scorer: Scorer,
+    *,
+    completion_column: str = "completion",
+    target_column: str = "target",
+    prefix: str = "",
+    workers: int | None = None,
+    progress: Callable[[float], object] | None = None,
+) -> Scored:
+    r"""Write every row of `source` with the columns reward, defects and one for each term, to `output`.
+
+    Both are `.jsonl` or `.parquet`. A completion is a string or a list of chat messages; a target is a JSON string or the
+    object that it stands for. `prefix` is put before the names of the new columns. See `run_in_parts` for `workers`,
+    `progress`, and for going on after an interruption.
+
+    Raises ValueError that names the file, the line and the column of what is wrong.
+
+    >>> import json, tempfile
+    >>> from mirg_rewards import presets
+    >>> row = {"completion": "<think></think><answer>[]</answer>", "target": {"claims": [], "sizes": [[640, 480]]}}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     source, output = Path(folder, "rollouts.jsonl"), Path(folder, "scored.jsonl")
+    ...     _ = source.write_text(json.dumps(row) + "\n")
+    ...     score_file(source, output, presets.mirg_rl()).means["reward"], json.loads(output.read_text())["reward"]
+    (1.0, 1.0)
+    """
+    source, output = Path(source), Path(output)
+    columns = completion_column, target_column, prefix
+    work = _ScoreChunk(scorer, *columns, schema_of(output, source))
+    settings = f"{scorer!r} {columns}"
+    parts = run_in_parts(source, output, work, settings=settings, workers=workers, progress=progress)
+    rows = sum(part["rows"] for part in parts)
+    means = {name: sum(part["sums"][name] for part in parts) / rows for name in parts[0]["sums"]}
+    return Scored(rows, means, sum((Diagnosis.from_json(part["diagnosis"]) for part in parts), Diagnosis()))
+
+
+@dataclass(frozen=True, slots=True)
+class _ScoreChunk:
+    scorer: Scorer
+    completion_column: str
+    target_column: str
+    prefix: str
+    schema: Any
+
+    def __call__(self, chunk: Chunk, part: Path) -> Summary:
+        scores = self.scores(chunk)
+        numbers = {"reward": scores.total, **scores.terms}
+        # As many digits as a float32 has: 0.7, not 0.699999988079071.
+        new: dict[str, list[Any]] = {
+            name: values.cpu().numpy().astype(str).astype(float).tolist() for name, values in numbers.items()
+        }
+        defects = scores.answers.defects.tolist()
+        names = {value: [str(defect.name) for defect in Defect(value)] for value in set(defects)}
+        new["defects"] = [names[value] for value in defects]
+        with writing_rows(part, chunk.path, self.schema) as write:
+            write(chunk, {self.prefix + name: values for name, values in new.items()})
+        sums = {name: float(values.double().sum()) for name, values in numbers.items()}
+        return {"rows": len(chunk.numbers), "sums": sums, "diagnosis": diagnose(scores.answers).to_json()}
+
+    def scores(self, chunk: Chunk) -> Scores:
+        completions = chunk.column(self.completion_column)
+        targets = []
+        for index, wire in enumerate(chunk.column(self.target_column)):
+            if not isinstance(completions[index], str | list):
+                column, kind = self.completion_column, type(completions[index]).__name__
+                raise TypeError(f"{chunk.place(index)}: {column!r} must be text or a list of chat messages, got {kind}")
+            try:
+                targets.append(Target.from_json(wire))
+            except ValueError as error:
+                raise ValueError(f"{chunk.place(index)}: {self.target_column!r}: {error}") from None
+        try:
+            return self.scorer(completions, targets)
+        except (ValueError, TypeError):
+            for index in range(len(targets)):
+                try:
+                    self.scorer(completions[index : index + 1], targets[index : index + 1])
+                except (ValueError, TypeError) as error:
+                    raise ValueError(f"{chunk.place(index)}: {str(error).removeprefix('row 0: ')}") from None
+            raise
