@@ -169,6 +169,15 @@ def places_in(value: object, wants: int, node: Array) -> tuple[list[Place], bool
     return places, lost
 
 
+def is_plain(value: object) -> bool:
+    """Whether a value is numbers in lists and nothing else.
+
+    >>> is_plain("[1, 2, 3, 4]")
+    False
+    """
+    return type(value) is float or (type(value) is Array and all(map(is_plain, value)))
+
+
 def _two(value: object) -> Numbers | None:
     """The two numbers of one corner, listed or named x and y; None if it is no corner."""
     if isinstance(value, Object):

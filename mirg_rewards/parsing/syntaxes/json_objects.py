@@ -35,6 +35,7 @@ from mirg_rewards.parsing.json_places import (
     Place,
     corners_of,
     holds_objects,
+    is_plain,
     normal,
     parts_of,
     places_in,
@@ -216,6 +217,8 @@ class Walk:
                 image, says_image = said, True
         for _, value in sorted(part.get("label", []), key=lambda entry: normal(entry[0]) != "label")[:1]:
             label = value if isinstance(value, str) else ""
+            if not isinstance(value, str | Array | None):
+                self.reading.defects |= REPAIRED
         boxes: list[Place] = []
         points: list[Place] = []
         lost = False
@@ -227,6 +230,8 @@ class Walk:
                     nested.append(value)
                     continue
                 places, unread = places_in(value, wants, node)
+                if places and not is_plain(value):
+                    self.reading.defects |= REPAIRED
                 written = [place.numbers for place in boxes]
                 boxes += [place for place in places if len(place.numbers) == 4 and place.numbers not in written]
                 points += [place for place in places if len(place.numbers) == 2]
@@ -276,6 +281,7 @@ class Walk:
             return
         for place in places_in(value, 4, node)[0]:
             if len(place.numbers) == 4:
+                self.reading.defects |= Defect.OTHER_SYNTAX.value if said is None else 0
                 self.add(image, place, None, label)
 
     def add(
