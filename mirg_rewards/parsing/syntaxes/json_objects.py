@@ -272,16 +272,17 @@ class Walk:
         said = image_of(key, self.count)
         if said is None and key.isdecimal() and key.isascii() and len(key) < 9:
             said = int(key) + 1 - self.first_image
+        names_label = said is None and may_map and normal(key) not in _CONTAINERS
         if said is not None:
             image = said
-        elif may_map and normal(key) not in _CONTAINERS:
+        elif names_label:
             label = key
         if isinstance(value, Array) and (holds_objects(value) or (said is None and not may_map)):
             self.visit(value, image, label)
             return
         for place in places_in(value, 4, node)[0]:
             if len(place.numbers) == 4:
-                self.reading.defects |= Defect.OTHER_SYNTAX.value if said is None else 0
+                self.reading.defects |= Defect.OTHER_SYNTAX.value if names_label else 0
                 self.add(image, place, None, label)
 
     def add(
