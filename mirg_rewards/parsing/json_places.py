@@ -170,12 +170,12 @@ def places_in(value: object, wants: int, node: Array) -> tuple[list[Place], bool
 
 
 def is_plain(value: object) -> bool:
-    """Whether a value is numbers in lists and nothing else.
+    """Whether the numbers of a value are numbers, and not strings.
 
     >>> is_plain("[1, 2, 3, 4]")
     False
     """
-    return type(value) is float or (type(value) is Array and all(map(is_plain, value)))
+    return not isinstance(value, str) and (type(value) is not Array or all(map(is_plain, value)))
 
 
 def _two(value: object) -> Numbers | None:
