@@ -5,12 +5,20 @@ SEED ?= 0
 SECONDS ?= 60
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: test slow fuzz lint types wheel demo bench clean
+.PHONY: test slow fuzz lint types wheel demo bench clean test-trainers test-ms-swift test-verifiers
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[trl,testing,parquet,demo]" --group dev
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[trl,testing,parquet,report,gpu,demo]" --group dev
+	touch $@
+
+# Those trainers that install beside one another, and each other one alone.
+EXTRAS-trainers := trl,verl,skyrl
+.venv-%/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install -q --upgrade "pip>=25.1"
+	.venv-$*/bin/python -m pip install -q -c constraints.txt -e ".[$(or $(EXTRAS-$*),$*)]" --group test
 	touch $@
 
 test: .venv/installed
@@ -18,6 +26,17 @@ test: .venv/installed
 
 slow: .venv/installed
 	$(BIN)/python -m pytest -q -rs -m slow
+
+# OpenRLHF's own requirements need CUDA; its executor, which is what is driven, needs none of them.
+test-trainers: .venv-trainers/installed
+	.venv-trainers/bin/python -m pip install -q --no-deps openrlhf==0.11.2
+	.venv-trainers/bin/python -m pytest -q -rs tests/adapters -k "not swift and not verifiers"
+
+test-ms-swift: .venv-ms-swift/installed
+	.venv-ms-swift/bin/python -m pytest -q -rs tests/adapters -k swift
+
+test-verifiers: .venv-verifiers/installed
+	.venv-verifiers/bin/python -m pytest -q -rs tests/adapters -k verifiers
 
 fuzz: .venv/installed
 	$(BIN)/python -m pip install -q -c constraints.txt --group fuzz
@@ -41,4 +60,4 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/run.py
 
 clean:
-	rm -rf .venv dist runs
+	rm -rf .venv .venv-* dist runs

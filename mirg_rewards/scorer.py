@@ -23,12 +23,14 @@ Response = str | Sequence[Mapping[str, Any]]
 class Scores(NamedTuple):
     """What a batch earned: the sum to train on, the terms to log, and how each answer was read.
 
-    `total` and each of `terms` are float32 `[b]`, finite. `answers.parsed[i]` is the reading of response `i`.
+    `total` and each of `terms` are float32 `[b]`, finite. `answers.parsed[i]` is the reading of response `i`; any further
+    reward of the same batch is `reward(scores.answers, scores.targets)`.
     """
 
     total: Float[Tensor, " b"]
     terms: dict[str, Float[Tensor, " b"]]
     answers: Answers
+    targets: Targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +96,20 @@ class Scorer:
         with torch.no_grad():
             if isinstance(self.reward, Weighted):
                 terms = self.reward.each(answers, true)
-                return Scores(self.reward.total(terms), terms, answers)
+                return Scores(self.reward.total(terms), terms, answers, true)
             total = self.reward(answers, true)
-            return Scores(total, {getattr(self.reward, "__name__", "reward"): total}, answers)
+            return Scores(total, {getattr(self.reward, "__name__", "reward"): total}, answers, true)
 
 
 def as_text(response: Response | None, row: int = 0) -> str:
     """The text of a response: of chat messages the last one's, whose content is a string, None, or a list of blocks.
 
+    Thinking that a server or a response template has taken out of the content is put back, within its tags.
+
     >>> as_text([{"role": "assistant", "content": [{"type": "text", "text": "Image-2"}]}])
     'Image-2'
+    >>> as_text([{"role": "assistant", "reasoning_content": "so", "content": "Image-2"}])
+    '<think>so</think>Image-2'
     """
     if isinstance(response, str):
         return response
@@ -113,10 +119,10 @@ def as_text(response: Response | None, row: int = 0) -> str:
         response = [response]
     if not isinstance(response, Sequence) or not all(isinstance(message, Mapping) for message in response):
         raise TypeError(f"responses[{row}] must be a string or a list of chat messages, got {response!r:.80}")
-    last = response[-1] if response else None
-    content = last.get("content") if isinstance(last, Mapping) else None
-    if content is None:
-        return ""
-    if isinstance(content, str):
-        return content
-    return "".join(str(block.get("text") or "") for block in content if isinstance(block, Mapping))
+    last = response[-1] if response else {}
+    content = last.get("content")
+    if content is not None and not isinstance(content, str):
+        content = "".join(str(block.get("text") or "") for block in content if isinstance(block, Mapping))
+    thoughts = (last.get(key) for key in ("reasoning_content", "reasoning", "thinking"))
+    thought = next((thought for thought in thoughts if thought and isinstance(thought, str)), None)
+    return (content or "") if thought is None else f"<think>{thought}</think>{content or ''}"

@@ -107,7 +107,7 @@ def test_sizes_that_a_target_lacks_come_from_the_images():
     reward = adapter.wrap(presets.mirg_rl(grammar=grammar))
     images = [[Image.new("RGB", (112, 112)), Image.new("RGB", (56, 56))]]
     assert reward(completions=[text], target=[target.to_json()], images=images) == [pytest.approx(1.0)]
-    with pytest.raises(ValueError, match="row 0: sizes"):
+    with pytest.raises(ValueError, match=r"row 0, column 'target': sizes\[0\] must be known.*counts in pixels"):
         reward(completions=[text], target=[target.to_json()])
 
 

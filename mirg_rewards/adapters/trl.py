@@ -1,22 +1,26 @@
-"""TRL: reward functions for `GRPOTrainer` and `RLOOTrainer`. Imports no trainer.
+"""TRL: reward functions for `GRPOTrainer`, `RLOOTrainer` and `AsyncGRPOTrainer`. Imports no trainer.
 
 TRL calls a reward function with `prompts`, `completions`, `completion_ids` and every column of the dataset as keyword
 arguments, once for each batch, and takes one float a row; None leaves a row out (TRL 1.16, trl/trainer/grpo_trainer.py).
-TRL strips special tokens from completions: grammars read boxes without them, but labels and single points that only
-tokens mark (`qwen2_vl`) are lost.
+Every preset is here as a function by its own name, for the command line:
+`trl grpo --reward_funcs mirg_rewards.adapters.trl.mirg_rl`.
 """
 
 from __future__ import annotations
 
+import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
-from mirg_rewards.claims import Size, Target
+from mirg_rewards.adapters.columns import column_of, finite_floats, image_sizes, measures, read_target
+from mirg_rewards.claims import Claim, Defect, Parsed, Target
+from mirg_rewards.presets import PRESETS
 from mirg_rewards.rewards import Weighted
-from mirg_rewards.scorer import Response, Scorer, as_text
+from mirg_rewards.scorer import Response, Scorer, Scores, as_text
 
 Columns = Mapping[str, Any]
 Rewards = list[float | None]
@@ -28,68 +32,72 @@ class _Batch:
 
     scorer: Scorer
     column: str
-    last: tuple[list[str], list[Target], dict[str, Tensor]] | None = field(default=None, repr=False, compare=False)
+    name: str
+    tokenizer: Any
+    last: tuple[Any, list[str], list[Any], dict[str, Tensor]] | None = field(default=None, repr=False, compare=False)
+    # AsyncGRPOTrainer calls the functions of one batch in threads.
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
-    def __call__(self, completions: Sequence[Response], columns: Columns) -> tuple[list[int], dict[str, Tensor]]:
+    def __call__(
+        self, completions: Sequence[Response], completion_ids: Sequence[Sequence[int]] | None, columns: Columns
+    ) -> tuple[list[int], dict[str, Tensor]]:
         """The rows that have a target, and for these the terms and their "total"."""
-        wires = self._wires(completions, columns)
+        wires = column_of(columns, self.column, len(completions))
         rows = [row for row, wire in enumerate(wires) if wire is not None]
-        texts = [as_text(completions[row], row) for row in rows]
-        targets = self._targets(wires, rows, columns)
-        # TRL hands the same batch to each function in turn.
-        last = self.last
-        if last is not None and last[0] == texts and last[1] == targets:
-            return rows, last[2]
-        scores = self.scorer(texts, targets)
-        found = {"total": scores.total, **scores.terms}
-        self._log(columns, found, scores.answers.defects)
-        self.last = (texts, targets, found)
-        return rows, found
+        texts = [self._text(completions[row], completion_ids, row) for row in rows]
+        held = [wires[row] for row in rows]
+        with self.lock:
+            # TRL hands the same batch to each function; a batch that is only equal is scored, and logged, for itself.
+            last = self.last
+            if last is not None and last[0] is completions and last[1:3] == (texts, held):
+                return rows, last[3]
+            known: dict[Any, Target] = {}  # a prompt's completions share its target
+            targets = [self._target(wire, row, columns, known) for row, wire in zip(rows, held, strict=True)]
+            scores = self.scorer(texts, targets)
+            found = {"total": scores.total, **scores.terms}
+            self._log(columns, rows, len(completions), scores)
+            self.last = (completions, texts, held, found)
+            return rows, found
 
-    def _wires(self, completions: Sequence[Response], columns: Columns) -> Sequence[Any]:
-        wires = columns.get(self.column)
-        if wires is None:
-            names = sorted(name for name, value in columns.items() if isinstance(value, list))
-            raise ValueError(
-                f"the dataset needs a column {self.column!r} with each row's target (Target.to_json()); "
-                f"it has {names}. Another name goes as wrap(scorer, column=...)"
-            )
-        if len(wires) != len(completions):
-            raise ValueError(f"column {self.column!r} has {len(wires)} rows for {len(completions)} completions")
-        return wires  # type: ignore[no-any-return]
+    def _target(self, wire: Any, row: int, columns: Columns, known: dict[Any, Target]) -> Target:
+        sizes = image_sizes(_images(columns, row))
+        key = (wire, sizes) if isinstance(wire, str) else row
+        if key not in known:
+            known[key] = read_target(wire, self.scorer, f"row {row}, column {self.column!r}", sizes)
+        return known[key]
 
-    def _targets(self, wires: Sequence[Any], rows: list[int], columns: Columns) -> list[Target]:
-        targets: list[Target] = []
-        known: dict[str, Target] = {}  # a prompt's completions share its target
-        for row in rows:
-            wire = wires[row]
-            try:
-                if isinstance(wire, Target):
-                    target = wire
-                elif isinstance(wire, str):
-                    target = known[wire] if wire in known else known.setdefault(wire, Target.from_json(wire))
-                else:
-                    target = Target.from_json(wire)
-            except (ValueError, TypeError) as error:
-                raise ValueError(f"row {row}, column {self.column!r}: {error}") from None
-            targets.append(_with_sizes(target, columns, row))
-        return targets
+    def _text(self, completion: Response, completion_ids: Sequence[Sequence[int]] | None, row: int) -> str:
+        is_one_text = isinstance(completion, str) or (completion is not None and len(completion) == 1)
+        if self.tokenizer is None or completion_ids is None or not is_one_text:
+            return as_text(completion, row)
+        ends = {self.tokenizer.bos_token_id, self.tokenizer.eos_token_id, self.tokenizer.pad_token_id}
+        kept = [token for token in completion_ids[row] if token not in ends]
+        return self.tokenizer.decode(kept, skip_special_tokens=False)  # type: ignore[no-any-return]
 
-    def _log(self, columns: Columns, found: dict[str, Tensor], defects: Tensor) -> None:
-        log_metric = columns.get("log_metric")
-        if log_metric is None or not len(defects):
-            return
-        for name, values in found.items():
-            if name != "total":
-                log_metric(f"mirg/{name}", float(values.mean()))
-        log_metric("mirg/defective", float((defects != 0).double().mean()))
+    def _log(self, columns: Columns, rows: list[int], count: int, scores: Scores) -> None:
+        log_metric, log_extra = columns.get("log_metric"), columns.get("log_extra")
+        if log_metric is not None and rows:
+            means = {**measures(self.scorer, scores), **scores.terms}
+            means["defective"] = 1 - means.pop("clean")
+            for name, values in means.items():
+                log_metric(f"{self.name}/{name}", float(values.mean()))
+            counts = scores.answers.defect_counts()
+            for defect in Defect:  # all of them, since TRL takes the mean over the batches in which a name was logged
+                log_metric(f"{self.name}/defects/{defect.name}", float(counts.get(defect, 0)))
+        if log_extra is not None:
+            readings = dict(zip(rows, scores.answers.parsed, strict=True))
+            for name, shown in (("claims", _shown_claims), ("defects", _shown_defects)):
+                log_extra(
+                    f"{self.name}_{name}", [shown(readings[row]) if row in readings else None for row in range(count)]
+                )
 
-    def __getstate__(self) -> tuple[Scorer, str]:
-        return self.scorer, self.column
+    def __getstate__(self) -> tuple[Scorer, str, str, Any]:
+        return self.scorer, self.column, self.name, self.tokenizer
 
-    def __setstate__(self, state: tuple[Scorer, str]) -> None:
-        self.scorer, self.column = state
+    def __setstate__(self, state: tuple[Scorer, str, str, Any]) -> None:
+        self.scorer, self.column, self.name, self.tokenizer = state
         self.last = None
+        self.lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,25 +112,31 @@ class TrlReward:
         self,
         prompts: Sequence[Any] | None = None,
         completions: Sequence[Response] = (),
-        completion_ids: Sequence[Any] | None = None,
+        completion_ids: Sequence[Sequence[int]] | None = None,
         **columns: Any,
     ) -> Rewards:
         """One float for each completion, None where the row has no target."""
-        del prompts, completion_ids
-        rows, found = self.batch(completions, columns)
+        del prompts
+        rows, found = self.batch(completions, completion_ids, columns)
         rewards: Rewards = [None] * len(completions)
-        for row, reward in zip(rows, found[self.term].tolist(), strict=True):
+        for row, reward in zip(rows, finite_floats(found[self.term], self.term, rows), strict=True):
             rewards[row] = reward
         return rewards
 
 
-def wrap(scorer: Scorer, *, column: str = "target", name: str = "mirg") -> Callable[..., Rewards]:
+def wrap(
+    scorer: Scorer, *, column: str = "target", name: str = "mirg", tokenizer: Any = None
+) -> Callable[..., Rewards]:
     """`scorer` as one TRL reward function, its targets read from `column` in the wire form of `Target.to_json`.
 
     A row without a target gives None, which TRL leaves out of the update. Image sizes that a target lacks are taken
-    from the `images` column. Terms and the share of defective answers go to TRL's metrics as `mirg/...`. What the model
-    wrote never raises; a missing column or a bad target raises ValueError that names row and column. Two functions in
-    one trainer need different names.
+    from the `images` or `image` column. TRL strips special tokens, and with them all that only such tokens say; with a
+    `tokenizer` (or processor) the text is decoded anew with special tokens kept, from a completion of one message.
+
+    Terms, IoU, image accuracy and defects go to TRL's metrics as `mirg/...`, claims and defects of each answer to its
+    table of completions. `name` stands in place of `mirg`, and in TRL's logs: two functions in one trainer need two names.
+
+    What the model wrote never raises; a missing column or a bad target raises ValueError that names row and column.
 
     >>> from mirg_rewards import Claim, Target, presets
     >>> reward = wrap(presets.mirg_rl())
@@ -130,17 +144,17 @@ def wrap(scorer: Scorer, *, column: str = "target", name: str = "mirg") -> Calla
     >>> reward(completions=['<think></think><answer>[{"image": 2}]</answer>', "?"], target=[target, None])
     [1.0, None]
     """
-    return TrlReward(_Batch(scorer, column), "total", name)
+    return TrlReward(_batch(scorer, column, name, tokenizer), "total", name)
 
 
 def wrap_terms(
-    scorer: Scorer, *, column: str = "target", name: str = "mirg"
+    scorer: Scorer, *, column: str = "target", name: str = "mirg", tokenizer: Any = None
 ) -> tuple[list[Callable[..., Rewards]], list[float]]:
     """The terms of `scorer` as TRL reward functions of their own, and their weights; a batch is scored once for all.
 
     For `GRPOTrainer(reward_funcs=functions)` with `GRPOConfig(reward_weights=weights)`, where TRL logs each term and may
-    normalise each by itself (`multi_objective_aggregation="normalize_then_sum"`). Raises TypeError if the scorer's
-    reward is not a `Weighted`.
+    normalise each by itself (`multi_objective_aggregation="normalize_then_sum"`). All else is as in `wrap`. Raises
+    TypeError if the scorer's reward is not a `Weighted`.
 
     >>> from mirg_rewards import presets
     >>> functions, weights = wrap_terms(presets.mirg_rl())
@@ -149,22 +163,47 @@ def wrap_terms(
     """
     if not isinstance(scorer.reward, Weighted):
         raise TypeError(f"wrap_terms needs a scorer whose reward is a Weighted, got {scorer.reward!r}; wrap takes any")
-    batch = _Batch(scorer, column)
+    batch = _batch(scorer, column, name, tokenizer)
     weights = scorer.reward.weights
     return [TrlReward(batch, term, f"{name}_{term}") for term in weights], list(weights.values())
 
 
-def _with_sizes(target: Target, columns: Columns, row: int) -> Target:
-    """`target` with the sizes that it lacks taken from the row's images, where those are at hand."""
-    if None not in target.sizes:
-        return target
-    images = (
-        columns["images"][row] if columns.get("images") else [columns["image"][row]] if columns.get("image") else []
-    )
-    if images is None or len(images) != len(target.sizes):
-        return target
-    sizes: list[Size | None] = []
-    for size, image in zip(target.sizes, images, strict=True):
-        seen = getattr(image, "size", None)
-        sizes.append(size or (seen if isinstance(seen, tuple) and len(seen) == 2 else None))
-    return Target(target.claims, tuple(sizes), target.seen_sizes)
+def __getattr__(name: str) -> Callable[..., Rewards]:
+    """A preset as a reward function, by its name."""
+    if name not in PRESETS:
+        raise AttributeError(
+            f"{__name__} has no {name!r}; it has wrap, wrap_terms and the presets {', '.join(PRESETS)}"
+        )
+    return wrap(PRESETS[name](), name=name)
+
+
+def _batch(scorer: Scorer, column: str, name: str, tokenizer: Any) -> _Batch:
+    return _Batch(scorer, column, name, getattr(tokenizer, "tokenizer", tokenizer))
+
+
+def _images(columns: Columns, row: int) -> Sequence[Any] | None:
+    """The row's images, where TRL hands them over."""
+    if columns.get("images") is not None:
+        images: Sequence[Any] | None = columns["images"][row]
+        return images
+    image = columns["image"][row] if columns.get("image") is not None else None
+    return None if image is None else [image]
+
+
+def _shown_claims(parsed: Parsed) -> str:
+    return json.dumps([_shown(claim) for claim in parsed.claims], ensure_ascii=False)
+
+
+def _shown(claim: Claim) -> dict[str, Any]:
+    box, point = claim.box, claim.point
+    said = {
+        "image": claim.image,
+        "box": box and [round(side, 4) for side in box.corners],
+        "point": point and [round(point.x, 4), round(point.y, 4)],
+        "label": claim.label or None,
+    }
+    return {key: value for key, value in said.items() if value is not None}
+
+
+def _shown_defects(parsed: Parsed) -> str:
+    return " ".join(str(defect.name) for defect in parsed.defects)

@@ -16,7 +16,8 @@ REPAIRED = Defect.REPAIRED.value
 
 # What a tokenizer leaves at the end where special tokens are kept: not the model's words.
 _END_OF_TURN = re.compile(
-    r"(?:\s{0,8}(?:<\|im_end\|>|<\|endoftext\|>|<\|eot_id\|>|</s>|<eos>|<｜end▁of▁sentence｜>))*+\s*+"
+    r"(?:\s{0,8}(?:<\|im_end\|>|<\|endoftext\|>|<\|eot_id\|>|<\|end_of_text\|>|<\|end\|>|<\|return\|>|<end_of_turn>|"
+    r"<end_of_utterance>|</s>|<eos>|<｜end▁of▁sentence｜>))*+\s*+"
 )
 _MOST_THOUGHTS = 4096
 

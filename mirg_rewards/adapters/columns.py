@@ -1,0 +1,170 @@
+"""What every adapter does with a row: reads its target out of a column, and gives its rewards as plain floats."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from mirg_rewards.claims import LOST, Size, Target
+from mirg_rewards.data.trajectories import conversation
+from mirg_rewards.parsing import parse
+from mirg_rewards.rewards import Reward, Weighted, image_reward, object_reward
+from mirg_rewards.scorer import Response, Scorer, Scores
+
+
+def prompt_with_placeholders(query: str, images: int) -> str:
+    """A question about so many images, for trainers that put an image wherever the text has `<image>`.
+
+    >>> prompt_with_placeholders("Find the dog.", 2)
+    'Image-1:<image>Image-2:<image>Find the dog.'
+    """
+    if "<image>" in query:
+        raise ValueError(
+            f"an image goes wherever the prompt has <image>, and the query must not have it: {query!r:.80}"
+        )
+    return "".join(part.get("text", "<image>") for part in conversation(query, images)[0]["content"])
+
+
+def column_of(columns: Mapping[str, Any], name: str, count: int) -> Sequence[Any]:
+    """The column of targets among what a trainer passes by keyword: a value for each of `count` completions.
+
+    >>> column_of({"solution": ["{}"], "trainer_state": None}, "target", 1)
+    Traceback (most recent call last):
+    ValueError: the dataset needs a column 'target' with each row's target (Target.to_json()); it has ['solution'].
+    Another name goes as wrap(scorer, column=...)
+    """
+    wires: Sequence[Any] | None = columns.get(name)
+    if wires is None:
+        names = sorted(other for other, values in columns.items() if isinstance(values, list))
+        raise ValueError(
+            f"the dataset needs a column {name!r} with each row's target (Target.to_json()); "
+            f"it has {names}. Another name goes as wrap(scorer, column=...)"
+        )
+    if len(wires) != count:
+        raise ValueError(f"column {name!r} has {len(wires)} rows for {count} completions")
+    return wires
+
+
+def read_target(wire: Any, scorer: Scorer, place: str, sizes: Sequence[Size | None] | None = None) -> Target:
+    """The target that a dataset's column holds: in wire form, as JSON or as the mapping that it stands for, or a Target.
+
+    `sizes` are those of the row's images, where the trainer hands these over: they fill in what the target lacks. Raises
+    ValueError, headed by `place`, for whatever the scorer could not judge by: no target, a bad one, other images than the
+    row's, no sizes where the grammar counts in pixels.
+
+    >>> from mirg_rewards import presets
+    >>> read_target('{"claims": [], "sizes": [null]}', presets.mirg_rl(), "row 3", sizes=[(640, 480)])
+    Target(claims=(), sizes=((640, 480),), seen_sizes=None)
+    >>> read_target(None, presets.mirg_rl(), "row 3, column 'target'")
+    Traceback (most recent call last):
+    ValueError: row 3, column 'target': there is no target; it takes Target.to_json(), and no row is scored without one
+    """
+    if wire is None:
+        raise ValueError(f"{place}: there is no target; it takes Target.to_json(), and no row is scored without one")
+    try:
+        target = wire if isinstance(wire, Target) else Target.from_json(wire)
+        if sizes is not None:
+            target = _with_sizes(target, sizes)
+        if scorer.grammar.space.span is None:
+            parse("", scorer.grammar, target.sizes, seen_sizes=target.seen_sizes)  # raises where a size is missing
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
+    return target
+
+
+def _with_sizes(target: Target, sizes: Sequence[Size | None]) -> Target:
+    if len(sizes) != len(target.sizes):
+        raise ValueError(
+            f"the row has {len(sizes)} images, and its target sizes for {len(target.sizes)}; "
+            "sizes has one entry for each image, null where it is not known"
+        )
+    if None not in target.sizes:
+        return target
+    filled = tuple(known or seen for known, seen in zip(target.sizes, sizes, strict=True))
+    return Target(target.claims, filled, target.seen_sizes)
+
+
+def image_sizes(images: Sequence[Any] | None) -> tuple[Size | None, ...] | None:
+    """The (width, height) of each image that has a `size`, as Pillow's do; None for a path, and for no images at all.
+
+    >>> image_sizes(["a.png"]), image_sizes(None)
+    ((None,), None)
+    """
+    if images is None:
+        return None
+    found = (getattr(image, "size", None) for image in images)
+    return tuple(size if isinstance(size, tuple) and len(size) == 2 else None for size in found)
+
+
+def measures(scorer: Scorer, scores: Scores) -> dict[str, Tensor]:
+    """What is worth a look beside any reward, one number a row: float32 `[b]` by name, each in [0, 1].
+
+    - `iou`: that of the best pairing of boxes within one image, over the larger count of boxes.
+    - `acc`: 1 where it reaches 0.5.
+    - `image_accuracy`: 1 where all the right images are named, and no other.
+    - `parsed`: 1 where the answer could be read, `clean`: where it has no defect at all.
+
+    >>> from mirg_rewards import Claim, Target, presets
+    >>> scorer, target = presets.mirg_rl(), Target((Claim(2),), sizes=(None, None))
+    >>> scores = scorer(["<answer>[]</answer>", "I cannot tell."], [target, target])
+    >>> {name: numbers.tolist() for name, numbers in measures(scorer, scores).items()}
+    {'iou': [0.0, 0.0], 'acc': [0.0, 0.0], 'image_accuracy': [0.0, 0.0], 'parsed': [1.0, 0.0], 'clean': [0.0, 0.0]}
+    """
+    answers = scores.answers
+    iou = _term(object_reward, scorer, scores)
+    unread = (answers.claims.counts == 0) & (answers.defects & LOST.value != 0)
+    return {
+        "iou": iou,
+        "acc": (iou >= 0.5).float(),
+        "image_accuracy": (_term(image_reward, scorer, scores) == 1).float(),
+        "parsed": (~unread).float(),
+        "clean": (answers.defects == 0).float(),
+    }
+
+
+def _term(reward: Reward, scorer: Scorer, scores: Scores) -> Tensor:
+    """What `reward` gives: taken from the scores where it is one of their terms, since matching boxes is what costs."""
+    terms = scorer.reward.terms if isinstance(scorer.reward, Weighted) else {}
+    for name, (_, term) in terms.items():
+        if term is reward:
+            return scores.terms[name]
+    return reward(scores.answers, scores.targets)
+
+
+def score_rows(scorer: Scorer, responses: Sequence[Response], targets: Sequence[Target]) -> list[dict[str, float]]:
+    """For each row its `score`, the terms of the reward by their names, and the `measures`: the same keys every time.
+
+    Raises ValueError for a reward that is not finite, since most trainers would train on it.
+
+    >>> from mirg_rewards import Claim, Target, presets
+    >>> target = Target((Claim(2),), sizes=(None, None))
+    >>> score_rows(presets.mirg_rl(), ['<think></think><answer>[{"image": 2}]</answer>'], [target])[0]["score"]
+    1.0
+    """
+    scores = scorer(responses, targets)
+    columns = {**measures(scorer, scores), **scores.terms, "score": scores.total}
+    rows = zip(*(finite_floats(values, name) for name, values in columns.items()), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def finite_floats(values: Tensor, name: str, rows: Sequence[int] | None = None) -> list[float]:
+    """The numbers of a tensor as floats. Raises ValueError that names the row of one that is not finite.
+
+    `rows` are the numbers of the rows in the trainer's batch, where some were left out.
+
+    >>> import torch
+    >>> finite_floats(torch.tensor([0.5, float("nan")]), "mine")
+    Traceback (most recent call last):
+    ValueError: row 1: the reward 'mine' is nan; a reward is a finite number, and check_reward finds where yours is not
+    """
+    numbers: list[float] = values.tolist()
+    for row, number in zip(rows or range(len(numbers)), numbers, strict=True):
+        if not math.isfinite(number):
+            raise ValueError(
+                f"row {row}: the reward {name!r} is {number}; a reward is a finite number, "
+                "and check_reward finds where yours is not"
+            )
+    return numbers

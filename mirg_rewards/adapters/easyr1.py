@@ -1,0 +1,74 @@
+"""EasyR1: `compute_score` for its reward manager. Imports no trainer.
+
+EasyR1 loads a reward function from a file and calls it with a whole batch, as a list of mappings with a `response` and a
+`ground_truth` (the column `data.answer_key`), or with one mapping where the file's `REWARD_TYPE` is "sequential". It
+wants `overall` and logs all else (EasyR1 0.3.3, verl/workers/reward/function.py). The file is two lines, and its path
+goes as `worker.reward.reward_function=reward.py:compute_score`:
+
+    from mirg_rewards.adapters.easyr1 import REWARD_NAME, REWARD_TYPE, compute_score
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+from mirg_rewards.adapters.columns import read_target, score_rows
+from mirg_rewards.adapters.settings import scorer_from_settings
+from mirg_rewards.scorer import Scorer
+
+REWARD_NAME = "mirg"
+REWARD_TYPE = "batch"
+
+Input = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EasyR1Reward:
+    """A scorer as EasyR1 calls it, with a batch or with one answer."""
+
+    scorer: Scorer
+
+    @overload
+    def __call__(self, reward_inputs: Input) -> dict[str, float]: ...
+    @overload
+    def __call__(self, reward_inputs: Sequence[Input]) -> list[dict[str, float]]: ...
+    def __call__(self, reward_inputs: Input | Sequence[Input]) -> dict[str, float] | list[dict[str, float]]:
+        """`overall`, the terms and the measures of each answer: the same keys for every row."""
+        if isinstance(reward_inputs, Mapping):
+            return self([reward_inputs])[0]
+        targets = [
+            read_target(given.get("ground_truth"), self.scorer, f"row {row} of the batch, the column data.answer_key")
+            for row, given in enumerate(reward_inputs)
+        ]
+        rows = score_rows(self.scorer, [given["response"] or "" for given in reward_inputs], targets)
+        return [{"overall": row.pop("score"), **row} for row in rows]
+
+
+def wrap(scorer: Scorer) -> EasyR1Reward:
+    """`scorer` as EasyR1's `compute_score`, in either of its two forms; the target is what `data.answer_key` names.
+
+    EasyR1 hands over no images, so a grammar of pixels needs the sizes in the target. A missing or bad target raises
+    ValueError that names the row of the batch.
+
+    >>> from mirg_rewards import Claim, Target, presets
+    >>> target = Target((Claim(2),), sizes=(None, None)).to_json()
+    >>> wrap(presets.mirg_rl())([{"response": "Image-2", "response_length": 3, "ground_truth": target}])[0]["overall"]
+    0.0
+    """
+    return EasyR1Reward(scorer)
+
+
+def compute_score(reward_inputs: Any, **settings: Any) -> Any:
+    """What a batch (or one answer) earns, by the settings in `worker.reward.reward_function_kwargs`.
+
+    They are those of `scorer_from_settings`.
+
+    >>> from mirg_rewards import Claim, Target
+    >>> target = Target((Claim(2),), sizes=(None, None)).to_json()
+    >>> said = '<think></think><answer>[{"image": 2}]</answer>'
+    >>> compute_score({"response": said, "response_length": 9, "ground_truth": target}, preset="mirg_rl")["overall"]
+    1.0
+    """
+    return wrap(scorer_from_settings(**settings))(reward_inputs)

@@ -1,0 +1,90 @@
+"""A scorer from the plain values of a configuration file: names, numbers, lists and mappings of these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from mirg_rewards.coordinates import PIXELS, Space
+from mirg_rewards.parsing import GRAMMARS
+from mirg_rewards.presets import PRESETS
+from mirg_rewards.rewards import Weighted
+from mirg_rewards.scorer import Scorer
+
+
+def scorer_from_settings(
+    preset: str = "mirg_rl",
+    *,
+    grammar: str | None = None,
+    space: int | str | None = None,
+    order: str | None = None,
+    weights: Mapping[str, float] | Sequence[float] | None = None,
+    **options: Any,
+) -> Scorer:
+    """The scorer of a preset by its name, with the grammar of a model family by its name.
+
+    `space` ("pixels", or the number that an image's side counts as) and `order` stand in place of the grammar's own.
+    `weights` are by the name of the term, those left unnamed as they are, or a list where the preset takes one. All
+    other options are the preset's own. Raises ValueError or TypeError that names the setting and what there is.
+
+    >>> scorer_from_settings("vlm_r1_rec", weights={"format": 0.5}).reward
+    Weighted(accuracy=1, format=0.5)
+    >>> scorer_from_settings(grammar="prose", space="pixels", order="xywh").grammar.order
+    'xywh'
+    >>> scorer_from_settings("vlm_r1_rec", weights={"image": 0.5})
+    Traceback (most recent call last):
+    ValueError: weights names image; the terms of the preset are accuracy, format
+    """
+    made = _named("preset", preset, PRESETS)
+    options = {name: _plain(value) for name, value in options.items()}
+    if grammar is not None:
+        options["grammar"] = _named("grammar", grammar, GRAMMARS)
+    if weights is not None and not isinstance(weights, Mapping):
+        options["weights"] = tuple(weights)
+    try:
+        scorer = made(**options)
+    except TypeError as error:
+        raise TypeError(f"the preset {preset!r} does not take these options: {error}") from None
+    changes: dict[str, Any] = {}
+    if space is not None:
+        changes["space"] = _space(space)
+        # A resize says how pixels are counted, and nothing else.
+        changes["resize"] = scorer.grammar.resize if changes["space"] == PIXELS else None
+    if order is not None:
+        changes["order"] = order
+    scorer = replace(scorer, grammar=replace(scorer.grammar, **changes))
+    return _weighted(scorer, weights) if isinstance(weights, Mapping) else scorer
+
+
+def _named(setting: str, name: Any, table: Mapping[str, Any]) -> Any:
+    if name not in table:
+        raise ValueError(f"{setting} must be one of {', '.join(table)}, got {name!r}")
+    return table[name]
+
+
+def _space(space: int | str) -> Space:
+    if space == "pixels":
+        return PIXELS
+    try:
+        return Space(int(space))
+    except ValueError:
+        raise ValueError(f'space must be "pixels" or a whole number such as 1000, got {space!r}') from None
+
+
+def _weighted(scorer: Scorer, weights: Mapping[str, float]) -> Scorer:
+    terms = scorer.reward.terms if isinstance(scorer.reward, Weighted) else {}
+    unknown = sorted(set(weights) - set(terms))
+    if unknown:
+        raise ValueError(f"weights names {', '.join(unknown)}; the terms of the preset are {', '.join(terms)}")
+    changed = {name: (float(weights.get(name, weight)), reward) for name, (weight, reward) in terms.items()}
+    return replace(scorer, reward=Weighted(changed))
+
+
+def _plain(value: Any) -> Any:
+    """A value without the containers of a configuration library."""
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return tuple(map(_plain, value))
+    return value

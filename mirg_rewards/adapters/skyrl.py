@@ -1,0 +1,66 @@
+"""SkyRL: an environment of one turn, whose reward is a scorer's. Imports no trainer.
+
+SkyRL makes an environment for each rollout, calls `init(prompt)` and then `step(action)` with what the model wrote
+(skyrl-gym 0.4, skyrl_gym/envs/base_text_env.py). It is registered once, in the script that trains:
+
+    from skyrl_gym.envs.registration import register
+    register(id="mirg", entry_point="mirg_rewards.adapters.skyrl:environment", kwargs={"preset": "mirg_rl"})
+
+The target is `reward_spec.ground_truth` of the dataset's row.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mirg_rewards.adapters.columns import read_target, score_rows
+from mirg_rewards.adapters.settings import scorer_from_settings
+from mirg_rewards.claims import Target
+from mirg_rewards.scorer import Scorer
+
+
+class OneTurn:
+    """What a rollout does: one prompt, one answer, one reward. `wrap` makes a SkyRL environment of it."""
+
+    def __init__(self, scorer: Scorer, target: Target) -> None:
+        super().__init__()
+        self.scorer, self.target = scorer, target
+        self.metrics: dict[str, float] = {}
+
+    def step(self, action: str) -> dict[str, Any]:
+        """The reward of what the model wrote; nothing more is to be done."""
+        self.metrics = score_rows(self.scorer, [action], [self.target])[0]
+        reward = self.metrics["score"]
+        return {"observations": [], "reward": reward, "done": True, "metadata": dict(self.metrics)}
+
+    def get_metrics(self) -> dict[str, float]:
+        """The terms and the measures of the answer."""
+        return self.metrics
+
+
+def wrap(scorer: Scorer) -> Callable[..., Any]:
+    """`scorer` as what `register` takes for an `entry_point`: a function that makes an environment of a row.
+
+    Raises ValueError, when the environment is made, for a row without a good target. Needs skyrl-gym.
+    """
+    try:
+        base = importlib.import_module("skyrl_gym.envs.base_text_env").BaseTextEnv
+    except ImportError:
+        raise ImportError("SkyRL's environments need skyrl-gym: pip install skyrl-gym") from None
+    one_turn = type("GroundingEnv", (OneTurn, base), {"__doc__": OneTurn.__doc__})
+
+    def environment(env_config: Any = None, extras: Mapping[str, Any] | None = None) -> Any:
+        del env_config
+        row = extras or {}
+        wire = (row.get("reward_spec") or {}).get("ground_truth")
+        place = f"row {row.get('index', '?')}, column 'reward_spec.ground_truth'"
+        return one_turn(scorer, read_target(wire, scorer, place))
+
+    return environment
+
+
+def environment(env_config: Any = None, extras: Mapping[str, Any] | None = None, **settings: Any) -> Any:
+    """An environment by the `kwargs` of `register`, which are the settings of `scorer_from_settings`."""
+    return wrap(scorer_from_settings(**settings))(env_config, extras)

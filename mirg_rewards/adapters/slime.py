@@ -1,0 +1,59 @@
+"""slime: a reward function for `--custom-rm-path`, for one sample or with `--group-rm` for a group. Imports no trainer.
+
+slime awaits `function(args, sample)`, or `function(args, samples)` with `--group-rm`, and takes a float, or one for each
+sample (slime/rollout/rm_hub/__init__.py). The target is the sample's `label` (`--label-key target`). Every preset is here
+by its own name: `--custom-rm-path mirg_rewards.adapters.slime.mirg_rl`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mirg_rewards.adapters.columns import finite_floats, read_target
+from mirg_rewards.presets import PRESETS
+from mirg_rewards.scorer import Scorer
+
+
+@dataclass(frozen=True, slots=True)
+class SlimeReward:
+    """A scorer as slime awaits it. It pickles."""
+
+    scorer: Scorer
+
+    async def __call__(self, args: Any, sample: Any, **_: Any) -> float | list[float]:
+        """One float, or one for each of a list of samples."""
+        del args
+        return self.rewards(sample) if isinstance(sample, Sequence) else self.rewards([sample])[0]
+
+    def rewards(self, samples: Sequence[Any]) -> list[float]:
+        """What each sample earns. Raises ValueError that names the sample whose label is no target."""
+        targets = [
+            read_target(sample.label, self.scorer, f"sample {sample.index}, the column --label-key")
+            for sample in samples
+        ]
+        return finite_floats(self.scorer([sample.response or "" for sample in samples], targets).total, "total")
+
+
+def wrap(scorer: Scorer) -> SlimeReward:
+    """`scorer` as slime's reward function, to stand under a name in a module of yours that `--custom-rm-path` gives.
+
+    slime hands over no image sizes, so a grammar of pixels needs them in the target.
+
+    >>> import asyncio
+    >>> from types import SimpleNamespace
+    >>> from mirg_rewards import Claim, Target, presets
+    >>> said = '<think></think><answer>[{"image": 2}]</answer>'
+    >>> sample = SimpleNamespace(index=0, response=said, label=Target((Claim(2),), sizes=(None, None)).to_json())
+    >>> asyncio.run(wrap(presets.mirg_rl())(None, sample))
+    1.0
+    """
+    return SlimeReward(scorer)
+
+
+def __getattr__(name: str) -> Callable[..., Any]:
+    """A preset as a reward function, by its name."""
+    if name not in PRESETS:
+        raise AttributeError(f"{__name__} has no {name!r}; it has wrap and the presets {', '.join(PRESETS)}")
+    return wrap(PRESETS[name]())

@@ -1,0 +1,55 @@
+"""verifiers: rewards and metrics for a `Task` of version 1. Imports no trainer.
+
+verifiers awaits the methods of a task that are marked as rewards, and takes a float of each, or a mapping of floats from
+one that is marked as a metric (verifiers 0.4, verifiers/v1/task.py):
+
+    class GroundingData(vf.TaskData):
+        target: str  # Target.to_json()
+
+    class GroundingTask(vf.Task[GroundingData]):
+        mirg = vf.reward(wrap(presets.mirg_rl()))
+        measures = vf.metric(wrap_metrics(presets.mirg_rl()))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from mirg_rewards.adapters.columns import read_target, score_rows
+from mirg_rewards.scorer import Scorer
+
+
+def wrap(scorer: Scorer, *, field: str = "target", name: str = "mirg") -> Callable[[Any, Any], Awaitable[float]]:
+    """`scorer` as a method for `vf.reward`: what the last reply of a trace earns against the field of the task's data.
+
+    The field holds the wire form of `Target.to_json`. `name` is what the trace records it as. Where the field is missing
+    or bad, ValueError names the task and the field, and verifiers makes it the trace's error. Special tokens are as the
+    server returns them: vLLM keeps them with `skip_special_tokens=False` among the sampling arguments.
+    """
+
+    async def reward(self: Any, trace: Any) -> float:
+        return _scored(scorer, self.data, field, trace)["score"]
+
+    reward.__name__ = name
+    return reward
+
+
+def wrap_metrics(
+    scorer: Scorer, *, field: str = "target", name: str = "mirg_metrics"
+) -> Callable[[Any, Any], Awaitable[dict[str, float]]]:
+    """The terms of `scorer` and the measures beside them as a method for `vf.metric`: recorded, and not rewarded."""
+
+    async def metrics(self: Any, trace: Any) -> dict[str, float]:
+        row = _scored(scorer, self.data, field, trace)
+        del row["score"]
+        return row
+
+    metrics.__name__ = name
+    return metrics
+
+
+def _scored(scorer: Scorer, data: Any, field: str, trace: Any) -> dict[str, float]:
+    wire = getattr(data, field, None)
+    target = read_target(wire, scorer, f"task {data.idx}, field {field!r} of {type(data).__name__}")
+    return score_rows(scorer, [trace.last_reply], [target])[0]
