@@ -15,17 +15,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 import mirg_rewards
-from mirg_rewards.claims import Target
 from mirg_rewards.coordinates import PIXELS, Space
 from mirg_rewards.data import mig_bench
-from mirg_rewards.data.rows import Chunk, read_rows, replacing, writing_rows
-from mirg_rewards.diagnosis import Diagnosis, diagnose
+from mirg_rewards.data.rows import replacing
 from mirg_rewards.evaluation import Summary, evaluate_mig_bench, evaluate_mig_bench_officially
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.presets import PRESETS
 from mirg_rewards.report.audits import audit_command
 from mirg_rewards.report.tables import MIG_BENCH_METRICS, mig_bench_table
-from mirg_rewards.scorer import Scorer, Scores
+from mirg_rewards.scoring import score_file
 
 _EVALUATE_EXAMPLES = """examples:
   the numbers that papers print, from the text of any model that writes thousandths:
@@ -66,8 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int | None = arguments.run(arguments)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
-    except KeyboardInterrupt:
-        print("mirg-rewards: stopped; nothing was written", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"mirg-rewards: stopped; {interrupt or 'nothing was written'}", file=sys.stderr)
         return 130
     except (ValueError, TypeError, OSError, ImportError) as error:
         print(f"mirg-rewards: {error}", file=sys.stderr)
@@ -137,7 +135,7 @@ def _add_score(commands: Any, reading: argparse.ArgumentParser) -> None:
         "score",
         parents=[reading],
         help="add rewards to a file of completions",
-        description="Write every row with its reward, its terms and its defects, 4096 rows at a time.",
+        description="Write every row with its reward, its terms and its defects. Stopped, the same command goes on.",
         epilog=_SCORE_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -148,6 +146,7 @@ def _add_score(commands: Any, reading: argparse.ArgumentParser) -> None:
     score.add_argument("--completion-column", default="completion", metavar="NAME", help="default: %(default)s")
     score.add_argument("--target-column", default="target", metavar="NAME", help="default: %(default)s")
     score.add_argument("--prefix", default="", help="put before the name of every new column")
+    score.add_argument("--workers", type=int, metavar="N", help="processes (default: all cores for a large file)")
 
 
 def _add_audit(commands: Any, reading: argparse.ArgumentParser) -> None:
@@ -243,52 +242,21 @@ def _score(arguments: argparse.Namespace) -> None:
     scorer = PRESETS[arguments.preset]()
     scorer = replace(scorer, grammar=_grammar(arguments, scorer.grammar))
     console = Console(stderr=True)
-    count, sums, diagnosis = 0, dict[str, float](), Diagnosis()
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     progress = Progress(*columns, console=console, transient=True)
-    with (
-        progress if console.is_terminal else nullcontext(),
-        writing_rows(arguments.output, arguments.input) as write,
-    ):
+    with progress if console.is_terminal else nullcontext():
         bar = progress.add_task(arguments.input.name, total=1.0)
-        for chunk in read_rows(arguments.input):
-            scores = _scores(scorer, chunk, arguments)
-            numbers = {"reward": scores.total, **scores.terms}
-            # As many digits as a float32 has: 0.7, not 0.699999988079071.
-            new: dict[str, list[Any]] = {
-                name: values.numpy().astype(str).astype(float).tolist() for name, values in numbers.items()
-            }
-            new["defects"] = [[defect.name for defect in reading.defects] for reading in scores.answers.parsed]
-            write(chunk, {arguments.prefix + name: values for name, values in new.items()})
-            count += len(chunk.numbers)
-            diagnosis += diagnose(scores.answers)
-            sums = {name: sums.get(name, 0.0) + float(values.sum()) for name, values in numbers.items()}
-            progress.update(bar, completed=chunk.done)
-        if not count:
-            raise ValueError(f"{arguments.input} has no rows")
-    means = ", ".join(f"{name} {total / count:.4f}" for name, total in sums.items())
-    print(f"{arguments.output}: {count} rows, mean {means}")
-    if diagnosis.defects or diagnosis.hints:
-        print(diagnosis)
-
-
-def _scores(scorer: Scorer, chunk: Chunk, arguments: argparse.Namespace) -> Scores:
-    completions = chunk.column(arguments.completion_column)
-    targets = []
-    for index, wire in enumerate(chunk.column(arguments.target_column)):
-        if not isinstance(completions[index], str | list):
-            column, kind = arguments.completion_column, type(completions[index]).__name__
-            raise TypeError(f"{chunk.place(index)}: {column!r} must be text or a list of chat messages, got {kind}")
-        try:
-            targets.append(Target.from_json(wire))
-        except ValueError as error:
-            raise ValueError(f"{chunk.place(index)}: {arguments.target_column!r}: {error}") from None
-    try:
-        return scorer(completions, targets)
-    except (ValueError, TypeError):
-        for index in range(len(targets)):
-            try:
-                scorer(completions[index : index + 1], targets[index : index + 1])
-            except (ValueError, TypeError) as error:
-                raise ValueError(f"{chunk.place(index)}: {str(error).removeprefix('row 0: ')}") from None
-        raise
+        scored = score_file(
+            arguments.input,
+            arguments.output,
+            scorer,
+            completion_column=arguments.completion_column,
+            target_column=arguments.target_column,
+            prefix=arguments.prefix,
+            workers=arguments.workers,
+            progress=lambda share: progress.update(bar, completed=share),
+        )
+    means = ", ".join(f"{name} {mean:.4f}" for name, mean in scored.means.items())
+    print(f"{arguments.output}: {scored.rows} rows, mean {means}")
+    if scored.diagnosis.defects or scored.diagnosis.hints:
+        print(scored.diagnosis)

@@ -37,7 +37,9 @@ def test_what_openrlhf_swallows_is_in_the_log(openrlhf_rewards, caplog):
 @pytest.fixture
 def server():
     """The reward as a server on loopback, on a thread of its own."""
-    web = pytest.importorskip("aiohttp.web", reason="aiohttp, which OpenRLHF calls with, is not installed: make test-trainers")
+    web = pytest.importorskip(
+        "aiohttp.web", reason="aiohttp, which OpenRLHF calls with, is not installed: make test-trainers"
+    )
     reward = adapter.wrap(presets.mirg_rl(grammar=GRAMMARS["qwen3_json"]))
 
     async def handle(request):
