@@ -119,7 +119,8 @@ def as_text(response: Response | None, row: int = 0) -> str:
         response = [response]
     if not isinstance(response, Sequence) or not all(isinstance(message, Mapping) for message in response):
         raise TypeError(f"responses[{row}] must be a string or a list of chat messages, got {response!r:.80}")
-    last = response[-1] if response else {}
+    messages = [message for message in response if isinstance(message, Mapping)]
+    last = messages[-1] if messages else {}
     content = last.get("content")
     if content is not None and not isinstance(content, str):
         content = "".join(str(block.get("text") or "") for block in content if isinstance(block, Mapping))
