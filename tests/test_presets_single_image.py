@@ -76,7 +76,7 @@ NUMBERS = [
     ("onethinker_spatial", tagged(f'{{"boxes": {RIGHT}}}'), ONE, 1.5, 1.5),
     ("onethinker_spatial", tagged(f'{{"boxes": {HALF}}}'), ONE, 1.05, 1.05),
     ("onethinker_spatial", tagged(f'{{"boxes": {WRONG}}}'), ONE, 0.6, 0.6),
-    ("onethinker_spatial", tagged('{"boxes": ["100", "100", "200", "200"]}'), ONE, 1.5, 1.5),
+    ("onethinker_spatial", tagged('{"boxes": ["100", "100", "200", "200"]}'), ONE, 1.5, 0.9),
     ("onethinker_spatial", f'{{"boxes": {RIGHT}}}', ONE, 0.9, 0.9),
     ("onethinker_spatial", tagged("no", think=f'<answer>{{"boxes": {RIGHT}}}</answer>'), ONE, 1.5, 0.0),
     ("onethinker_spatial", tagged('{"boxes": [NaN, NaN, NaN, NaN]}'), ONE, 0.6, 0.0),
