@@ -1,4 +1,4 @@
-"""The command line: `mirg-rewards evaluate`, `mirg-rewards score` and `mirg-rewards audit`."""
+"""The command line: `mirg-rewards evaluate`, `score`, `audit`, `report` and `inspect`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 import mirg_rewards
 from mirg_rewards.coordinates import PIXELS, Space
@@ -22,6 +20,8 @@ from mirg_rewards.evaluation import Summary, evaluate_mig_bench, evaluate_mig_be
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.presets import PRESETS
 from mirg_rewards.report.audits import audit_command
+from mirg_rewards.report.commands import add_inspect, add_report, whole_number
+from mirg_rewards.report.progress import progress_bar
 from mirg_rewards.report.tables import MIG_BENCH_METRICS, mig_bench_table
 from mirg_rewards.scoring import score_file
 
@@ -87,6 +87,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_evaluate(commands, reading)
     _add_score(commands, reading)
     _add_audit(commands, reading)
+    add_report(commands, reading, _grammar)
+    add_inspect(commands, reading, _grammar)
     return parser
 
 
@@ -146,7 +148,9 @@ def _add_score(commands: Any, reading: argparse.ArgumentParser) -> None:
     score.add_argument("--completion-column", default="completion", metavar="NAME", help="default: %(default)s")
     score.add_argument("--target-column", default="target", metavar="NAME", help="default: %(default)s")
     score.add_argument("--prefix", default="", help="put before the name of every new column")
-    score.add_argument("--workers", type=int, metavar="N", help="processes (default: all cores for a large file)")
+    score.add_argument(
+        "--workers", type=whole_number, metavar="N", help="processes (default: all cores for a large file)"
+    )
 
 
 def _add_audit(commands: Any, reading: argparse.ArgumentParser) -> None:
@@ -241,11 +245,7 @@ def _metrics(summary: Summary) -> dict[str, float]:
 def _score(arguments: argparse.Namespace) -> None:
     scorer = PRESETS[arguments.preset]()
     scorer = replace(scorer, grammar=_grammar(arguments, scorer.grammar))
-    console = Console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
-    progress = Progress(*columns, console=console, transient=True)
-    with progress if console.is_terminal else nullcontext():
-        bar = progress.add_task(arguments.input.name, total=1.0)
+    with progress_bar(arguments.input.name) as progress:
         scored = score_file(
             arguments.input,
             arguments.output,
@@ -254,7 +254,7 @@ def _score(arguments: argparse.Namespace) -> None:
             target_column=arguments.target_column,
             prefix=arguments.prefix,
             workers=arguments.workers,
-            progress=lambda share: progress.update(bar, completed=share),
+            progress=progress,
         )
     means = ", ".join(f"{name} {mean:.4f}" for name, mean in scored.means.items())
     print(f"{arguments.output}: {scored.rows} rows, mean {means}")

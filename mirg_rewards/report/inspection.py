@@ -1,0 +1,180 @@
+"""One completion explained: what is read in it and from where, what is wrong with it, and what it would earn."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from mirg_rewards.batch import pack
+from mirg_rewards.claims import Claim, Parsed, Size, Target
+from mirg_rewards.coordinates import PIXELS
+from mirg_rewards.diagnosis import diagnose
+from mirg_rewards.parsing import GRAMMARS, Grammar, parse
+from mirg_rewards.report.segments import segments
+from mirg_rewards.scorer import Scorer
+
+Sizes = Sequence[Size | None]
+
+# Told apart by people who do not see red and green as two colours.
+_COLOURS = ("dark_orange", "deep_sky_blue1", "gold1", "orchid", "spring_green2", "light_slate_blue")
+_STYLES = {"think": "dim italic", "answer": "", "": "dim"}
+# What would move a terminal's cursor, or change its colours, is shown as a picture of itself.
+_CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | dict.fromkeys(
+    range(127, 160), 0xFFFD
+)
+# Hints are made for batches: these are what they would say of a batch of completions like this one.
+_LIKE_THIS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """A completion and what came of it: `terms` are what it earns, with their sum, where the truth is known.
+
+    `others` are the ids of the grammars that read claims in it and no defect, where its own has a defect.
+    """
+
+    text: str
+    grammar: Grammar
+    sizes: Sizes
+    parsed: Parsed
+    hints: list[str]
+    others: list[str]
+    reward: float | None = None
+    terms: dict[str, float] | None = None
+
+    def to_json(self) -> str:
+        """All of it as JSON: boxes in fractions of the image, spans in characters."""
+        spans = self.parsed.spans
+        wire = {
+            "claims": [{**_wire(claim), "span": spans[number]} for number, claim in enumerate(self.parsed.claims)],
+            "defects": {str(defect.name): defect.sentences()[0] for defect in self.parsed.defects},
+            "think": self.parsed.think,
+            "answer": self.parsed.answer,
+            "hints": self.hints,
+            "other_grammars": self.others,
+        }
+        earned = {} if self.terms is None else {"reward": self.reward, "terms": self.terms}
+        return json.dumps({**wire, **earned}, indent=2)
+
+    def __rich_console__(self, *_: Any) -> Iterator[RenderableType]:
+        yield Text(" · ".join(self._expected()), "dim")
+        yield Padding(self._coloured_text(), (1, 2))
+        if self.parsed.claims:
+            yield Padding(self._claims(), (0, 0, 1, 2))
+        for sentence in self.parsed.defects.sentences():
+            yield _point("✗ ", "bold red", sentence)
+        if not self.parsed.defects:
+            yield _point("✓ ", "bold green", "Read without a defect.")
+        for hint in self.hints:
+            yield _point("→ ", "bold", f"Hint: {hint}")
+        if self.others:
+            yield _point("→ ", "bold", f"Without a defect it is read by --grammar {', '.join(self.others)}.")
+        if self.terms is not None:
+            earned = [f"{name} {value:.2f}" for name, value in self.terms.items()]
+            yield Text()
+            yield Text.assemble((f"reward {self.reward:.2f}", "bold"), "   ", "   ".join(earned))
+
+    def _expected(self) -> Iterator[str]:
+        """What the grammar expects, in words."""
+        space, resize = self.grammar.space, self.grammar.resize
+        seen = "pixels of the resized image" if resize else "pixels"
+        yield f"{self.grammar.order} in {seen if space.span is None else f'0 to {space.span}'}"
+        yield {"required": "think and answer parts", "prefilled": "think part opened by the prompt"}.get(
+            self.grammar.think, "no parts needed"
+        )
+        sizes = ["size not known" if size is None else f"{size[0]}x{size[1]}" for size in self.sizes]
+        yield f"{len(sizes)} image{'s' * (len(sizes) != 1)}: {', '.join(sizes)}"
+
+    def _coloured_text(self) -> Text:
+        shown = Text(overflow="fold")
+        for said, part, claims in segments(self.text, self.parsed):
+            style = f"bold {_colour(claims[0])}" if claims else _STYLES[part]
+            shown.append(_visible(said), style)
+        return shown if self.text else Text("(empty)", "dim")
+
+    def _claims(self) -> Table:
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        for heading in ("", "image", "box or point", "in pixels", "label", "characters"):
+            table.add_column(heading, no_wrap=heading != "label", min_width=len(heading))
+        rows = zip(self.parsed.claims, self.parsed.spans, strict=True)
+        for number, (claim, (start, end)) in enumerate(rows):
+            colour = _colour(number)
+            image = "not said" if claim.image is None else str(claim.image)
+            size = self._size(claim.image)
+            table.add_row(
+                Text("■", colour),
+                image,
+                _numbers(claim, (1, 1), ".3f"),
+                _numbers(claim, size, ".0f") if size else "",
+                Text(_visible(claim.label)),
+                Text(f"{start} to {end}", "dim"),
+            )
+        return table
+
+    def _size(self, image: int | None) -> Size | None:
+        image = 1 if image is None and len(self.sizes) == 1 else image
+        return self.sizes[image - 1] if image is not None and 1 <= image <= len(self.sizes) else None
+
+
+def inspect_text(text: str, scorer: Scorer, sizes: Sizes, target: Target | None = None) -> Inspection:
+    """What `scorer` reads in a completion about images of these sizes, and what it pays if `target` says what is true.
+
+    >>> from mirg_rewards import presets
+    >>> found = inspect_text("In Image-2: (100,200),(300,400)", presets.mirg_rl(), [None, None])
+    >>> found.parsed.defects.sentences()[0], "qwen2_vl_stripped" in found.others
+    ('The think part is missing.', True)
+    """
+    parsed = parse(text, scorer.grammar, sizes, seen_sizes=target.seen_sizes if target else None)
+    batch, _ = pack([parsed] * _LIKE_THIS, [target or Target((), tuple(sizes))] * _LIKE_THIS, texts=[text] * _LIKE_THIS)
+    others = [name for name, grammar in GRAMMARS.items() if _is_clean(text, grammar, sizes)] if parsed.defects else []
+    if target is None:
+        return Inspection(text, scorer.grammar, sizes, parsed, diagnose(batch).hints, others)
+    scores = scorer([text], [target])
+    terms = {name: float(values[0]) for name, values in scores.terms.items()}
+    return Inspection(text, scorer.grammar, sizes, parsed, diagnose(batch).hints, others, float(scores.total[0]), terms)
+
+
+def _point(mark: str, style: str, sentence: str) -> Table:
+    """A sentence behind a mark, its lines below one another."""
+    table = Table.grid()
+    table.add_row(Text(mark, style), Text(sentence))
+    return table
+
+
+def _is_clean(text: str, grammar: Grammar, sizes: Sizes) -> bool:
+    if grammar.space == PIXELS and None in sizes:
+        return False
+    parsed = parse(text, grammar, sizes)
+    return bool(parsed.claims) and not parsed.defects
+
+
+def _wire(claim: Claim) -> dict[str, Any]:
+    wire = {
+        "image": claim.image,
+        "box": claim.box and claim.box.corners,
+        "point": claim.point and (claim.point.x, claim.point.y),
+        "label": claim.label,
+        "polygon": claim.polygon,
+    }
+    return {name: value for name, value in wire.items() if value not in (None, "")}
+
+
+def _numbers(claim: Claim, size: Size, digits: str) -> str:
+    numbers = claim.box.corners if claim.box else (claim.point.x, claim.point.y) if claim.point else ()
+    shown = [format(number * size[odd % 2], digits) for odd, number in enumerate(numbers)]
+    return "  ".join(shown) or "the image alone"
+
+
+def _colour(number: int) -> str:
+    return _COLOURS[number % len(_COLOURS)]
+
+
+def _visible(text: str) -> str:
+    return text.translate(_CONTROLS)

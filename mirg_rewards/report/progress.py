@@ -1,0 +1,24 @@
+"""A bar for long work, where there is a terminal to show it in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+
+@contextmanager
+def progress_bar(name: str) -> Iterator[Callable[[float], None]]:
+    """A function that shows how much is done, as a share of 1, on standard error.
+
+    >>> with progress_bar("rollouts.jsonl") as show:
+    ...     show(0.5)
+    """
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    progress = Progress(*columns, console=console, transient=True)
+    with progress if console.is_terminal else nullcontext():
+        bar = progress.add_task(name, total=1.0)
+        yield lambda share: progress.update(bar, completed=share)

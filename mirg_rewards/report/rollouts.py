@@ -1,0 +1,273 @@
+"""Rollouts to show, from what trainers leave behind: our own files, TRL's completions, verl's dumps, a benchmark's answers."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mirg_rewards.claims import Target
+from mirg_rewards.data import mig_bench
+from mirg_rewards.data.rows import Chunk, read_rows
+from mirg_rewards.report.thumbnails import Source
+from mirg_rewards.scorer import as_text
+
+CHUNK = 256
+"""How many rollouts are held at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One completion, what it was asked and shown, and what it earned.
+
+    `place` is its file and line. `target` is None where the truth is not known, `reward` where there is none yet.
+    `shown` is how many images the prompt shows, 0 where it does not say. `group` is the same for all completions of one
+    prompt in one step. `defects` are the names of those that the file tells of, None where it does not speak of defects.
+
+    >>> Rollout("a.jsonl: line 1", "Find the dog.", "In Image-2.", reward=0.5).step is None
+    True
+    """
+
+    place: str
+    prompt: str
+    text: str
+    target: Target | None = None
+    images: tuple[Source, ...] = ()
+    shown: int = 0
+    reward: float | None = None
+    terms: Mapping[str, float | None] = field(default_factory=dict)
+    group: Hashable = None
+    step: int | None = None
+    task: str = ""
+    advantage: float | None = None
+    defects: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnNames:
+    """Where the columns of a file have other names than their writer gives them.
+
+    `completion`, `target` and `group` name those of the text, the truth, and what the completions of one prompt have in
+    common; `prefix` is that of `mirg-rewards score`. `weights` are those of TRL's reward functions, which its files do not
+    tell. `folder` is where images lie; by default beside the file that names them.
+    """
+
+    completion: str | None = None
+    target: str | None = None
+    group: str | None = None
+    prefix: str = ""
+    weights: tuple[float, ...] = ()
+    folder: Path | None = None
+
+
+def read_rollouts(
+    paths: Sequence[str | Path], names: ColumnNames = ColumnNames()
+) -> Iterator[tuple[list[Rollout], float]]:
+    """The rollouts of JSONL and parquet files, some at a time, and the share of the files that has been read with them.
+
+    Of a folder all such files are read. A file is of `mirg-rewards score` if it has the columns `reward` and `defects`,
+    of verl with `input`, `output` and `score`, of TRL with `prompt`, `completion` and `advantage`; else its rows have no
+    reward yet. Raises ValueError that names file and line.
+    """
+    files = [file for path in map(Path, paths) for file in (_files(path) if path.is_dir() else [path])]
+    for position, file in enumerate(files):
+        layout: _Layout | None = None
+        for chunk in read_rows(file, CHUNK):
+            layout = layout or _layout(chunk, names)
+            chunk.column(layout.completion)
+            folder = names.folder or file.parent
+            rollouts = [_rollout(row, chunk.place(index), layout, folder) for index, row in enumerate(chunk.rows)]
+            yield rollouts, (position + chunk.done) / len(files)
+
+
+def read_mig_bench(
+    annotations: str | Path, responses: str | Path, folder: Path | None = None
+) -> Iterator[tuple[list[Rollout], float]]:
+    """The answers to MIG-Bench that `mirg-rewards evaluate mig-bench` judges, as `read_rollouts` gives them.
+
+    Images lie in `folder`, by default beside the annotations. Entries without an answer are left out.
+    """
+    folder = folder or Path(annotations).parent
+    entries, texts = mig_bench.read_responses(responses, mig_bench.read(annotations), allow_missing=True)
+    rollouts = [
+        Rollout(
+            place=f"{annotations}: entry {entry.position}",
+            prompt=entry.question,
+            text=text,
+            target=entry.target() if entry.hittable else entry.image_target(),
+            images=tuple(folder / image for image in entry.images),
+            group=entry.position,
+            task=entry.task,
+        )
+        for entry, text in zip(entries, texts, strict=True)
+        if text
+    ]
+    for start in range(0, len(rollouts), CHUNK):
+        yield rollouts[start : start + CHUNK], min((start + CHUNK) / len(rollouts), 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Which columns hold what. `weights` are set where the reward is the sum of the terms."""
+
+    completion: str = "completion"
+    target: str = "target"
+    group: str = "group"
+    reward: str = ""
+    terms: tuple[str, ...] = ()
+    defects: str = ""
+    prefix: str = ""
+    weights: tuple[float, ...] | None = None
+
+
+_PROMPTS = ("prompt", "input", "query", "question")
+# verl numbers the completions of a prompt: sample, rollout, output.
+_VERL_KEY = re.compile(r"(.+)_[0-9]{1,9}_[0-9]{1,9}")
+
+
+def _layout(chunk: Chunk, names: ColumnNames) -> _Layout:
+    columns = chunk.names
+    reward, defects = names.prefix + "reward", names.prefix + "defects"
+    between: list[str] = []
+    if {reward, defects} <= set(columns):
+        between = columns[columns.index(reward) + 1 : columns.index(defects)]
+        layout = _Layout(reward=reward, defects=defects, prefix=names.prefix)
+    elif {"input", "output", "score"} <= set(columns):
+        between = columns[columns.index("score") + 1 :]
+        layout = _Layout("output", "gts", "uid", reward="score")
+    elif {"prompt", "completion", "advantage"} <= set(columns):
+        between = columns[columns.index("completion") + 1 : columns.index("advantage")]
+        layout = _Layout(weights=names.weights)
+    else:
+        layout = _Layout()
+    return replace(
+        layout,
+        terms=tuple(name for name in between if name != "step" and _is_numeric([row.get(name) for row in chunk.rows])),
+        completion=names.completion or layout.completion,
+        target=names.target or layout.target,
+        group=names.group or layout.group,
+    )
+
+
+def _rollout(row: Mapping[str, Any], place: str, layout: _Layout, folder: Path) -> Rollout:
+    try:
+        text = as_text(row[layout.completion])
+    except TypeError:
+        kind = type(row[layout.completion]).__name__
+        raise ValueError(
+            f"{place}: {layout.completion!r} must be text or a list of chat messages, got {kind}; "
+            "another column is named by --completion-column"
+        ) from None
+    wire = row.get(layout.target)
+    try:
+        target = None if wire is None else Target.from_json(wire)
+    except ValueError as error:
+        raise ValueError(f"{place}: {layout.target!r}: {error}; another column is named by --target-column") from None
+    terms = {name.removeprefix(layout.prefix): _finite(row.get(name)) for name in layout.terms}
+    reward = _finite(row.get(layout.reward))
+    if layout.weights is not None:
+        reward = _weighted(list(terms.values()), layout.weights, place)
+    messages = _first(row, _PROMPTS)
+    prompt = _prompt(messages)
+    step = _first(row, ("step", "global_step"))
+    # A term may be named as TRL's column of single images is.
+    images = _first(row, [name for name in ("images", "image") if name not in layout.terms]) or []
+    images = images if isinstance(images, list) else [images]
+    sources = tuple(_source(image, folder, place) for image in images)
+    defects = row.get(layout.defects)
+    group = row.get(layout.group)
+    if group is None:
+        group = _digest(prompt, wire, *sources)
+    elif isinstance(group, str) and layout.group == "uid" and (key := _VERL_KEY.fullmatch(group)):
+        group = key[1]
+    return Rollout(
+        place=place,
+        prompt=prompt,
+        text=text,
+        target=target,
+        images=sources,
+        shown=_images_shown(messages),
+        reward=reward,
+        terms=terms,
+        group=(step, str(group)),
+        step=step if isinstance(step, int) else None,
+        task=str(_first(row, ("task", "data_source")) or ""),
+        advantage=_finite(row.get("advantage")),
+        defects=frozenset(map(str, defects)) if isinstance(defects, list) else None,
+    )
+
+
+def _is_numeric(values: list[Any]) -> bool:
+    """Whether a column holds numbers, and nothing else but gaps."""
+    there = [value for value in values if value is not None]
+    return bool(there) and all(isinstance(value, int | float) for value in there)
+
+
+def _weighted(values: list[float | None], weights: tuple[float, ...], place: str) -> float | None:
+    """What TRL makes of the values of its reward functions: None is left out, and of nothing but that comes none."""
+    weights = weights or (1.0,) * len(values)
+    if len(weights) != len(values):
+        raise ValueError(f"{place}: --weights needs one for each of {len(values)} rewards, got {len(weights)}")
+    weighted = [weight * value for weight, value in zip(weights, values, strict=True) if value is not None]
+    return sum(weighted) if weighted else None
+
+
+def _prompt(messages: Any) -> str:
+    try:
+        return as_text(messages)
+    except TypeError:
+        return str(messages)
+
+
+def _digest(*parts: object) -> str:
+    """The same short text for the same parts: prompts and images are long, and a page has many."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(part if isinstance(part, bytes) else repr(part).encode())
+    return digest.hexdigest()
+
+
+def _images_shown(messages: Any) -> int:
+    """How many images there are among the blocks of chat messages."""
+    chat = messages if isinstance(messages, list) else []
+    contents = [message.get("content") for message in chat if isinstance(message, Mapping)]
+    blocks = [block for content in contents if isinstance(content, list) for block in content]
+    return sum(isinstance(block, Mapping) and block.get("type") == "image" for block in blocks)
+
+
+def _source(image: Any, folder: Path, place: str) -> Source:
+    """An image as rows name it: a path, or what Hugging Face's datasets make of one."""
+    if isinstance(image, Mapping):
+        image = image.get("bytes") or image.get("path")
+    if isinstance(image, bytes):
+        return image
+    if isinstance(image, str):
+        return folder / image.removeprefix("file://")
+    raise ValueError(
+        f"{place}: an image must be a path, or an object with 'bytes' or 'path', got {type(image).__name__}"
+    )
+
+
+def _first(row: Mapping[str, Any], names: Sequence[str]) -> Any:
+    return next((row[name] for name in names if row.get(name) is not None), None)
+
+
+def _finite(value: Any) -> float | None:
+    try:
+        return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of a folder, those of step 9 before those of step 10."""
+    found = [file for file in folder.iterdir() if file.suffix.lower() in (".jsonl", ".parquet")]
+    if not found:
+        raise ValueError(f"{folder} has no file that ends with .jsonl or .parquet")
+    return sorted(
+        found, key=lambda file: [int(part) if part.isdigit() else part for part in re.split(r"([0-9]+)", file.name)]
+    )
