@@ -254,7 +254,7 @@ def _places(
     for numbers, span, bracket in groups:
         if len(numbers) == 4 and kind != "point":
             places.append(("box", numbers, span))
-        elif _is_polygon(numbers, kind, bracket):
+        elif len(numbers) == 8 if kind == "quad" else _is_polygon(numbers, kind, bracket):
             places.append(("polygon", numbers, span))
         elif len(numbers) == 2 and (kind == "point" or bracket == "<" or (square_points and bracket == "[")):
             # Two numbers that the text ends behind may be half a box.
@@ -275,7 +275,7 @@ def _places(
 
 
 def _is_polygon(numbers: Numbers, kind: str, bracket: str) -> bool:
-    return len(numbers) > 4 and len(numbers) % 2 == 0 and (kind in ("polygon", "quad") or bracket == "<")
+    return len(numbers) > 4 and len(numbers) % 2 == 0 and (kind == "polygon" or bracket == "<")
 
 
 def _groups(content: str, pattern: re.Pattern[str]) -> Iterator[tuple[Numbers, Span, str]]:
@@ -326,6 +326,8 @@ def _place(claim: Written, *, style: Style) -> str:
     tags = style.box
     if claim.polygon is not None and (style.polygon or style.form is BINS):
         tags = style.polygon or style.box
+        if tags[0] == "<quad>" and len(claim.polygon) != 8:
+            raise ValueError(f"a quad has four corners, got {claim}")
     elif claim.point is not None:
         tags = style.point or style.box
     elif claim.polygon is not None:
