@@ -49,9 +49,9 @@ _AUDIT_EXAMPLES = """examples:
   and from a published one, as its authors' code computes it:
     mirg-rewards audit --preset univg_r1 --compat
 
-NAME is a function as TRL, verl or EasyR1 call it, reward(answers, targets), function(completion, target), or a Scorer.
-It is told the truth as a JSON string, in the column target or ground_truth; or by --columns in another column, or all
-that a function of yours makes of a Target: {column: value}.
+NAME is a function as TRL, ms-swift, verl or EasyR1 call it, reward(answers, targets), function(completion, target), or a
+Scorer. It is told the truth as a JSON string, in the column target or ground_truth; or by --columns in another column,
+or all that a function of yours makes of a Target: {column: value}.
 The exit status is 1 if a cheat pays: if it earns more than the right image in clean form with an IoU of 0.8."""
 
 
@@ -166,7 +166,7 @@ def _add_audit(commands: Any, reading: argparse.ArgumentParser) -> None:
     audit.add_argument("reward", nargs="?", metavar="FILE.py:NAME", help="a reward of your own")
     audit.add_argument("--preset", choices=PRESETS, metavar="NAME", help=f"one of {', '.join(PRESETS)}")
     audit.add_argument("--compat", action="store_true", help="the preset with the numbers of its authors' code")
-    kinds = ("scorer", "reward", "trl", "verl", "easyr1", "sample")
+    kinds = ("scorer", "reward", "trl", "ms_swift", "verl", "easyr1", "easyr1_sequential", "sample")
     audit.add_argument("--kind", choices=kinds, help="how the reward is called, where its parameters do not say")
     audit.add_argument(
         "--columns", default="target", metavar="NAME|FILE.py:FUNCTION", help="what it is told of the truth"
