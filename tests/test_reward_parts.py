@@ -1,3 +1,4 @@
+import functools
 import itertools
 import math
 import pickle
@@ -34,10 +35,12 @@ from mirg_rewards.rewards import (
     Overlap,
     PointDistance,
     PointInBox,
+    Published,
     Repetition,
     Scheduled,
     SoftLength,
     Step,
+    bounds_of,
     difficulty_weights,
 )
 from mirg_rewards.testing import answer_batches, targets
@@ -202,8 +205,8 @@ def iou(a, b):
     return inside / (a.area + b.area - inside)
 
 
-def apart(a, b):
-    return math.hypot(a.point.x - b.point.x, a.point.y - b.point.y)
+def apart(a, b, size=(1, 1)):
+    return math.hypot(size[0] * (a.point.x - b.point.x), size[1] * (a.point.y - b.point.y))
 
 
 def holds(box, point):
@@ -215,22 +218,22 @@ def named_alike(said, true):
 
 
 DEFINITIONS = {
-    # A part, what it says a pair is worth, the count that it divides by, and whether images and labels count.
-    "squared": (Overlap(power=2), lambda a, b: iou(a.box, b.box) ** 2, "larger", True, False),
-    "at least": (Overlap(at_least=0.5), lambda a, b: iou(a.box, b.box) >= 0.5, "larger", True, False),
-    "above": (Overlap(at_least=0.5, strict=True), lambda a, b: iou(a.box, b.box) > 0.5, "larger", True, False),
-    "recall": (Overlap(over="target", labels=SYNONYMS), lambda a, b: iou(a.box, b.box), "target", True, True),
+    # A part, what it says a pair is worth in an image of a size, the count that it divides by, and whether images and labels count.
+    "squared": (Overlap(power=2), lambda a, b, _: iou(a.box, b.box) ** 2, "larger", True, False),
+    "at least": (Overlap(at_least=0.5), lambda a, b, _: iou(a.box, b.box) >= 0.5, "larger", True, False),
+    "above": (Overlap(at_least=0.5, strict=True), lambda a, b, _: iou(a.box, b.box) > 0.5, "larger", True, False),
+    "recall": (Overlap(over="target", labels=SYNONYMS), lambda a, b, _: iou(a.box, b.box), "target", True, True),
     "band": (
         Overlap(band=(0.25, 0.75), any_image=True),
-        lambda a, b: min(max(2 * iou(a.box, b.box) - 0.5, 0), 1),
+        lambda a, b, _: min(max(2 * iou(a.box, b.box) - 0.5, 0), 1),
         "larger",
         False,
         False,
     ),
-    "point in box": (PointInBox("f1"), lambda a, b: holds(b.box, a.point), "f1", True, False),
-    "hits": (PointDistance(0.25, "predicted"), lambda a, b: apart(a, b) <= 0.25, "predicted", True, False),
-    "closeness": (PointDistance(0.5, soft=True), lambda a, b: max(1 - 2 * apart(a, b), 0), "larger", True, False),
-    "pixels": (PointDistance(250, pixels=True), lambda a, b: 1000 * apart(a, b) <= 250, "larger", True, False),
+    "point in box": (PointInBox("f1"), lambda a, b, _: holds(b.box, a.point), "f1", True, False),
+    "hits": (PointDistance(0.25, "predicted"), lambda a, b, _: apart(a, b) <= 0.25, "predicted", True, False),
+    "closeness": (PointDistance(0.5, soft=True), lambda a, b, _: max(1 - 2 * apart(a, b), 0), "larger", True, False),
+    "pixels": (PointDistance(250, pixels=True), lambda a, b, size: apart(a, b, size) <= 250, "larger", True, False),
     "labels": (LabelAgreement(SYNONYMS), lambda *_: 1.0, "larger", True, True),
 }
 
@@ -242,9 +245,9 @@ def test_a_part_is_what_its_formula_says(part, worth, how, by_image, by_label, b
     for parsed, target, got in zip(batch[0], batch[1], earned, strict=True):
         alone = 1 if len(target.sizes) == 1 else None
 
-        def value(a, b, alone=alone):
+        def value(a, b, alone=alone, sizes=target.sizes):
             is_pair = not by_image or (alone if a.image is None else a.image) == b.image
-            return float(worth(a, b)) if is_pair and (not by_label or named_alike(a, b)) else 0.0
+            return float(worth(a, b, sizes[b.image - 1])) if is_pair and (not by_label or named_alike(a, b)) else 0.0
 
         if parsed.claims or target.claims:
             table = [[value(said, true) for true in target.claims] for said in parsed.claims]
@@ -576,6 +579,9 @@ MISTAKES = [
         lambda: SoftLength(1, 2)(*pack([Parsed()], [Target((), (None,))])),
         r"pack\(..., texts=...\) needs 1 of them, got 0",
     ),
+    (lambda: Gated(0.5, image_reward), r"reward must be callable as reward\(answers, targets\), got 0.5"),
+    (lambda: Gated(Overlap(), "image"), r"gate must be callable as gate\(answers, targets\), got 'image'"),
+    (lambda: Published(3), r"of must be callable as of\(text, target\), got 3"),
 ]
 
 
@@ -599,3 +605,49 @@ def test_a_gate_of_parts_opens_on_the_whole_set_of_images():
     assert earned(gated, true, true) == 1.0
     assert earned(gated, true[:1], true) == 0.0
     assert earned(image_reward, true[:1], true) == 0.5
+
+
+# What a reward can earn, and what it is made of
+
+
+def test_bounds_are_those_of_the_parts():
+    parts = {"good": (2.0, Overlap()), "count": (0.5, CountPenalty(3.0)), "minus": (-1.0, image_reward)}
+    assert bounds_of(Weighted(parts)) == (-2.5, 2.0)
+    assert bounds_of(Gated(Weighted(parts), Overlap(), 0.5)) == (-2.5, 2.0)
+    assert bounds_of(Gated(Repetition(penalty=0.5), image_reward)) == (-0.5, 0.0)
+    assert bounds_of(SoftLength(1, 2, penalty=4)) == (-4, 0.0)
+    with pytest.raises(
+        ValueError, match=r"bounds must be \(low, high\), two finite numbers with low <= high, got \(1, 0\)"
+    ):
+        Published(len, bounds=(1, 0))
+
+
+@pytest.mark.parametrize("least", [0.0, 1.5, -1.0, float("nan")])
+def test_a_gate_that_never_shuts_or_never_opens_is_refused(least):
+    with pytest.raises(ValueError, match="least must be above 0 and at most 1, or the gate never shuts or never opens"):
+        Gated(Overlap(), image_reward, least)
+
+
+def test_a_gate_of_costs_opens_within_its_bounds():
+    assert Gated(Overlap(), CountPenalty(), 0.0).least == 0.0
+    with pytest.raises(ValueError, match="least must be above -1 and at most 0"):
+        Gated(Overlap(), CountPenalty(), 0.5)
+
+
+def is_short(text, target, most=10):
+    return float(len(text) < most)
+
+
+def test_rewards_of_rewards_are_values():
+    for make in (
+        lambda: Gated(Overlap(at_least=0.5), image_reward, 0.5),
+        lambda: Published(functools.partial(is_short, most=3), bounds=(0.0, 2.0)),
+        lambda: Weighted({"short": (1.0, Published(functools.partial(is_short, most=3)))}),
+    ):
+        assert make() == make() == pickle.loads(pickle.dumps(make()))
+    assert Published(functools.partial(is_short, most=3)) != Published(is_short)
+    assert repr(Gated(Overlap(at_least=0.5), image_reward, 0.5)) == (
+        "Gated(reward=Overlap(at_least=0.5), gate=image_reward, least=0.5)"
+    )
+    assert repr(Published(functools.partial(is_short, most=3))) == "Published(is_short, most=3)"
+    assert repr(Scheduled({"short": (1.0, image_reward)})) == "Scheduled(terms={'short': (1.0, image_reward)})"

@@ -1,5 +1,6 @@
 """Tensors to rewards: the terms, and what is made of them."""
 
+from mirg_rewards.rewards.bounds import bounds_of
 from mirg_rewards.rewards.difficulty import difficulty_weights
 from mirg_rewards.rewards.labels import Labels
 from mirg_rewards.rewards.names import ImageSet, LabelAgreement
@@ -31,6 +32,7 @@ __all__ = [
     "SoftLength",
     "Step",
     "Weighted",
+    "bounds_of",
     "difficulty_weights",
     "format_reward",
     "image_reward",

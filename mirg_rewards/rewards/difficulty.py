@@ -22,7 +22,8 @@ def difficulty_weights(
     """How much each answer's loss counts: the more, the worse the answers to the same question are; float32.
 
     With m the mean of `ious` over the rows of one group (the answers to one question, `groups` holding its number in each
-    row), the weights of UniVG-R1 (arXiv 2505.14231):
+    row), the weights of UniVG-R1 (arXiv 2505.14231; AMAP-ML/UniVG-R1,
+    src/open-r1-multimodal/src/open_r1/trainer/grpo_trainer.py, Apache-2.0; formulas only):
 
     | kind | weight | from m = 0 to m = 1 |
     | --- | --- | --- |

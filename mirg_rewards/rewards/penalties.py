@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mirg_rewards.batch import Answers, Targets
+from mirg_rewards.rewards.bounds import Bounds
 from mirg_rewards.rewards.showing import shown
 
 # Chinese, Japanese and Korean are written without spaces: there, a character is a word.
@@ -41,6 +42,11 @@ class CountPenalty:
 
     def __post_init__(self) -> None:
         _check_penalty(self.penalty)
+
+    @property
+    def bounds(self) -> Bounds:
+        """The least and the most that a row is given: `(-penalty, 0)`."""
+        return (-self.penalty, 0.0)
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
         """What each row's count costs, float32."""
@@ -78,6 +84,11 @@ class SoftLength:
             )
         _check_penalty(self.penalty)
 
+    @property
+    def bounds(self) -> Bounds:
+        """The least and the most that a row is given: `(-penalty, 0)`."""
+        return (-self.penalty, 0.0)
+
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
         """What each text's length costs, float32."""
         lengths = [float(self.length(text)) for text in _texts(answers, targets)]
@@ -108,6 +119,11 @@ class Repetition:
         if self.n < 1:
             raise ValueError(f"n must be at least 1, got {self.n}")
         _check_penalty(self.penalty)
+
+    @property
+    def bounds(self) -> Bounds:
+        """The least and the most that a row is given: `(-penalty, 0)`."""
+        return (-self.penalty, 0.0)
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
         """What each text's repetition costs, float32."""

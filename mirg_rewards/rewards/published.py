@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from mirg_rewards.batch import Answers, Targets
-from mirg_rewards.claims import Target
+from mirg_rewards.rewards.bounds import Bounds, checked_bounds
+from mirg_rewards.rewards.showing import as_said
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Published:
     """A published reward: `of(text, target)` is what its authors' code gives one completion.
 
-    It reads the text by the paper's own rules, so what the grammar made of it is not looked at. Raises ValueError for
-    a batch packed without its texts.
+    It reads the text by the paper's own rules, so what the grammar made of it is not looked at. `bounds` are the least
+    and the most that it gives. A `functools.partial` of named arguments is taken apart, so that two of the same function
+    and settings are equal. Raises ValueError for a batch packed without its texts.
 
-    >>> from mirg_rewards import Parsed, pack
-    >>> def is_short(text: str, target: Target) -> float:
-    ...     return float(len(text) < 10)
+    >>> from mirg_rewards import Parsed, Target, pack
+    >>> def is_short(text: str, target: Target, most: int = 10) -> float:
+    ...     return float(len(text) < most)
     >>> Published(is_short)(*pack([Parsed()], [Target((), (None,))], texts=["a dog"]))
     tensor([1.])
+    >>> Published(partial(is_short, most=3)), Published(partial(is_short, most=3)) == Published(partial(is_short, most=3))
+    (Published(is_short, most=3), True)
     """
 
-    of: Callable[[str, Target], float]
+    of: Callable[..., float]
+    _: KW_ONLY
+    bounds: Bounds = (0.0, 1.0)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not callable(self.of):
+            raise TypeError(f"of must be callable as of(text, target), got {self.of!r}")
+        settings = dict(self.settings)
+        if isinstance(self.of, partial) and not self.of.args:
+            settings = self.of.keywords | settings
+            object.__setattr__(self, "of", self.of.func)
+        object.__setattr__(self, "settings", settings)
+        object.__setattr__(self, "bounds", checked_bounds(self.bounds))
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
         """What each completion earns, float32."""
@@ -36,5 +55,10 @@ class Published:
                 f"a published reward reads the texts themselves: pack(..., texts=...) needs {len(targets.rows)} of them, "
                 f"got {len(answers.texts)}"
             )
-        earned = [self.of(text, target) for text, target in zip(answers.texts, targets.rows, strict=True)]
+        rows = zip(answers.texts, targets.rows, strict=True)
+        earned = [self.of(text, target, **self.settings) for text, target in rows]
         return torch.tensor(earned, dtype=torch.float32, device=answers.defects.device)
+
+    def __repr__(self) -> str:
+        settings = [f"{name}={as_said(value)}" for name, value in self.settings.items()]
+        return f"Published({', '.join([as_said(self.of), *settings])})"

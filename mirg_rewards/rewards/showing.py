@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 
 def shown(part: Any) -> str:
     """A dataclass by its name and by what of it differs from its defaults.
 
-    >>> from mirg_rewards.rewards import Overlap
-    >>> shown(Overlap("giou", at_least=0.5))
-    "Overlap(kind='giou', at_least=0.5)"
+    >>> from mirg_rewards.rewards import Overlap, SoftLength
+    >>> def words(text: str) -> int:
+    ...     return len(text.split())
+    >>> shown(Overlap("giou", at_least=0.5)), shown(SoftLength(10, 20, length=words))
+    ("Overlap(kind='giou', at_least=0.5)", 'SoftLength(low=10, high=20, length=words)')
     """
     named = [(field.name, getattr(part, field.name), field.default) for field in fields(part)]
-    said = [f"{name}={value!r}" for name, value, default in named if value is not default and value != default]
+    said = [f"{name}={as_said(value)}" for name, value, default in named if value is not default and value != default]
     return f"{type(part).__name__}({', '.join(said)})"
+
+
+def as_said(value: Any) -> str:
+    """A value as one writes it: functions by their names, within tuples and mappings too, and not by where they lie.
+
+    >>> as_said({"length": (1.0, len)})
+    "{'length': (1.0, len)}"
+    """
+    if isinstance(value, FunctionType | BuiltinFunctionType | type):
+        return value.__name__
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key!r}: {as_said(entry)}' for key, entry in value.items())}}}"
+    if type(value) is tuple:
+        return f"({', '.join(map(as_said, value))}{',' if len(value) == 1 else ''})"
+    return repr(value)

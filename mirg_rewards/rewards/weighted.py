@@ -12,6 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mirg_rewards.batch import Answers, Targets
+from mirg_rewards.rewards.bounds import Bounds, bounds_of
+from mirg_rewards.rewards.showing import shown
 from mirg_rewards.rewards.terms import Reward
 
 
@@ -46,6 +48,17 @@ class Weighted:
         """
         return MappingProxyType({name: weight for name, (weight, _) in self.terms.items()})
 
+    @property
+    def bounds(self) -> Bounds:
+        """The least and the most that a row can earn, by the bounds of the terms.
+
+        >>> from mirg_rewards import format_reward
+        >>> Weighted({"bonus": (2.0, format_reward), "malus": (-0.5, format_reward)}).bounds
+        (-0.5, 2.0)
+        """
+        ends = [sorted(weight * end for end in bounds_of(reward)) for weight, reward in self.terms.values()]
+        return sum(low for low, _ in ends), sum(high for _, high in ends)
+
     def each(self, answers: Answers, targets: Targets) -> dict[str, Float[Tensor, " b"]]:
         """What each term gives by itself, without its weight."""
         return {name: reward(answers, targets) for name, (_, reward) in self.terms.items()}
@@ -69,7 +82,7 @@ class Weighted:
         return f"Weighted({', '.join(f'{name}={weight:g}' for name, weight in self.weights.items())})"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Gated:
     """A reward that counts only in rows where another, the gate, reaches `least`.
 
@@ -79,12 +92,33 @@ class Gated:
     >>> batch = pack([Parsed((Claim(1, box),))], [target])
     >>> object_reward(*batch), Gated(object_reward, image_reward)(*batch)
     (tensor([0.5000]), tensor([0.]))
+    >>> Gated(object_reward, image_reward)
+    Gated(reward=object_reward, gate=image_reward)
     """
 
     reward: Reward
     gate: Reward
     least: float = 1.0
 
+    def __post_init__(self) -> None:
+        for name, reward in (("reward", self.reward), ("gate", self.gate)):
+            if not callable(reward):
+                raise TypeError(f"{name} must be callable as {name}(answers, targets), got {reward!r}")
+        low, high = bounds_of(self.gate)
+        if not low < self.least <= high:
+            raise ValueError(
+                f"least must be above {low:g} and at most {high:g}, or the gate never shuts or never opens, got "
+                f"{self.least!r}; a gate of your own says what it gives by an attribute: gate.bounds = (low, high)"
+            )
+
+    @property
+    def bounds(self) -> Bounds:
+        """The least and the most that a row can earn: those of the reward, and 0 where the gate is shut."""
+        low, high = bounds_of(self.reward)
+        return min(low, 0.0), max(high, 0.0)
+
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
         """The reward where the gate is open, else 0."""
         return torch.where(self.gate(answers, targets) >= self.least, self.reward(answers, targets), 0.0)
+
+    __repr__ = shown
