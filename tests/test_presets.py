@@ -1,11 +1,14 @@
 import inspect
 import pickle
+import re
+from dataclasses import replace
 
 import pytest
 
-from mirg_rewards import Box, Claim, Target
+from mirg_rewards import Box, Claim, Point, Target
 from mirg_rewards.presets import PRESETS
 from mirg_rewards.testing import check_reward
+from mirg_rewards.testing.forms import Form, places_of, written
 
 FORMS = [
     (name, form)
@@ -17,7 +20,7 @@ forms = pytest.mark.parametrize(
     ("name", "form"), FORMS, ids=[f"{name}{'-compat' if form else ''}" for name, form in FORMS]
 )
 # Sides that Qwen2.5's processor keeps, so that pixels are pixels.
-TARGET = Target((Claim(1, Box(0.25, 0.25, 0.75, 0.5), label="dog"),), ((1008, 1008),), ((1008, 1008),))
+TARGET = Target((Claim(1, Box(0.25, 0.25, 0.75, 0.5), Point(0.5, 0.375), "dog"),), ((1008, 1008),), ((1008, 1008),))
 
 
 @pytest.mark.slow
@@ -32,6 +35,43 @@ def test_every_preset_pickles_and_says_what_it_is(name, form):
     assert repr(scorer.reward).startswith("Weighted(")
     text = "<think>hm</think><answer>[]</answer>"
     assert pickle.loads(pickle.dumps(scorer))([text], [TARGET]).total == scorer([text], [TARGET]).total
+
+
+@forms
+def test_a_preset_is_a_value(name, form):
+    scorer = PRESETS[name](**form)
+    assert scorer.reward == PRESETS[name](**form).reward
+    assert pickle.loads(pickle.dumps(scorer)).reward == scorer.reward
+    parts = [part for _, part in scorer.reward.terms.values() if not inspect.isfunction(part)]
+    assert all("0x" not in repr(part) for part in parts)
+
+
+def test_forms_of_one_preset_are_told_apart():
+    for name, form in FORMS:
+        assert not form or PRESETS[name](**form).reward != PRESETS[name]().reward
+    assert PRESETS["seg_zero"](compat=True).reward != PRESETS["seg_zero_strict"](compat=True).reward
+
+
+@forms
+def test_the_truth_in_the_form_of_the_preset_earns_the_most(name, form):
+    scorer = PRESETS[name](**form)
+    true = TARGET.claims[0]
+    think = "hm" if scorer.grammar.think == "required" else ""
+    texts = [
+        written([replace(true, label=label)], TARGET, Form(places).of(scorer.grammar), think)
+        for places in places_of(scorer.grammar)
+        for label in ("", true.label)
+    ]
+    most = scorer(texts, [TARGET] * len(texts)).total.max().item()
+    assert most == pytest.approx(scorer.reward.bounds[1], rel=0.02)  # where 999 is all, a half is no whole number
+
+
+@pytest.mark.parametrize("name", ["seg_zero", "seg_zero_strict", "vision_reasoner"])
+def test_data_sheets_name_the_terms_that_scores_have(name):
+    sheet = PRESETS[name].__doc__ + (PRESETS["seg_zero"].__doc__ if name == "seg_zero_strict" else "")
+    for compat in (False, True):
+        for term, weight in PRESETS[name](compat=compat).reward.weights.items():
+            assert re.search(rf"\| [\w, ]*\b{term}\b[\w, ]*, weight {weight:g}\b", sheet), (term, weight)
 
 
 @forms

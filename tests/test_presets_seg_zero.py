@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirg_rewards import GRAMMARS, Box, Claim, Point, Target
-from mirg_rewards.presets.seg_zero import NearCorners, seg_zero, seg_zero_strict, vision_reasoner
+from mirg_rewards import GRAMMARS, Box, Claim, Parsed, Point, Target, pack, parse, render
+from mirg_rewards.presets.seg_zero import SEG_ZERO, NearCorners, NearPoints, seg_zero, seg_zero_strict, vision_reasoner
 from mirg_rewards.testing import check_reward, responses, targets
 
 SIDE = 840
@@ -164,11 +164,62 @@ def test_no_distance_is_near_without_a_bound_above_nothing():
         NearCorners(0.0)
 
 
+BOXED = Target((Claim(1, box(100, 100, 200, 200)),), SIZES, SEEN)
+
+
+@pytest.mark.parametrize("preset", [seg_zero, seg_zero_strict])
+def test_one_true_point_is_both_as_published(preset):
+    scorer = preset(compat=True)
+    assert scorer([segmented(points_1=(150, 150), points_2=(150, 150))], [SINGLE]).terms["points"].item() == 1.0
+    assert scorer([segmented(points_1=(150, 150), points_2=(150, 150))], [TWO]).terms["points"].item() == 1.0
+    assert scorer([segmented()], [BOXED]).terms["points"].item() == 0.0
+
+
+def test_points_are_not_judged_where_the_truth_has_none():
+    full, boxes = segmented(), '<think></think><answer>{"bbox": [100, 100, 200, 200]}</answer>'
+    far = segmented(points_1=(700, 700), points_2=(800, 800))
+    elsewhere = segmented((700, 700, 710, 710), (700, 700), (700, 700))
+    for said, earned in ((full, 5.0), (boxes, 5.0), (far, 5.0), (elsewhere, 2.0)):
+        assert seg_zero()([said], [BOXED]).total.item() == earned
+    assert vision_reasoner()([reasoned(GOOD)], [BOXED]).total.item() == 7.0
+    some = Target((TWO.claims[0], Claim(1, box(400, 400, 600, 600))), SIZES, SEEN)
+    assert vision_reasoner()([reasoned(GOOD, OTHER)], [some]).total.item() == 7.0
+
+
+def test_a_point_said_twice_is_one_point():
+    twice = segmented(points_1=(150, 150), points_2=(150, 150))
+    assert seg_zero()([twice], [SINGLE]).total.item() == 5.0
+    assert seg_zero()([twice, segmented()], [ONE] * 2).terms["points"].tolist() == [0.5, 1.0]
+    assert NearPoints(0.1)(*pack([], [])).tolist() == []
+
+
+@given(st.data())
+def test_a_point_said_twice_is_one_point_whichever_row_and_image_it_is_in(data):
+    places = st.builds(Claim, st.integers(1, 2), point=st.builds(Point, st.sampled_from([0.0, 0.5]), st.just(0.5)))
+    rows = data.draw(st.lists(st.lists(places, max_size=4), max_size=3))
+    true = [Target(tuple(dict.fromkeys(row)), (None, None)) for row in rows]
+    assert NearPoints(0.1)(*pack([Parsed(row) for row in rows], true)).tolist() == [1.0] * len(rows)
+
+
+def test_the_grammar_writes_points_as_the_code_reads_them():
+    size = ((SIDE, SIDE),)
+    (claim,) = SINGLE.claims
+    assert segmented(points_1=(150, 150), points_2=(150, 150)) == render([claim], SEG_ZERO, size)
+    assert segmented() == render(ONE.claims, SEG_ZERO, size)
+    assert parse(render(ONE.claims, SEG_ZERO, size), SEG_ZERO, size).claims == ONE.claims
+    assert render([], SEG_ZERO, size) == "<think></think><answer>[]</answer>"
+    two = [Claim(1, claim.box, label="<b>"), Claim(1, claim.box, claim.point), Claim(1, point=claim.point)]
+    said = render(two, SEG_ZERO, size)
+    assert said.startswith('<think></think><answer>[{"bbox": [100, 100, 200, 200], "label": "\\u003cb>"}, {"bbox"')
+    assert not parse(said, SEG_ZERO, size).defects
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_the_safe_form_has_every_property(preset):
     check_reward(preset(), max_examples=20)
     check_reward(preset(), targets=targets(images=1), max_examples=20)
+    check_reward(preset(), targets=targets(images=2, min_size=1, max_size=3, places=["point"]), max_examples=20)
 
 
 @given(st.text() | responses(GRAMMARS["seg_zero"]) | responses(GRAMMARS["mirg"]), st.booleans())

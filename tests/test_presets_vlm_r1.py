@@ -236,6 +236,20 @@ def test_average_precision_is_bounded_whole_for_the_truth_and_blind_to_order(bat
         assert judged(*pack(shuffled, true.rows)).tolist() == pytest.approx(earned.tolist(), abs=1e-6)
 
 
+@pytest.mark.parametrize("percent", range(50, 100, 5))
+def test_an_overlap_of_just_a_threshold_reaches_it_in_every_form(percent):
+    corners = (93, 51, 193, 91)
+    for said in ((93, 51, 93 + percent, 91), (93, 51, 193, 51 + 40 * percent // 100)):
+        true = Target((Claim(1, Box(*(side / 1092 for side in corners)), label="cat"),), ((1092, 1092),))
+        text = f'<think></think><answer>```json\n[{{"bbox_2d": {list(said)}, "label": "cat"}}]\n```</answer>'
+        expected = (percent - 50) / 5 + 1
+        assert vlm_r1_od_ap()([text], [true]).terms["accuracy"].item() == pytest.approx(expected / 10)
+        assert vlm_r1_od_ap50()([text], [true]).terms["accuracy"].item() == 1.0
+        if HAS_COCO:
+            compat = vlm_r1_od_ap(compat=True)([text], [true]).terms["accuracy"].item()
+            assert compat == pytest.approx(expected / 10)
+
+
 def test_average_precision_counts_every_false_box():
     claims = PETS.claims
     stray = Claim(1, Box(0.9, 0.9, 1.0, 1.0), label="bird")

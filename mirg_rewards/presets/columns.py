@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from mirg_rewards.claims import Size, Target
-from mirg_rewards.coordinates import Resize
+from mirg_rewards.claims import Corners, Size, Target
+from mirg_rewards.coordinates import PIXELS, Resize, Space
 from mirg_rewards.presets.originals import THOUSANDTHS, counted
 
 Numbers = tuple[int | float, ...]
 
 
-def size_of(target: Target, image: int | None = None, resize: Resize | None = None) -> Size:
-    """The (width, height) that a model counts in: of the image it saw, as the target says, or as `resize` makes it.
+def size_of(target: Target, image: int | None = None, resize: Resize | None = None, space: Space = PIXELS) -> Size:
+    """The (width, height) that a model counts in: the span of its space, or the pixels of an image.
 
-    Without either it is the original size, and where that is not known either, numbers are thousandths. `image` counts
-    from 1; None is the image of the first true claim.
+    Those are of the image that it saw, as the target says, or as `resize` makes it, or else the original. Where no size
+    is known, numbers are thousandths. `image` counts from 1; None is the image of the first true claim.
 
     >>> size_of(Target((), sizes=((640, 480),)), resize=Resize(28, 3136, 12_845_056))
     (644, 476)
+    >>> size_of(Target((), sizes=((640, 480),)), space=Space(999))
+    (999, 999)
     """
+    if space.span is not None:
+        return (space.span, space.span)
     if image is None:
         image = next((claim.image for claim in target.claims if claim.image is not None), 1)
     seen = target.seen_sizes[image - 1 : image] if target.seen_sizes is not None else ()
@@ -29,15 +33,25 @@ def size_of(target: Target, image: int | None = None, resize: Resize | None = No
     return original[0] if resize is None else resize(original[0])
 
 
-def true_boxes(target: Target, resize: Resize | None = None) -> list[tuple[str, Numbers]]:
-    """The label and the box of each true claim that has one, in the pixels of `size_of`, rounded to a millionth.
+def true_boxes(target: Target, resize: Resize | None = None, space: Space = PIXELS) -> list[tuple[str, Corners]]:
+    """The label and the box of each true claim that has one, in the numbers of `size_of`, rounded to a millionth.
 
     >>> from mirg_rewards import Box, Claim
     >>> true_boxes(Target((Claim(1, Box(0.1, 0.2, 0.4, 0.6), label="dog"),), sizes=((640, 480),)))
     [('dog', (64, 96, 256, 288))]
     """
     return [
-        (claim.label, counted(claim.box.corners, size_of(target, claim.image or 1, resize)))
+        (claim.label, corners_of(claim.box.corners, size_of(target, claim.image or 1, resize, space)))
         for claim in target.claims
         if claim.box is not None
     ]
+
+
+def corners_of(fractions: Corners, size: Size) -> Corners:
+    """The corners of a box, given in fractions of an image, as a dataset's column counts them.
+
+    >>> corners_of((0.1, 0.2, 0.4, 0.6), (640, 480))
+    (64, 96, 256, 288)
+    """
+    x1, y1, x2, y2 = counted(fractions, size)
+    return (x1, y1, x2, y2)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from jaxtyping import Float
 from torch import Tensor
@@ -11,7 +12,9 @@ from torch import Tensor
 from mirg_rewards.batch import Answers, Device, Targets, pack
 from mirg_rewards.claims import Target
 from mirg_rewards.parsing import GRAMMARS, Grammar, parse
+from mirg_rewards.parsing.found import Syntax, Written
 from mirg_rewards.rewards import Gated, Overlap, Published, Reward, Weighted
+from mirg_rewards.rewards.showing import shown
 from mirg_rewards.scorer import Scorer
 
 GRIT = GRAMMARS["qwen25_json"]
@@ -44,7 +47,8 @@ def grit_boxes(
 
     The safe form reads the think part by `grammar`, and gives for its boxes the F1 of their overlap with the true ones,
     one to one and within one image; a text without `<rethink>` earns nothing. For the count it gives as many right places
-    (IoU 0.5 or more) over the larger count. `compat=True` gives the published numbers on any text.
+    (IoU 0.5 or more) over the larger count. `compat=True` gives the published numbers on any text. The `grammar` says how
+    boxes are written; the scorer's own writes them within such a text.
 
     >>> grit_boxes().reward
     Weighted(boxes=0.5)
@@ -56,10 +60,27 @@ def grit_boxes(
         boxes = Gated(InThought(Overlap(over="f1"), grammar), rethinks)
         count = Gated(InThought(Overlap(at_least=0.5), grammar), rethinks)
     terms = {"boxes": (0.5, boxes)} | ({"count": (1.0, count)} if counting else {})
-    return Scorer(grammar, Weighted(terms), device)
+    return Scorer(in_thought(grammar), Weighted(terms), device)
 
 
-@dataclass(frozen=True, slots=True)
+def in_thought(grammar: Grammar) -> Grammar:
+    """`grammar`, writing its boxes where GRIT's model does: in the thinking, before it is thought over.
+
+    >>> from mirg_rewards import Box, Claim, render
+    >>> render([Claim(1, Box(0.0, 0.0, 0.5, 1.0))], in_thought(GRAMMARS["univg_r1"]), [(640, 480)])
+    '<think>(0,0),(500,1000)</think><rethink>So it is.</rethink><answer>yes</answer>'
+    """
+    own, *others = grammar.syntaxes
+    thinks = replace(own, write=partial(_write_thought, own=own), nothing="[]")
+    return replace(grammar, syntaxes=(thinks, *others), think="optional")
+
+
+def _write_thought(claims: list[Written], *, own: Syntax) -> str:
+    body = own.write(claims) if claims or own.nothing == "[]" else own.nothing
+    return f"<think>{body}</think><rethink>So it is.</rethink><answer>yes</answer>"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class InThought:
     """What a reward gives for the claims of the think parts, read by a grammar, in place of the answers'.
 
@@ -80,6 +101,8 @@ class InThought:
             for said, target in zip(answers.parsed, targets.rows, strict=True)
         ]
         return self.reward(*pack(thoughts, targets.rows, answers.defects.device, texts=answers.texts))
+
+    __repr__ = shown
 
 
 def _rethinks(text: str, target: Target) -> float:

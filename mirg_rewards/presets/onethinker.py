@@ -16,8 +16,7 @@ from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.parsing.found import BOX, Syntax, Written
 from mirg_rewards.parsing.syntaxes import json_objects
 from mirg_rewards.presets.columns import Numbers
-from mirg_rewards.presets.originals import THOUSANDTHS, counted, first_answer, think_then_answer
-from mirg_rewards.presets.tags import tight
+from mirg_rewards.presets.originals import THOUSANDTHS, counted, first_answer, think_then_answer, tight
 from mirg_rewards.rewards import Published, Weighted, format_reward, object_reward
 from mirg_rewards.rewards.terms import boxed
 from mirg_rewards.scorer import Scorer

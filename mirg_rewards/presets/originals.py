@@ -12,6 +12,7 @@ THOUSANDTHS: Size = (1000, 1000)
 """The size of an image that is counted from 0 to 1000 both ways."""
 
 _BETWEEN = re.compile(r"</think>\s*<answer>")
+_BLANKS = re.compile(r"(?<!\s)\s++(?=[<>/])|(?<=[<>/])\s++")
 _MOST = 1e30
 
 
@@ -37,6 +38,15 @@ def first_answer(text: str) -> str | None:
     start = text.find("<answer>")
     end = text.find("</answer>", start + 8)
     return None if start < 0 or end < 0 else text[start + 8 : end]
+
+
+def tight(text: str) -> str:
+    """`text` without the blanks on either side of `<`, `>` and `/`, which some models put into tags.
+
+    >>> tight("< think > a / b < / think >")
+    '<think>a/b</think>'
+    """
+    return _BLANKS.sub("", text)
 
 
 def counted(fractions: Sequence[float], size: Size) -> tuple[int | float, ...]:

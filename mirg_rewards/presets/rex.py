@@ -14,8 +14,7 @@ from mirg_rewards.claims import Size, Target
 from mirg_rewards.coordinates import Resize
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.presets.columns import size_of, true_boxes
-from mirg_rewards.presets.originals import think_then_answer
-from mirg_rewards.presets.tags import tight
+from mirg_rewards.presets.originals import think_then_answer, tight
 from mirg_rewards.rewards import Overlap, PointInBox, Published, Weighted, format_reward
 from mirg_rewards.scorer import Scorer
 

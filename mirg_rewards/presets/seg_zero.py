@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from mirg_rewards.batch import Answers, Device, Targets
 from mirg_rewards.claims import Target
 from mirg_rewards.parsing import GRAMMARS, Grammar
+from mirg_rewards.parsing.found import Written
+from mirg_rewards.parsing.syntaxes import JSON_SEG_ZERO
 from mirg_rewards.presets.originals import think_then_answer
 from mirg_rewards.presets.seg_zero_originals import (
     RESIZE,
@@ -25,18 +30,55 @@ from mirg_rewards.presets.seg_zero_originals import (
     says_nothing_thrice,
 )
 from mirg_rewards.rewards import Overlap, PointDistance, Published, Repetition, Weighted, format_reward
-from mirg_rewards.rewards.pairing import pairs_of, share
-from mirg_rewards.rewards.terms import boxed
+from mirg_rewards.rewards.pairing import pairs_of, settled, share
+from mirg_rewards.rewards.terms import boxed, pointed
 from mirg_rewards.scorer import Scorer
 
 SIDE = 840
 """The side of the square that the authors resize their images to, in pixels: what their distances are fractions of."""
 
+
+_KEYS = ("image", "bbox", "points_1", "points_2", "label")
+
+
+def _write(claims: list[Written]) -> str:
+    """`{"bbox": [x1, y1, x2, y2], "points_1": [x, y], "points_2": [x, y]}`; a list of such where there is not just one.
+
+    Claims of a point alone, behind that of a box about the same thing, are its points; a point of the box's own is both.
+    """
+    objects: list[dict[str, Any]] = []
+    for claim in claims:
+        about, last = {"image": claim.image, "label": claim.label or None}, objects[-1] if objects else {}
+        is_more = "bbox" in last and "points_2" not in last and claim.box is None and claim.point is not None
+        if is_more and last | about == last:
+            last["points_2" if "points_1" in last else "points_1"] = claim.point
+            continue
+        box = {} if claim.box is None else {"bbox": claim.box, "points_2": claim.point}
+        places = {"points_1": claim.point} | box
+        objects.append(about | {key: place for key, place in places.items() if place is not None})
+    written = [_dumps({key: item[key] for key in _KEYS if item.get(key) is not None}) for item in objects]
+    return written[0] if len(written) == 1 else f"[{', '.join(written)}]"
+
+
+def _dumps(item: dict[str, Any]) -> str:
+    # A label may hold a tag that would cut the answer in two.
+    return json.dumps(item, ensure_ascii=False).replace("<", "\\u003c").replace("◁", "\\u25c1")
+
+
+SEG_ZERO = replace(
+    GRAMMARS["seg_zero"], syntaxes=(replace(JSON_SEG_ZERO, write=_write), *GRAMMARS["seg_zero"].syntaxes[1:])
+)
+"""`GRAMMARS["seg_zero"]`, which writes points as Seg-Zero's code reads them: two for each box."""
+
 VISION_REASONER = replace(GRAMMARS["mirg"], space=GRAMMARS["seg_zero"].space, resize=RESIZE)
 """`<think>…</think><answer>[{"bbox_2d": [x1, y1, x2, y2], "point_2d": [x, y]}, …]</answer>`, in seen pixels."""
 
 
-def seg_zero(*, grammar: Grammar = GRAMMARS["seg_zero"], compat: bool = False, device: Device = "cpu") -> Scorer:
+GOOD_BOX = Overlap(at_least=0.5, strict=True)
+"""1 for a box with an IoU above 0.5."""
+
+
+def seg_zero(*, grammar: Grammar = SEG_ZERO, compat: bool = False, device: Device = "cpu") -> Scorer:
     """Seg-Zero's rewards: tags, JSON, a good box, near corners, near points.
 
     | | |
@@ -50,6 +92,7 @@ def seg_zero(*, grammar: Grammar = GRAMMARS["seg_zero"], compat: bool = False, d
     | box, weight 1 | 1 for an IoU above 0.5, of whole pixels: both edges of a box belong to it |
     | corners, weight 1 | 1 for a mean distance of the four coordinates below 10 |
     | points, weight 1 | 1 for two points in the predicted box, at a mean distance below 100 from the true ones |
+    | format, weight 2 | in the safe form, in place of tags and json: the grammar reads the answer without a defect |
     | range | 0 to 5 |
 
     Known holes of the published code: the first `{…}` of the whole text counts, so an object in the thoughts is scored
@@ -57,13 +100,16 @@ def seg_zero(*, grammar: Grammar = GRAMMARS["seg_zero"], compat: bool = False, d
     for a box; a well-formed answer earns 2 wherever its box is; only one object is read; the image is not looked at.
     Its prompt shows single quotes, which it cannot read.
 
-    With `compat`, the code's numbers for the target's first box and its first two points, in pixels of the seen image
-    (fraction times size, rounded to 1e-6): `seen_sizes`, else Qwen2.5-VL's resize of `sizes`. What the code crashes on,
+    With `compat`, the code's numbers for the target's first box and its two points, in pixels of the seen image
+    (fraction times size, rounded to 1e-6): `seen_sizes`, else Qwen2.5-VL's resize of `sizes`. The two are the point of
+    the box's own claim and those of claims without a box; where there is but one, it is both. What the code crashes on,
     and what the target lacks, earns 0.
 
     In the safe form only the answer part counts, in the grammar's own form (quotes of either kind); several boxes and
     points are paired one to one within one image, over the larger count; distances are fractions of the image's sides,
-    10 and 100 in 840; the IoU is the plain one; where the true points are met, no matter whether the box holds them.
+    10 and 100 in 840; the IoU is the plain one; where the true points are met, no matter whether the box holds them. A
+    point said twice is one point. Where the truth has fewer points than boxes, points are not judged: the term is the
+    box's, whatever points are said.
 
     >>> from mirg_rewards import Box, Claim, Target
     >>> target = Target((Claim(1, Box(0.1, 0.1, 0.2, 0.2)),), sizes=((840, 840),))
@@ -74,7 +120,7 @@ def seg_zero(*, grammar: Grammar = GRAMMARS["seg_zero"], compat: bool = False, d
     return _seg_zero(grammar, device, compat=compat, strict=False)
 
 
-def seg_zero_strict(*, grammar: Grammar = GRAMMARS["seg_zero"], compat: bool = False, device: Device = "cpu") -> Scorer:
+def seg_zero_strict(*, grammar: Grammar = SEG_ZERO, compat: bool = False, device: Device = "cpu") -> Scorer:
     """Seg-Zero's rewards in their strict form: as `seg_zero`, for the keys `bbox`, `points_1` and `points_2` alone.
 
     | | |
@@ -108,9 +154,9 @@ def _seg_zero(grammar: Grammar, device: Device, *, compat: bool, strict: bool) -
     reward = Weighted(
         {
             "format": (2.0, format_reward),
-            "box": (1.0, Overlap(at_least=0.5, strict=True)),
+            "box": (1.0, GOOD_BOX),
             "corners": (1.0, NearCorners(10 / SIDE)),
-            "points": (1.0, PointDistance(100 / SIDE, strict=True)),
+            "points": (1.0, NearPoints(100 / SIDE)),
         }
     )
     return Scorer(grammar, reward, device)
@@ -129,6 +175,8 @@ def vision_reasoner(*, grammar: Grammar = VISION_REASONER, compat: bool = False,
     | items, weight 1 | mean over items of 1 for a box of 4 and 1 for a point of 2: 0 to 2 |
     | objects, weight 1 | 0 to 3: what the best pairing's pairs agree in, over the larger count |
     | non_repeat, weight 1 | 1 unless two sentences of the text have been there before |
+    | format, weight 3 | in the safe form, in place of tags and items: the grammar reads the answer without a defect |
+    | box, corners, points, weight 1 each | in the safe form, in place of objects: its three parts, each for itself |
     | range | 0 to 7 |
 
     A pair can agree in three things, of 1 each: an IoU above 0.5 (of whole pixels, both edges in the box), a mean distance
@@ -144,7 +192,8 @@ def vision_reasoner(*, grammar: Grammar = VISION_REASONER, compat: bool = False,
 
     In the safe form boxes and points are paired each for themselves, within one image; distances are fractions of the
     image's sides, 10 and 30 in 840; the IoU is the plain one; an empty answer is in form, and right where nothing is
-    to be found; repetition is the share of word 6-grams of the think part that are new.
+    to be found; non_repeat is the share of word 6-grams of the think part that are new. A point said twice is one point.
+    Where the truth has fewer points than boxes, points are not judged: the term is the box's, whatever points are said.
 
     >>> from mirg_rewards import Target
     >>> target = Target((), sizes=((840, 840),))
@@ -162,13 +211,15 @@ def vision_reasoner(*, grammar: Grammar = VISION_REASONER, compat: bool = False,
             "objects": objects_agree,
             "non_repeat": says_nothing_thrice,
         }
-        return Scorer(grammar, Weighted({name: (1.0, Published(of)) for name, of in published.items()}), device)
+        most = {"items": 2.0, "objects": 3.0}
+        terms = {name: (1.0, Published(of, bounds=(0.0, most.get(name, 1.0)))) for name, of in published.items()}
+        return Scorer(grammar, Weighted(terms), device)
     reward = Weighted(
         {
             "format": (3.0, format_reward),
-            "box": (1.0, Overlap(at_least=0.5, strict=True)),
+            "box": (1.0, GOOD_BOX),
             "corners": (1.0, NearCorners(10 / SIDE)),
-            "points": (1.0, PointDistance(30 / SIDE, strict=True)),
+            "points": (1.0, NearPoints(30 / SIDE)),
             "non_repeat": (1.0, fresh_thought_reward),
         }
     )
@@ -199,7 +250,45 @@ class NearCorners:
         """The share in each row, float32."""
         pairs = pairs_of(boxed(answers.claims), boxed(targets.claims))
         distances = (pairs.said.boxes[pairs.left] - pairs.true.boxes[pairs.right]).abs().mean(1)
-        return share((distances < self.below).to(distances.dtype), pairs, answers, targets)
+        is_near = settled(distances, self.below) < self.below
+        return share(is_near.to(distances.dtype), pairs, answers, targets)
+
+
+@dataclass(frozen=True, slots=True)
+class NearPoints:
+    """The share of points nearer than `below` to a true one, from 0 to 1; the share of good boxes where points are not known.
+
+    In fractions of the image's sides; the best one-to-one pairing within one image, over the larger count of points, of
+    which the same one said twice is one. In rows whose truth has fewer points than boxes it is `GOOD_BOX`, whatever
+    points are said.
+
+    >>> from mirg_rewards import Box, Claim, Parsed, Point, Target, pack
+    >>> true = Claim(1, Box(0.0, 0.0, 0.5, 0.5), Point(0.25, 0.25))
+    >>> near, far = (Claim(1, true.box, Point(0.25, y)) for y in (0.26, 0.45))
+    >>> targets = [Target((true,), (None,))] * 2 + [Target((Claim(1, true.box),), (None,))]
+    >>> NearPoints(0.1)(*pack([Parsed((near,)), Parsed((far,)), Parsed((far,))], targets))
+    tensor([1., 0., 1.])
+    """
+
+    below: float
+
+    def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
+        """The share in each row, float32."""
+        by_points = PointDistance(self.below, strict=True)(_each_point_once(answers), targets)
+        is_known = pointed(targets.claims).counts >= boxed(targets.claims).counts
+        return torch.where(is_known, by_points, GOOD_BOX(answers, targets))
+
+
+def _each_point_once(answers: Answers) -> Answers:
+    said = answers.claims
+    rows = torch.repeat_interleave(torch.arange(len(said.counts), device=said.points.device), said.counts)
+    places = torch.stack([rows, said.images, *said.points.T], 1)[said.has_point]
+    distinct, place = torch.unique(places, dim=0, return_inverse=True)
+    number = torch.arange(len(place), device=place.device)
+    first = torch.full((len(distinct),), len(place), device=place.device).scatter_reduce(0, place, number, "amin")
+    is_first = said.has_point.clone()
+    is_first[said.has_point] = number == first[place]
+    return answers._replace(claims=said._replace(has_point=is_first))
 
 
 def fresh_thought_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:

@@ -100,8 +100,7 @@ def points_agree(text: str, target: Target, *, strict: bool) -> float:
     >>> points_agree(said, target, strict=True)
     1.0
     """
-    places = (_true_point(claim, target) for claim in target.claims)
-    truths = [place for place in places if place is not None][:2]
+    truths = _true_pair(target)
     try:
         item = _first_object(text)
         x1, y1, x2, y2 = _box(item, strict=strict)
@@ -219,6 +218,15 @@ def _box(item: dict[str, Any], *, strict: bool) -> Any:
 
 def _true_box(target: Target) -> Numbers:
     return next((numbers for _, numbers in true_boxes(target, RESIZE)), ())
+
+
+def _true_pair(target: Target) -> list[Numbers]:
+    """The two true points of the first box: those of its claim and of claims without a box; a single one is both."""
+    first = next((claim for claim in target.claims if claim.box is not None), None)
+    own = [] if first is None else [first]
+    places = [_true_point(claim, target) for claim in (*own, *(claim for claim in target.claims if claim.box is None))]
+    points = [place for place in places if place is not None][:2]
+    return points * 2 if len(points) == 1 else points
 
 
 def _true_point(claim: Claim, target: Target) -> Numbers | None:

@@ -13,8 +13,9 @@ from mirg_rewards.batch import Answers, Device, Targets
 from mirg_rewards.claims import Target
 from mirg_rewards.coordinates import Resize, Space
 from mirg_rewards.parsing import GRAMMARS, Grammar
+from mirg_rewards.presets.columns import true_boxes
 from mirg_rewards.presets.originals import first_answer
-from mirg_rewards.presets.vlm_r1 import THINK, has_parts, overlap, true_boxes
+from mirg_rewards.presets.vlm_r1 import THINK, has_parts, overlap
 from mirg_rewards.rewards import Published, Weighted, format_reward, object_reward
 from mirg_rewards.scorer import Scorer
 
@@ -97,14 +98,14 @@ def _first_box(text: str, target: Target, *, space: Space, resize: Resize | None
     if single_image_thinks or len(target.sizes) > 1:
         text = first_answer(text) or ""
     said = _PAIRS.search(text)
-    true = true_boxes(target, space, resize)
+    true = true_boxes(target, resize, space)
     if said is None or not true:
         return 0.0
     try:
         x1, y1, x2, y2 = map(int, said.groups())
     except ValueError:  # more digits than int reads
         return 0.0
-    return overlap((x1, y1, x2, y2), true[0][0], least=1)
+    return overlap((x1, y1, x2, y2), true[0][1], least=1)
 
 
 def _has_form(text: str, target: Target, *, single_image_thinks: bool) -> float:

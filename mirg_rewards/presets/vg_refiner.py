@@ -17,8 +17,9 @@ from mirg_rewards.claims import Target
 from mirg_rewards.coordinates import PIXELS
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.presets.columns import true_boxes
-from mirg_rewards.presets.tags import tight
+from mirg_rewards.presets.originals import tight
 from mirg_rewards.rewards import Published, Reward, Weighted, format_reward, object_reward
+from mirg_rewards.rewards.showing import shown
 from mirg_rewards.scorer import Scorer
 
 VG_REFINER = replace(GRAMMARS["mirg"], space=PIXELS)
@@ -67,7 +68,7 @@ def vg_refiner(
     return Scorer(grammar, Weighted({"accuracy": (0.9, accuracy), "format": (0.1, in_form)}), device)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Refined:
     """1 where a reward reaches 0.5; half of that in rows where nothing is to be found, which no tool can get wrong.
 
@@ -82,6 +83,8 @@ class Refined:
         """1, 0.5 or 0 for each row, float32."""
         is_right = self.reward(answers, targets) >= 0.5
         return torch.where(targets.claims.counts > 0, 1.0, 0.5) * is_right
+
+    __repr__ = shown
 
 
 def _has_answer_tags(text: str, target: Target) -> float:

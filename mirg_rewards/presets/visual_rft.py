@@ -14,7 +14,7 @@ from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.presets.originals import think_then_answer
 from mirg_rewards.presets.visual_rft_originals import detected_confidence, detected_overlap, grounded_giou
 from mirg_rewards.rewards import Overlap, Published, Weighted, format_reward, image_reward
-from mirg_rewards.rewards.pairing import pairs_of, share
+from mirg_rewards.rewards.pairing import pairs_of, settled, share
 from mirg_rewards.rewards.terms import boxed
 from mirg_rewards.scorer import Scorer
 
@@ -111,7 +111,10 @@ def visual_rft_lisa(*, grammar: Grammar = GRAMMARS["univg_r1"], compat: bool = F
     True
     """
     if compat:
-        terms = {"overlap": (1.0, Published(grounded_giou)), "format": (1.0, Published(think_then_answer))}
+        terms = {
+            "overlap": (1.0, Published(grounded_giou, bounds=(0.0, 2.0))),
+            "format": (1.0, Published(think_then_answer)),
+        }
         return Scorer(grammar, Weighted(terms), device)
     return Scorer(grammar, Weighted({"overlap": (2.0, giou_reward), "format": (1.0, format_reward)}), device)
 
@@ -136,7 +139,7 @@ def confidence_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]
         dtype=said.boxes.dtype,
         device=said.boxes.device,
     )[answers.claims.has_box]
-    hits = kernels.pair_iou(said.boxes, said.offsets, true.boxes, true.offsets) >= 0.5
+    hits = settled(kernels.pair_iou(said.boxes, said.offsets, true.boxes, true.offsets), 0.5) >= 0.5
     hits &= said.images[left] == true.images[right]
     rows = torch.repeat_interleave(torch.arange(len(said.counts), device=stated.device), said.counts)
     # One hit more outweighs all confidences of its row.

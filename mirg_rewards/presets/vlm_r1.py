@@ -8,11 +8,12 @@ from dataclasses import replace
 from functools import partial
 
 from mirg_rewards.batch import Device
-from mirg_rewards.claims import Corners, Size, Target
+from mirg_rewards.claims import Corners, Target
 from mirg_rewards.coordinates import THOUSAND, Resize, Space
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.parsing.syntaxes import LISTS
-from mirg_rewards.presets.originals import counted, first_answer
+from mirg_rewards.presets.columns import corners_of, size_of
+from mirg_rewards.presets.originals import first_answer
 from mirg_rewards.rewards import Published, Weighted, format_reward, object_reward
 from mirg_rewards.scorer import Scorer
 
@@ -133,15 +134,15 @@ def _first_box(
 ) -> float:
     """The IoU of the first list of four in the first answer with the first true box."""
     said = _LIST.search(first_answer(text) or "")
-    boxes = [((image or 1) - 1, box) for image, box, *_ in target.rows if box is not None]
+    boxes = [(image or 1, box) for image, box, *_ in target.rows if box is not None]
     if said is None or not boxes:
         return 0.0
-    at, fractions = boxes[0]
-    seen = seen_size(target, at, space, resize)
-    size = target.sizes[at] if is_rescaled else seen
+    image, fractions = boxes[0]
+    seen = size_of(target, image, resize, space)
+    size = target.sizes[image - 1] if is_rescaled else seen
     if size is None:
-        raise ValueError(f"sizes[{at}] must be known, since boxes are compared in original pixels, got None")
-    true = _corners(fractions, size)
+        raise ValueError(f"sizes[{image - 1}] must be known, since boxes are compared in original pixels, got None")
+    true = corners_of(fractions, size)
     try:
         x1, y1, x2, y2 = map(int, said.groups())
         if not is_rescaled:
@@ -150,44 +151,6 @@ def _first_box(
         return overlap((x1 / wide * width, y1 / high * height, x2 / wide * width, y2 / high * height), true, least)
     except (OverflowError, ValueError):  # too many digits for a float, or for an int
         return 0.0
-
-
-def seen_size(target: Target, at: int, space: Space, resize: Resize | None) -> Size:
-    """What numbers count up to in the image at index `at`: the space's span, or the pixels that the model saw.
-
-    Raises ValueError for pixels of an image of unknown size.
-
-    >>> seen_size(Target((), sizes=((50, 40),), seen_sizes=((56, 56),)), 0, Space(None), None)
-    (56, 56)
-    """
-    if space.span is not None:
-        return (space.span, space.span)
-    size = target.sizes[at]
-    seen = target.seen_sizes[at] if target.seen_sizes is not None else None
-    if seen is None and size is not None:
-        seen = resize(size) if resize is not None else size
-    if seen is None:
-        raise ValueError(f"sizes[{at}] must be known, since the grammar counts in pixels, got None")
-    return seen
-
-
-def true_boxes(target: Target, space: Space, resize: Resize | None) -> list[tuple[Corners, str]]:
-    """The boxes of a target and their labels, of all its images, counted as `seen_size` says, rounded to a millionth.
-
-    >>> target = Target.from_json({"claims": [{"image": 1, "box": [0.1, 0.2, 0.3, 0.4]}], "sizes": [[50, 50]]})
-    >>> true_boxes(target, THOUSAND, None)
-    [((100, 200, 300, 400), '')]
-    """
-    return [
-        (_corners(fractions, seen_size(target, (image or 1) - 1, space, resize)), label)
-        for image, fractions, _, label, _ in target.rows
-        if fractions is not None
-    ]
-
-
-def _corners(fractions: Corners, size: Size) -> Corners:
-    x1, y1, x2, y2 = counted(fractions, size)
-    return (x1, y1, x2, y2)
 
 
 def overlap(predicted: Corners, true: Corners, least: float) -> float:

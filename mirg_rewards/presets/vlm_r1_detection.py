@@ -16,6 +16,7 @@ from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.presets.originals import think_then_answer
 from mirg_rewards.presets.vlm_r1_detection_originals import coco, od, weighted_sum
 from mirg_rewards.rewards import Overlap, Published, Reward, Weighted, format_reward, image_reward
+from mirg_rewards.rewards.pairing import pairs_of, settled
 from mirg_rewards.rewards.showing import shown
 from mirg_rewards.rewards.terms import boxed
 from mirg_rewards.scorer import Scorer
@@ -144,8 +145,8 @@ class AveragePrecision:
 
     For each true label and threshold, precision times the share of COCO's 101 points of recall that are reached; then the
     mean. A box of a label that is not there is a false one for every label. Labels are compared letter by letter; where no
-    true box has one, they are not looked at. Pairs are one-to-one, within one image, as many as can be. In [0, 1]; where
-    neither side has a box, the image term.
+    true box has one, they are not looked at. Pairs are one-to-one, within one image, as many as can be; an IoU that only
+    rounding keeps from a threshold is at it. In [0, 1]; where neither side has a box, the image term.
 
     With `is_length_judged`, times true over predicted boxes where there are more of the latter.
 
@@ -177,9 +178,12 @@ class AveragePrecision:
         predicted = torch.bincount(said_class[said_class >= 0], minlength=count) + stray
         in_truth = torch.bincount(true_class, minlength=count)
         total = torch.zeros(count, dtype=torch.float64, device=said.offsets.device)
+        _, _, left, right = pairs_of(said, true)
+        iou = kernels.pair_iou(said.boxes, said.offsets, true.boxes, true.offsets)
+        iou = torch.where(place[left] == true_place[right], iou, 0.0)
         for threshold in self.thresholds:
-            boxes = said.boxes, said.offsets, true.boxes, true.offsets
-            hit = kernels.match(*boxes, place, true_place, objective="count", threshold=threshold).values > 0
+            is_hit = (settled(iou, threshold) >= threshold).to(iou.dtype)
+            hit = kernels.assign(is_hit, said.offsets, true.offsets).values > 0
             hits = torch.bincount(said_class[hit], minlength=count).double()
             reached = torch.floor(hits / in_truth * 100 + 1e-9) + 1
             total += torch.where(hits > 0, hits / predicted.clamp_min(1) * reached / 101, 0.0)

@@ -12,7 +12,8 @@ from typing import Any
 
 from mirg_rewards.claims import Corners, Target
 from mirg_rewards.coordinates import Resize, Space
-from mirg_rewards.presets.vlm_r1 import overlap, true_boxes
+from mirg_rewards.presets.columns import true_boxes
+from mirg_rewards.presets.vlm_r1 import overlap
 
 _FENCE = "```json", "```"
 _MOST_BOXES = 100  # of one label, that COCO looks at
@@ -29,7 +30,7 @@ def od(
     if answer is None:
         return 0.0
     listed = _items(_last(_between(answer, *_FENCE)))
-    true = [(_measured(*corners), label) for corners, label in true_boxes(target, space, resize)]
+    true = [(_measured(*corners), label) for label, corners in true_boxes(target, resize, space)]
     if not listed or not true:
         return float(not listed and not true)
     said: dict[str, list[Measured]] = {label: [] for _, label in true}
@@ -94,7 +95,7 @@ def coco() -> tuple[Any, Any]:
 def weighted_sum(text: str, target: Target, *, space: Space, resize: Resize | None) -> float:
     """0.7 position + 0.3 completeness of the first fence of the last answer, in lower case; 0 to 1."""
     cleaned = _cleaned(text)
-    true = true_boxes(target, space, resize)
+    true = true_boxes(target, resize, space)
     if not true:
         return float(cleaned == "none")
     listed = _items(next(_between(_cleaned(cleaned), *_FENCE), None))
@@ -104,7 +105,7 @@ def weighted_sum(text: str, target: Target, *, space: Space, resize: Resize | No
         (-share, ours, theirs)
         for ours, box in enumerate(map(_box, listed))
         if box is not None
-        for theirs, (corners, _) in enumerate(true)
+        for theirs, (_, corners) in enumerate(true)
         if (share := overlap(box, corners, least=1)) >= 0.5
     ]
     paired: set[int] = set()
@@ -119,7 +120,7 @@ def weighted_sum(text: str, target: Target, *, space: Space, resize: Resize | No
         label = said.lower() if isinstance(said, str) else label
         if label is None:
             return 0.0
-        position -= minus_share if label == true[theirs][1].lower() else 0.0
+        position -= minus_share if label == true[theirs][0].lower() else 0.0
     return 0.7 * position / len(true) + 0.15 * (len(met) / len(true) + len(paired) / len(listed))
 
 
