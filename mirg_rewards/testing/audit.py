@@ -7,7 +7,7 @@ import math
 import os
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,8 +15,9 @@ from mirg_rewards.claims import Target
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.testing.cheats import CHEATS, RAN, Cheat
-from mirg_rewards.testing.honest import TARGETS, Form, Honest, best_form
-from mirg_rewards.testing.judges import Columns, Judge, Kind, judge
+from mirg_rewards.testing.forms import Form, NoFormError
+from mirg_rewards.testing.honest import TARGETS, Earn, Honest, best_form, placed
+from mirg_rewards.testing.judges import Columns, Kind, judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +209,7 @@ def audit(
     grammar: Grammar | None = None,
     columns: Columns = "target",
     messages: bool = False,
-    targets: Sequence[Target] = TARGETS,
+    targets: Sequence[Target] | None = None,
     cheats: Mapping[str, Cheat] = CHEATS,
     seconds: float = 10.0,
     name: str | None = None,
@@ -219,41 +220,45 @@ def audit(
     makes the reward raise, give NaN or run code), or takes more than a second a completion.
 
     - `subject`, `kind`, `columns`: a scorer, a reward or a trainer's function, how it is called and what it is told of
-      the truth, as `judge` describes. With `messages`, TRL's completions are lists of one chat message.
+      the truth, as `judge` describes, `messages` included.
     - `grammar`: what completions are written in: a scorer's own, else "mirg". Whether they name images and labels, and
       places by boxes or points, is settled by what the truth is paid best for, and stated.
-    - `targets`: the rows.
+    - `targets`: the rows, each claim with a box or a point; `honest.TARGETS` unless told, and the rows of a cheat's own.
     - `seconds`: cheats that are left when this time is over are not run. A call cannot be broken off, so those that are
       made to be slow come last.
 
-    Raises ValueError if honest answers earn no number, TypeError if it is not clear how the subject is called.
+    Raises ValueError if honest answers earn no number, or for a target whose truth cannot be written or missed; TypeError
+    if it is not clear how the subject is called.
 
     >>> from mirg_rewards import presets
     >>> audit(presets.mirg_rl()).holes
     ()
     """
-    call = judge(subject, kind=kind, grammar=grammar, columns=columns)
+    call = judge(subject, kind=kind, grammar=grammar, columns=columns, messages=messages)
     if isinstance(subject, Scorer):
         call = replace(call, subject=replace(subject, grammar=call.grammar))
-    if messages:
-        if call.kind != "trl":
-            raise ValueError(f"messages is for functions that TRL calls, got it with one of kind {call.kind!r}")
-        call = replace(call, subject=_in_messages(subject))
-    some = [target for target in targets if target.claims]
+    given = {placed(target): target for target in (TARGETS if targets is None else targets)}
+    some = [target for target in given if target.claims]
     if not some:
         raise ValueError(f"targets needs at least one with claims, got {targets!r:.200}")
+
+    def earn(texts: Sequence[str], rows: Sequence[Target]) -> list[float]:
+        return call(texts, [given.get(row, row) for row in rows])
+
     started = time.perf_counter()
-    form, needs_labels = best_form(call, some)
-    written_in = form.of(call.grammar)
-    honest = Honest(call, written_in, targets, cheats)
+    form, needs_labels = best_form(earn, call.grammar, some)
+    own = [target for one in cheats.values() if isinstance(one.on, tuple) for target in one.on]
+    honest = Honest(earn, form.of(call.grammar), list(given), own if targets is None else ())
     findings: dict[str, Finding] = {}
     for one in sorted(cheats.values(), key=lambda one: one.is_hostile):
         if time.perf_counter() - started > seconds:
             findings[one.name] = Finding(one, trouble="not run")
+        elif one.about_labels and not needs_labels:
+            findings[one.name] = Finding(one)
         else:
-            findings[one.name] = _tried(one, call, written_in, honest, needs_labels=needs_labels)
+            findings[one.name] = _tried(one, earn, honest, says_images=form.images)
     return Audit(
-        name or _name(subject),
+        name or call.name,
         "/".join(key for key, value in GRAMMARS.items() if value == call.grammar) or call.grammar.syntaxes[0].name,
         form,
         statistics.fmean(honest.truth[target] for target in some),
@@ -264,24 +269,15 @@ def audit(
     )
 
 
-def _name(subject: Any) -> str:
-    of = subject.reward if isinstance(subject, Scorer) else subject
-    return str(getattr(of, "__name__", None) or repr(of))[:80]
-
-
-def _in_messages(function: Any) -> Callable[..., Any]:
-    def called(*, completions: Sequence[str], **columns: Any) -> Any:
-        return function(completions=[[{"role": "assistant", "content": text}] for text in completions], **columns)
-
-    return called
-
-
-def _tried(one: Cheat, call: Judge, grammar: Grammar, honest: Honest, *, needs_labels: bool) -> Finding:
-    if one.about_labels and not needs_labels:
-        return Finding(one)
-    pairs = [(_text(one, target, grammar), target) for target in honest.rows_of(one)]
-    texts = [text for text, _ in pairs if text is not None]
-    targets = [target for text, target in pairs if text is not None]
+def _tried(one: Cheat, earn: Earn, honest: Honest, *, says_images: bool) -> Finding:
+    pairs = [(_text(one, target, honest.grammar), target) for target in honest.rows_of(one)]
+    texts: list[str] = []
+    targets: list[Target] = []
+    for text, target in pairs:
+        # Where images are not said, a wrong one reads like the right one: that is what the cheat shows.
+        if text is not None and (one.is_hostile or not says_images or not honest.is_said_by(text, target)):
+            texts.append(text)
+            targets.append(target)
     if not texts:
         return Finding(one)
     near = statistics.fmean(honest.near_miss[target] for target in targets)
@@ -291,7 +287,7 @@ def _tried(one: Cheat, call: Judge, grammar: Grammar, honest: Honest, *, needs_l
     earned: list[float] = []
     trouble = ""
     try:
-        earned = call(texts, targets)
+        earned = earn(texts, targets)
     except Exception as error:  # noqa: BLE001 - whatever the reward raises is what is reported
         trouble = f"raised {type(error).__name__}: {error}"[:80]
     spent = (time.perf_counter() - began) / len(texts)
@@ -307,5 +303,5 @@ def _tried(one: Cheat, call: Judge, grammar: Grammar, honest: Honest, *, needs_l
 def _text(one: Cheat, target: Target, grammar: Grammar) -> str | None:
     try:
         return one.write(target, grammar)
-    except ValueError:  # what `render` has no way to write
+    except NoFormError:
         return None

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from mirg_rewards.claims import Box, Claim, Point, Target
-from mirg_rewards.parsing import Grammar
+from mirg_rewards.parsing import Grammar, parse
 from mirg_rewards.testing.cheats import Cheat
 from mirg_rewards.testing.cheats.writing import elsewhere, scaled, written
-from mirg_rewards.testing.judges import Judge
+from mirg_rewards.testing.forms import Form, NoFormError
+
+Earn = Callable[[Sequence[str], Sequence[Target]], list[float]]
+"""What texts earn against targets."""
 
 
 def _target(sizes: Sequence[tuple[int, int]], *claims: tuple[int, str, tuple[float, float, float, float]]) -> Target:
@@ -53,92 +55,79 @@ TARGETS: tuple[Target, ...] = (
 """Rows of 1 to 4 images with 1 to 3 boxes, in the first, a middle and the last image, and two where nothing is to be found."""
 
 
-Kinds = Literal["box", "point", "box and point", "polygon"]
+def placed(target: Target) -> Target:
+    """`target` with a small box around each true point that has none, so that it can be missed, and missed nearly.
+
+    Raises ValueError for a claim that says no place.
+
+    >>> placed(Target((Claim(1, point=Point(0.5, 1.0)),), (None,))).claims[0].box
+    Box(x1=0.45, y1=0.9, x2=0.55, y2=1.0)
+    """
+    return replace(target, claims=tuple(_placed(claim, target) for claim in target.claims))
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
-    """What honest answers say: places by boxes, points or both; and whether the image is named, and the label."""
-
-    places: Kinds = "box"
-    images: bool = True
-    labels: bool = True
-
-    def __str__(self) -> str:
-        more = [name for name, is_said in (("images", self.images), ("labels", self.labels)) if is_said]
-        places = {"box": "boxes", "point": "points", "box and point": "boxes, points", "polygon": "polygons"}
-        return ", ".join([places[self.places], *more])
-
-    def of(self, grammar: Grammar) -> Grammar:
-        """`grammar`, writing this and no more.
-
-        >>> from mirg_rewards import GRAMMARS, render
-        >>> render([Claim(2, label="dog")], Form(labels=False).of(GRAMMARS["mirg"]), [None, None])
-        '<think></think><answer>[{"image": 2}]</answer>'
-        """
-        own, *others = grammar.syntaxes
-
-        def write(claims: list[Any]) -> str:
-            return own.write(
-                [
-                    claim._replace(image=claim.image if self.images else None, label=claim.label if self.labels else "")
-                    for claim in claims
-                ]
-            )
-
-        writes = own.writes & {self.places, "image"}
-        return replace(grammar, syntaxes=(replace(own, write=write, writes=writes), *others))
-
-    @classmethod
-    def all(cls, grammar: Grammar) -> list[Form]:
-        """Those that the grammar can write, the plainest that says all first.
-
-        >>> from mirg_rewards import GRAMMARS
-        >>> print(*Form.all(GRAMMARS["molmo"]), sep="; ")
-        points, images, labels; points, images; points, labels; points
-        """
-        order: tuple[Kinds, ...] = ("box", "polygon", "point", "box and point")
-        can = [places for places in order if places in grammar.syntaxes[0].writes]
-        return [cls(places, images, labels) for places in can for images in (True, False) for labels in (True, False)]
+def _placed(claim: Claim, target: Target) -> Claim:
+    if claim.box is not None:
+        return claim
+    if claim.point is None:
+        raise ValueError(f"every claim of an audited target needs a box or a point, got {target.to_json()}")
+    x, y = (min(max(place, 0.05), 0.95) for place in (claim.point.x, claim.point.y))
+    corners = (round(side, 6) for side in (x - 0.05, y - 0.05, x + 0.05, y + 0.05))
+    return replace(claim, box=Box(*corners))
 
 
-def best_form(call: Judge, targets: Sequence[Target]) -> tuple[Form, bool]:
-    """The form in which the truth earns most, the plainest first; and whether it earns less with no labels."""
-    forms = Form.all(call.grammar)
+def best_form(earn: Earn, grammar: Grammar, targets: Sequence[Target]) -> tuple[Form, bool]:
+    """The form in which the truth earns most, the plainest first; and whether it earns less with no labels.
+
+    Raises ValueError for a truth that the grammar has no way to write, and where no form of it earns a number.
+    """
+    texts: dict[Form, list[str]] = {}
+    for form in Form.all(grammar):
+        try:
+            texts[form] = [_truth(target, form.of(grammar)) for target in targets]
+        except ValueError as error:
+            unwritten = error
+    if not texts:
+        raise unwritten
     paid: dict[Form, float] = {}
     errors: list[Exception] = []
-    for form in forms:
+    for form, said in texts.items():
         try:
-            texts = [written(target.claims, target, form.of(call.grammar)) for target in targets]
-            earned = statistics.fmean(call(texts, targets))
+            earned = statistics.fmean(earn(said, targets))
             paid[form] = earned if math.isfinite(earned) else -math.inf
         except Exception as error:  # noqa: BLE001 - whatever the reward raises is what is reported
             errors.append(error)
             paid[form] = -math.inf
     best = max(paid.values())
     if best == -math.inf:
-        said = f"{type(errors[0]).__name__}: {errors[0]}" if errors else "no finite number"
-        text = written(targets[0].claims, targets[0], forms[0].of(call.grammar))
+        gave = f"{type(errors[0]).__name__}: {errors[0]}" if errors else "no finite number"
+        (first, *_), *_ = texts.values()
         raise ValueError(
-            f"honest answers must earn a number, and gave {said}. Is the grammar what the reward reads, do columns give it "
-            f"all that it asks for, does it take chat messages (messages=True)? The first answer was {text!r:.300}"
+            f"honest answers must earn a number, and gave {gave}. Is the grammar what the reward reads, do columns give it "
+            f"all that it asks for, does it take chat messages (messages=True)? The first answer was {first!r:.300}"
         ) from next(iter(errors), None)
-    form = next(form for form in forms if paid[form] >= best - 1e-6)
-    return form, paid[form] > paid[replace(form, labels=False)] + 1e-6
+    form = next(form for form in paid if paid[form] >= best - 1e-6)
+    return form, paid[form] > paid.get(replace(form, labels=False), -math.inf) + 1e-6
+
+
+def _truth(target: Target, grammar: Grammar) -> str:
+    try:
+        return written(target.claims, target, grammar)
+    except NoFormError as error:
+        raise ValueError(f"the truth of {target.to_json()} cannot be written: {error}") from None
 
 
 class Honest:
     """What the truth, a near miss and a miss earn on each row."""
 
-    def __init__(self, call: Judge, grammar: Grammar, rows: Sequence[Target], cheats: Mapping[str, Cheat]) -> None:
-        own = [target for one in cheats.values() if isinstance(one.on, tuple) for target in one.on]
-        self.rows = list(rows)
+    def __init__(self, earn: Earn, grammar: Grammar, rows: Sequence[Target], own: Sequence[Target] = ()) -> None:
+        self.grammar, self.rows, self.own = grammar, list(rows), list(own)
         some = list(dict.fromkeys(target for target in [*rows, *own] if target.claims))
         nothing = list(dict.fromkeys(target for target in rows if not target.claims))
 
-        def paid(claims_of: Any, targets: Sequence[Target]) -> dict[Target, float]:
+        def paid(claims_of: Callable[[Target], Sequence[Claim]], targets: Sequence[Target]) -> dict[Target, float]:
             texts = [written(claims_of(target), target, grammar) for target in targets]
-            return dict(zip(targets, call(texts, targets), strict=True)) if targets else {}
+            return dict(zip(targets, earn(texts, targets), strict=True)) if targets else {}
 
         self.truth = paid(lambda target: target.claims, some + nothing)
         self.near_miss = paid(lambda target: scaled(target, 0.8), some)
@@ -147,20 +136,29 @@ class Honest:
         # than silence does elsewhere, the reward does not speak of such rows, and what earns as little is no hole.
         lost = statistics.fmean(self.truth[target] - self.near_miss[target] for target in rows if target.claims)
         lost = max(lost, 1e-3 * max(1.0, statistics.fmean(map(abs, self.truth.values()))))
-        silence = _silence(call, some[0])
+        silence = _silence(earn, some[0])
         self.near_miss |= {target: max(self.truth[target] - lost, silence) for target in nothing}
 
     def rows_of(self, one: Cheat) -> list[Target]:
-        """The rows that a cheat is written for."""
+        """The rows that a cheat is written for; of its own only those that may be tried."""
         if isinstance(one.on, tuple):
-            return list(one.on)
+            return [target for target in one.on if target in self.own]
         fitting = [target for target in self.rows if bool(target.claims) == (one.on == "something")]
         return fitting[:1] if one.is_hostile else fitting
 
+    def is_said_by(self, text: str, target: Target) -> bool:
+        """Whether a text is read as the truth, in whatever order, if not in form: then it is no cheat."""
+        readings = [
+            parse(said, self.grammar, target.sizes, seen_sizes=target.seen_sizes)
+            for said in (text, written(target.claims, target, self.grammar))
+        ]
+        one, other = (sorted(map(repr, reading.claims)) for reading in readings)
+        return one == other and bool(one or not readings[0].defects)
 
-def _silence(call: Judge, target: Target) -> float:
+
+def _silence(earn: Earn, target: Target) -> float:
     try:
-        earned = call([""], [target])[0]
+        earned = earn([""], [target])[0]
     except Exception:  # noqa: BLE001 - a cheat of its own shows it
         return -math.inf
     return earned if math.isfinite(earned) else -math.inf

@@ -17,7 +17,7 @@ from mirg_rewards.claims import Target
 from mirg_rewards.parsing import GRAMMARS, Grammar, parse
 from mirg_rewards.scorer import Scorer, Scores
 
-Kind = Literal["reward", "scorer", "trl", "verl", "easyr1", "sample"]
+Kind = Literal["reward", "scorer", "trl", "ms_swift", "verl", "easyr1", "easyr1_sequential", "sample"]
 """How something that judges completions is called."""
 
 Columns = str | Callable[[Target], Mapping[str, Any]]
@@ -28,8 +28,12 @@ _PARAMETERS: dict[str, Kind] = {
     "completions": "trl",
     "solution_str": "verl",
     "reward_inputs": "easyr1",
+    "reward_input": "easyr1_sequential",
     "completion": "sample",
 }
+
+
+_IN_BATCHES = ("reward", "scorer", "trl", "ms_swift", "easyr1")
 
 
 class FormError(ValueError):
@@ -45,13 +49,20 @@ class Judge:
     grammar: Grammar
     columns: Columns = "target"
     device: Device = "cpu"
+    messages: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the subject, or a scorer's reward, is called or prints as."""
+        of = self.subject.reward if self.kind == "scorer" else self.subject
+        return str(getattr(of, "__name__", None) or repr(of))[:80]
 
     def __call__(self, texts: Sequence[str], targets: Sequence[Target]) -> list[float]:
         """What each text earns against its target; None counts as NaN. Raises FormError for any other number of numbers."""
         given = self.given(self.arguments(texts, targets))
         if self.kind == "scorer":
             given = [score.total if isinstance(score, Scores) else score for score in given]
-        numbers = given if self.kind in ("sample", "verl") else _unpacked(given[0])
+        numbers = _unpacked(given[0]) if self.kind in _IN_BATCHES else given
         earned = [_number(number) for number in numbers]
         if len(earned) != len(texts):
             raise FormError(f"{len(earned)} numbers for {len(texts)} rows: {_shown(given[0])}")
@@ -67,20 +78,29 @@ class Judge:
         if self.kind == "reward":
             return [(self.packed(texts, targets), {})]
         told = [self._told(target) for target in targets]
-        if self.kind == "trl":
-            names = told[0] if told else [self.columns] if isinstance(self.columns, str) else []
-            columns = {name: [row[name] for row in told] for name in names}
-            prompts, ids = [""] * len(texts), [[0]] * len(texts)
-            return [((), {"prompts": prompts, "completions": texts, "completion_ids": ids, **columns})]
         pairs = list(zip(texts, told, strict=True))
+        inputs = [{"response": text, "response_length": len(text), **row} for text, row in pairs]
         if self.kind == "easyr1":
-            return [(([{"response": text, "response_length": len(text), **row} for text, row in pairs],), {})]
+            return [((inputs,), {})]
+        if self.kind == "easyr1_sequential":
+            return [((row,), {}) for row in inputs]
         if self.kind == "verl":
             rest = {"data_source": "mirg", "extra_info": {}}
             return [((), {**rest, "solution_str": text, **row}) for text, row in pairs]
-        if isinstance(self.columns, str):
+        if self.kind == "sample" and isinstance(self.columns, str):
             return [((text, *row.values()), {}) for text, row in pairs]
-        return [((text,), row) for text, row in pairs]
+        if self.kind == "sample":
+            return [((text,), row) for text, row in pairs]
+        names = told[0] if told else [self.columns] if isinstance(self.columns, str) else []
+        columns = {name: [row[name] for row in told] for name in names}
+        chats = [[{"role": "assistant", "content": text}] for text in texts]
+        if self.kind == "ms_swift":
+            # The whole conversation, of which the completion is the last turn.
+            asked = [[{"role": "user", "content": ""}, *chat] for chat in chats]
+            return [((texts,), {"messages": asked, "trainer_state": None, **columns})]
+        prompts, ids = [""] * len(texts), [[0]] * len(texts)
+        completions = chats if self.messages else texts
+        return [((), {"prompts": prompts, "completions": completions, "completion_ids": ids, **columns})]
 
     def given(self, calls: Sequence[tuple[tuple[Any, ...], dict[str, Any]]]) -> list[Any]:
         """What the subject gives back for each call, as it is."""
@@ -110,11 +130,17 @@ class Judge:
     def _told(self, target: Target) -> dict[str, Any]:
         if callable(self.columns):
             return dict(self.columns(target))
-        return {"ground_truth" if self.kind in ("verl", "easyr1") else self.columns: target.to_json()}
+        has_its_name = self.kind in ("verl", "easyr1", "easyr1_sequential")
+        return {"ground_truth" if has_its_name else self.columns: target.to_json()}
 
 
 def judge(
-    subject: Any, *, kind: Kind | None = None, grammar: Grammar | None = None, columns: Columns = "target"
+    subject: Any,
+    *,
+    kind: Kind | None = None,
+    grammar: Grammar | None = None,
+    columns: Columns = "target",
+    messages: bool = False,
 ) -> Judge:
     """A reward, a scorer or a trainer's reward function as one callable from texts and targets to numbers.
 
@@ -123,14 +149,18 @@ def judge(
     | `scorer` | `scorer(texts, targets)` | being a `Scorer` |
     | `reward` | `reward(answers, targets)`, of texts read by `grammar` ("mirg" unless told) | the parameter `answers` |
     | `trl` | `function(completions=..., target=[...], ...)`, numbers back | the parameter `completions` |
+    | `ms_swift` | `function(completions, target=[...], messages=[...], ...)` | both `completions` and `messages` |
     | `verl` | `function(data_source=..., solution_str=..., ground_truth=..., extra_info=...)` | `solution_str` |
     | `easyr1` | `function([{"response": ..., "ground_truth": ...}, ...])`, dicts with "overall" back | `reward_inputs` |
+    | `easyr1_sequential` | `function({"response": ..., "ground_truth": ...})`, one such dict back | `reward_input` |
     | `sample` | `function(completion, target)`, one number back | the parameter `completion` |
 
-    The truth is handed over as `Target.to_json()`, to TRL in the column that `columns` names. As a function from target
-    to mapping, `columns` gives all the columns of a row instead, or the keyword arguments for one.
+    The truth is handed over as `Target.to_json()`, to TRL and ms-swift in the column that `columns` names. As a function
+    from target to mapping, `columns` gives all the columns of a row instead, or the keyword arguments for one. With
+    `messages`, TRL's completions are lists of one chat message; ms-swift hands over texts, and conversations beside them.
 
-    Raises TypeError for a callable that none of these, or several, could be, unless `kind` says which.
+    Raises TypeError for a callable that none of these, or several, could be, unless `kind` says which; ValueError for
+    `messages` with another kind than TRL's.
 
     >>> from mirg_rewards import Target
     >>> def is_short(completion, target):
@@ -140,7 +170,7 @@ def judge(
     >>> judge(len)
     Traceback (most recent call last):
     TypeError: how is <built-in function len> called? Its parameters (obj) do not say; \
-pass kind="reward", "scorer", "trl", "verl", "easyr1" or "sample"
+pass kind="reward", "scorer", "trl", "ms_swift", "verl", "easyr1", "easyr1_sequential" or "sample"
     """
     if kind is not None and kind not in get_args(Kind):
         raise ValueError(f"kind must be one of {', '.join(get_args(Kind))}, got {kind!r}")
@@ -149,9 +179,11 @@ pass kind="reward", "scorer", "trl", "verl", "easyr1" or "sample"
     kind = kind or _kind_of(subject)
     if kind == "scorer" and not isinstance(subject, Scorer):
         raise TypeError(f'kind="scorer" is for a Scorer, got {subject!r}')
+    if messages and kind != "trl":
+        raise ValueError(f"messages is for functions that TRL calls, got it with one of kind {kind!r}")
     if grammar is None:
         grammar = subject.grammar if isinstance(subject, Scorer) else GRAMMARS["mirg"]
-    return Judge(subject, kind, grammar, columns)
+    return Judge(subject, kind, grammar, columns, messages=messages)
 
 
 def _kind_of(subject: Callable[..., Any]) -> Kind:
@@ -162,6 +194,8 @@ def _kind_of(subject: Callable[..., Any]) -> Kind:
     except (TypeError, ValueError):  # some built-in callables have no signature
         parameters = []
     kinds = {_PARAMETERS[name] for name in parameters if name in _PARAMETERS}
+    if {"completions", "messages"} <= set(parameters) and kinds == {"trl"}:
+        return "ms_swift"
     if len(kinds) != 1:
         *others, last = (f'"{kind}"' for kind in get_args(Kind))
         raise TypeError(
@@ -213,10 +247,9 @@ def form_fault(kind: Kind, given: Sequence[Any], rows: int, device: Device = "cp
                 return f"{_shown(total)} on {total.device}"
         return None
     try:
-        batches = kind in ("trl", "easyr1")
-        if batches and isinstance(given[0], Tensor) and given[0].shape != (rows,):
+        if kind in _IN_BATCHES and isinstance(given[0], Tensor) and given[0].shape != (rows,):
             return _shown(given[0])
-        numbers = _unpacked(given[0]) if batches else given
+        numbers = _unpacked(given[0]) if kind in _IN_BATCHES else given
         for number in numbers:
             _number(number)
     except FormError as error:

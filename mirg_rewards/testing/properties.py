@@ -6,80 +6,25 @@ The first paragraph of a property's docstring says what holds, the second what t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+import random
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
+import numpy as np
+import torch
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
-from torch import Tensor
 
-from mirg_rewards.batch import Device
-from mirg_rewards.claims import Box, Claim, Parsed, Target
-from mirg_rewards.testing.judges import FormError, Judge, form_fault
-from mirg_rewards.testing.strategies import answers_about, boxes, responses, written
+from mirg_rewards.claims import Box, Claim
+from mirg_rewards.testing.forms import written
+from mirg_rewards.testing.judges import form_fault
+from mirg_rewards.testing.snapshots import result_of, shared_numbers, shared_settings, snapshot
+from mirg_rewards.testing.strategies import answers_about, boxes, forms, responses
+from mirg_rewards.testing.trial import CLOSE, Counterexample, Draw, Trial, agree
 
-Draw = Callable[[SearchStrategy[Any]], Any]
-
-_CLOSE = 1e-6
-"""How far two sums of the same numbers in another order may lie apart, as float32."""
-
-
-class Counterexample(Exception):  # noqa: N818 - it is what was looked for
-    """Rows for which a property does not hold: what each earned, and beside it what was expected."""
-
-    def __init__(
-        self, broken: str, rows: Sequence[tuple[str, Target]], earned: Sequence[object], expected: Sequence[str]
-    ) -> None:
-        super().__init__(broken)
-        self.broken, self.rows, self.earned, self.expected = broken, tuple(rows), tuple(earned), tuple(expected)
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """What is being checked, and the rows to check it on."""
-
-    judge: Judge
-    targets: SearchStrategy[Target]
-    bounds: tuple[float, float]
-    device: Device | None = None
-
-    def rows(self, draw: Draw, *, min_size: int = 1, max_size: int = 3) -> tuple[list[str], list[Target]]:
-        """Completions, clean and messy, and their targets."""
-        true = draw(st.lists(self.targets, min_size=min_size, max_size=max_size))
-        return [draw(responses(self.judge.grammar, target=target)) for target in true], true
-
-    def earn(self, texts: Sequence[str], targets: Sequence[Target], judge: Judge | None = None) -> list[float]:
-        """What the rows earn; a subject that raises, or gives another number of numbers, is a counterexample itself."""
-        rows = list(zip(texts, targets, strict=True))
-        try:
-            return (judge or self.judge)(texts, targets)
-        except FormError as error:
-            raise Counterexample("form", rows, [error] * len(rows), ["one number"] * len(rows)) from None
-        except Exception as error:
-            raised = f"raised {type(error).__name__}: {error}"
-            raise Counterexample("never_raises", rows, [raised] * len(rows), ["a number"] * len(rows)) from error
-
-    def compare(
-        self,
-        broken: str,
-        rows: tuple[Sequence[str], Sequence[Target]],
-        earned: Sequence[float],
-        expected: Sequence[float],
-        why: str,
-        *,
-        within: float = 0.0,
-    ) -> None:
-        """Nothing if the two agree, or if the rows earn something else at each call: that is another fault."""
-        if not _agree(earned, expected, within) and self.is_steady(rows, earned, expected):
-            shown = [f"{number:.6g}, {why}" for number in expected]
-            raise Counterexample(broken, list(zip(*rows, strict=True)), earned, shown)
-
-    def is_steady(self, rows: tuple[Sequence[str], Sequence[Target]], *earned: Sequence[float]) -> bool:
-        """Whether the rows earn once more what they did: if not, `deterministic` is broken, and nothing else is known."""
-        again = self.earn(*rows)
-        return any(_agree(again, before, 0.0) for before in earned)
+_NEARLY = 0.9
+"""How much of the most that there is to earn the truth must earn: models count in whole numbers, and those round."""
 
 
 def never_raises(trial: Trial, draw: Draw) -> None:
@@ -123,7 +68,7 @@ def bounded(trial: Trial, draw: Draw) -> None:
     """
     low, high = trial.bounds
     expected = f"from {low:g} to {high:g}"
-    _each(trial, draw, "bounded", lambda number: not (number < low - _CLOSE or number > high + _CLOSE), expected)
+    _each(trial, draw, "bounded", lambda number: not (number < low - CLOSE or number > high + CLOSE), expected)
 
 
 def deterministic(trial: Trial, draw: Draw) -> None:
@@ -133,9 +78,29 @@ def deterministic(trial: Trial, draw: Draw) -> None:
     """
     texts, targets = trial.rows(draw)
     earned, again = trial.earn(texts, targets), trial.earn(texts, targets)
-    if not _agree(again, earned, 0.0):
+    if not agree(again, earned, 0.0):
         expected = [f"{number!r}, as at the first call" for number in earned]
         raise Counterexample("deterministic", list(zip(texts, targets, strict=True)), again, expected)
+
+
+def pays_the_truth(trial: Trial, draw: Draw) -> None:
+    """The truth, written out in form, earns nearly the most that there is to earn, and more than no word at all.
+
+    See that the reward reads the form that is written, in its coordinates, for images of any number and size, and that it
+    remembers no text; or pass what there is to earn as `bounds`. A reward that only costs is meant to be so.
+    """
+    target, other = trial.target(draw, lambda target: bool(target.claims)), trial.target(draw)
+    low, high = trial.bounds
+    texts = trial.truths(target)
+    # What a text earns by one target must not be remembered for another.
+    trial.earn(texts, [other] * len(texts))
+    silence = trial.earn([""], [target])[0]
+    least = max(high - (1 - _NEARLY) * (high - low), silence + 2 * CLOSE)
+    earned = [trial.earn([text], [target])[0] for text in texts]
+    most, truth = max(zip(earned, texts, strict=True))
+    if most < least and trial.is_steady(([truth], [target]), [most]):
+        expected = f"at least {least:.6g}, of up to {high:g}; no word at all earns {silence:.6g}"
+        raise Counterexample("pays_the_truth", [(truth, target)], [most], [expected])
 
 
 def highest_on_the_truth(trial: Trial, draw: Draw) -> None:
@@ -143,11 +108,12 @@ def highest_on_the_truth(trial: Trial, draw: Draw) -> None:
 
     Pay for what is true only: not for length, for the number of claims, or for saying more than there is.
     """
-    target = draw(trial.targets)
-    grammar = trial.judge.grammar
-    text, truth = draw(responses(grammar, target=target)), written(target.claims, grammar, target)
-    earned, most = trial.earn([text], [target])[0], trial.earn([truth], [target])[0]
-    if earned > most + _CLOSE and trial.is_steady(([text], [target]), [earned]):
+    target = trial.target(draw)
+    text = draw(responses(trial.judge.grammar, target=target))
+    truths = trial.truths(target)
+    earned = trial.earn([text], [target])[0]
+    most, truth = max((trial.earn([truth], [target])[0], truth) for truth in truths)
+    if earned > most + CLOSE and trial.is_steady(([text], [target]), [earned]):
         expected = f"at most {most:.6g}, what the truth earns: {truth}"
         raise Counterexample("highest_on_the_truth", [(text, target)], [earned], [expected])
 
@@ -157,16 +123,16 @@ def order_of_claims(trial: Trial, draw: Draw) -> None:
 
     Pair claims one to one by an optimal matching (`Overlap`, or `kernels.match`): not by position, and not greedily.
     """
-    grammar, target = trial.judge.grammar, draw(trial.targets)
+    grammar, target = draw(forms(trial.judge.grammar)), draw(trial.targets)
     said = draw(answers_about(target))
     order, true_order = draw(st.permutations(said)), draw(st.permutations(target.claims))
-    text, other = written(said, grammar, target), written(order, grammar, target)
+    text, other = written(said, target, grammar), written(order, target, grammar)
     turned = replace(target, claims=tuple(true_order))
     expected = trial.earn([other], [turned])
     earned = trial.earn([text], [target])
     moved = f" beside the truth in the order {turned.to_json()}" if true_order != list(target.claims) else ""
     why = f"as in the order {other}{moved}"
-    trial.compare("order_of_claims", ([text], [target]), earned, expected, why, within=_CLOSE)
+    trial.compare("order_of_claims", ([text], [target]), earned, expected, why, within=CLOSE)
 
 
 def order_of_rows(trial: Trial, draw: Draw) -> None:
@@ -177,7 +143,7 @@ def order_of_rows(trial: Trial, draw: Draw) -> None:
     texts, targets = trial.rows(draw, min_size=2)
     expected = trial.earn(texts[::-1], targets[::-1])[::-1]
     earned = trial.earn(texts, targets)
-    trial.compare("order_of_rows", (texts, targets), earned, expected, "in the batch backwards", within=_CLOSE)
+    trial.compare("order_of_rows", (texts, targets), earned, expected, "in the batch backwards", within=CLOSE)
 
 
 def alone_or_in_a_batch(trial: Trial, draw: Draw) -> None:
@@ -188,7 +154,7 @@ def alone_or_in_a_batch(trial: Trial, draw: Draw) -> None:
     texts, targets = trial.rows(draw, min_size=2)
     expected = [trial.earn([text], [target])[0] for text, target in zip(texts, targets, strict=True)]
     earned = trial.earn(texts, targets)
-    trial.compare("alone_or_in_a_batch", (texts, targets), earned, expected, "what it earns alone", within=_CLOSE)
+    trial.compare("alone_or_in_a_batch", (texts, targets), earned, expected, "what it earns alone", within=CLOSE)
 
 
 def padding(trial: Trial, draw: Draw) -> None:
@@ -199,11 +165,11 @@ def padding(trial: Trial, draw: Draw) -> None:
     (text,), (target,) = trial.rows(draw, max_size=1)
     grammar = trial.judge.grammar
     long = written(
-        (Claim(1, Box(0.0, 0.0, 1.0, 1.0)),) * min(grammar.max_claims, 16), grammar, target, think="a dog " * 40
+        (Claim(1, Box(0.0, 0.0, 1.0, 1.0)),) * min(grammar.max_claims, 16), target, grammar, think="a dog " * 40
     )
     expected = trial.earn([text], [target])
     earned = trial.earn([long, text], [target, target])[1:]
-    if not _agree(earned, expected, _CLOSE) and trial.is_steady(([text], [target]), expected):
+    if not agree(earned, expected, CLOSE) and trial.is_steady(([text], [target]), expected):
         rows = [(text, target), (long, target)]
         raise Counterexample("padding", rows, earned, [f"{expected[0]:.6g}, what it earns alone"])
 
@@ -248,14 +214,57 @@ def input_unchanged(trial: Trial, draw: Draw) -> None:
     if judge.kind == "scorer":
         judge = replace(judge, subject=judge.subject.reward, kind="reward", device=judge.subject.device)
     calls = judge.arguments(texts, targets)
-    before = _snapshot(calls)
+    before = snapshot(calls)
     try:
         judge.given(calls)
     except Exception:  # noqa: BLE001 - `never_raises` tells of it
         return
-    if _snapshot(calls) != before:
+    if snapshot(calls) != before:
         rows = list(zip(texts, targets, strict=True))
         raise Counterexample("input_unchanged", rows, ["its input was changed"] * len(rows), ["no change"] * len(rows))
+
+
+def results_kept(trial: Trial, draw: Draw) -> None:
+    """What was given for one batch stays as it was when the next is judged.
+
+    Give a new tensor or list at each call: not a buffer that is kept and written to again.
+    """
+    texts, targets = trial.rows(draw)
+    others = trial.rows(draw, min_size=len(texts), max_size=len(texts))
+    judge = trial.judge
+    try:
+        given = [result_of(value) for value in judge.given(judge.arguments(texts, targets))]
+        before = snapshot(given)
+        judge.given(judge.arguments(*others))
+    except Exception:  # noqa: BLE001 - `never_raises` tells of it
+        return
+    if snapshot(given) != before:
+        rows = list(zip(texts, targets, strict=True))
+        raise Counterexample("results_kept", rows, [f"then {snapshot(given)}"] * len(rows), [f"{before}"] * len(rows))
+
+
+def world_unchanged(trial: Trial, draw: Draw) -> None:
+    """Judging changes nothing but its result: no seed that others draw by, torch's defaults, or the environment.
+
+    Draw from a generator of your own, and set nothing for the whole process.
+    """
+    texts, targets = trial.rows(draw)
+    trial.earn(texts, targets)  # what is imported at the first call may set what it likes
+    changed: list[str] = []
+    numbers: list[dict[str, object]] = []
+    with torch.random.fork_rng(devices=[]):
+        for _ in range(2):
+            # The same numbers, after others were drawn, have been seeded anew.
+            random.random(), torch.rand(1), np.random.random()  # noqa: NPY002
+            before = shared_settings()
+            trial.earn(texts, targets)
+            changed += [name for name, value in shared_settings().items() if value != before[name]]
+            numbers.append(shared_numbers())
+    changed += [f"the seed of {name}" for name, state in numbers[0].items() if state == numbers[1][name]]
+    if changed:
+        rows = list(zip(texts, targets, strict=True))
+        said = f"changed {', '.join(dict.fromkeys(changed))}"
+        raise Counterexample("world_unchanged", rows, [said] * len(rows), ["no change"] * len(rows))
 
 
 def same_on_device(trial: Trial, draw: Draw) -> None:
@@ -281,18 +290,18 @@ def monotone_in_iou(trial: Trial, draw: Draw) -> None:
 
     Look for a threshold that is compared the wrong way round, or a term that pays for the size of a box.
     """
-    target = draw(trial.targets.filter(lambda target: any(claim.box is not None for claim in target.claims)))
+    target = trial.target(draw, lambda target: any(claim.box is not None for claim in target.claims))
     true = next(claim for claim in target.claims if claim.box is not None)
     target = replace(target, claims=(true,))
     assert true.box is not None
-    one, other = draw(boxes()), draw(boxes())
+    one, other = draw(boxes() | _about(true.box)), draw(_about(true.box))
     far, near = sorted((one, other), key=lambda box: _iou(box, true.box))
     # Spaces round: boxes that are as good as equal may change places.
     if _iou(near, true.box) - _iou(far, true.box) < 0.02:
         return
-    texts = [written([replace(true, box=box, polygon=None)], trial.judge.grammar, target) for box in (far, near)]
+    texts = [written([replace(true, box=box, polygon=None)], target, trial.judge.grammar) for box in (far, near)]
     less, more = (trial.earn([text], [target])[0] for text in texts)
-    if less > more + _CLOSE and trial.is_steady(([texts[0]], [target]), [less]):
+    if less > more + CLOSE and trial.is_steady(([texts[0]], [target]), [less]):
         ious = f"{_iou(near, true.box):.2f} instead of {_iou(far, true.box):.2f}"
         expected = f"at most {more:.6g}, what a box with an IoU of {ious} earns: {texts[1]}"
         raise Counterexample("monotone_in_iou", [(texts[0], target)], [less], [expected])
@@ -306,6 +315,7 @@ PROPERTIES: Mapping[str, Callable[[Trial, Draw], None]] = {
         finite,
         bounded,
         deterministic,
+        pays_the_truth,
         highest_on_the_truth,
         order_of_claims,
         order_of_rows,
@@ -314,11 +324,16 @@ PROPERTIES: Mapping[str, Callable[[Trial, Draw], None]] = {
         pickled,
         in_a_thread,
         input_unchanged,
+        results_kept,
+        world_unchanged,
         same_on_device,
         monotone_in_iou,
     )
 }
 """Every property by its name, in the order in which they are checked: the plainest faults first."""
+
+NEEDS: Mapping[str, str] = {"pays_the_truth": "a claim", "monotone_in_iou": "a box"}
+"""What a target needs for a property to be checked on it."""
 
 
 def _each(trial: Trial, draw: Draw, broken: str, is_fine: Callable[[float], bool], expected: str) -> None:
@@ -331,26 +346,15 @@ def _each(trial: Trial, draw: Draw, broken: str, is_fine: Callable[[float], bool
         raise Counterexample(broken, list(zip(texts, targets, strict=True)), earned, [expected] * len(earned))
 
 
-def _agree(earned: Sequence[float], expected: Sequence[float], within: float) -> bool:
-    return all(
-        one == other or abs(one - other) <= within or (math.isnan(one) and math.isnan(other))
-        for one, other in zip(earned, expected, strict=True)
-    )
+def _about(box: Box) -> SearchStrategy[Box]:
+    """Boxes whose sides lie up to a quarter of the box's own away from its own."""
+    width, height = (box.x2 - box.x1) / 8, (box.y2 - box.y1) / 8
 
+    def nudged(steps: tuple[int, ...]) -> Box:
+        sides = zip(box.corners, steps, (width, height) * 2, strict=True)
+        return Box(*(min(max(side + step * size, 0.0), 1.0) for side, step, size in sides))
 
-def _snapshot(value: Any) -> Any:
-    """What can be compared with a later snapshot: tensors as lists, readings by their claims."""
-    if isinstance(value, Tensor):
-        return value.dtype, value.tolist()
-    if isinstance(value, Parsed):
-        return list(value.rows), value.defect_bits
-    if isinstance(value, Target):
-        return value.to_json()
-    if isinstance(value, Mapping):
-        return [(name, _snapshot(part)) for name, part in value.items()]
-    if isinstance(value, list | tuple):
-        return [_snapshot(part) for part in value]
-    return value
+    return st.tuples(*[st.integers(-2, 2)] * 4).map(nudged)
 
 
 def _iou(one: Box, other: Box | None) -> float:

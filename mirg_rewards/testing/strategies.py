@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from mirg_rewards.batch import Answers, Targets, pack
-from mirg_rewards.claims import Box, Claim, Defect, Parsed, Point, Target
-from mirg_rewards.parsing import Grammar, parse, render
+from mirg_rewards.claims import Box, Claim, Defect, Parsed, Point, Size, Target
+from mirg_rewards.parsing import Grammar, parse
+from mirg_rewards.testing.forms import Form, places_of, written
 
 Place = Literal["box", "point", "polygon", "image"]
 """What a claim says of its image: where in it, or only that it is meant."""
@@ -69,7 +70,7 @@ def claims(
 ) -> SearchStrategy[Claim]:
     """Claims of a place in one of `images` images, or with `unsaid` in none that is said. Shrinks to image 1.
 
-    `places` says of which forms: a box, a point, a polygon (a triangle) with the box around it, or none ("image").
+    `places` says of which forms: a box, a point, a polygon (of four corners) with the box around it, or none ("image").
 
     >>> claims(images=1).example().image
     1
@@ -92,7 +93,7 @@ def _claims(images: int, grid: int, unsaid: bool, places: tuple[Place, ...]) -> 
     forms: dict[Place, SearchStrategy[Claim]] = {
         "box": st.builds(Claim, numbers, boxes(grid=grid), label=_LABELS),
         "point": st.builds(Claim, numbers, point=points(grid=grid), label=_LABELS),
-        "polygon": st.builds(_triangle, numbers, boxes(grid=grid), _LABELS),
+        "polygon": st.builds(_quad, numbers, boxes(grid=grid), _LABELS),
         "image": st.builds(Claim, st.integers(1, images), label=_LABELS),
     }
     return st.one_of([forms[place] for place in places])
@@ -107,15 +108,38 @@ def targets(
     min_size: int = 0,
     max_size: int = 4,
     places: Sequence[Place] = ("box",),
+    unknown_sizes: bool = False,
 ) -> Target:
     """Targets of `min_size` to `max_size` claims in rows of 1 to `images` images. Shrinks to one image, few claims.
+
+    The images of a row are of different sizes, and sometimes were seen in others than their own; with `unknown_sizes`,
+    sometimes no size is known, as grammars that do not count in pixels allow.
 
     >>> len(targets(min_size=1, max_size=1).example().claims)
     1
     """
-    count = draw(st.integers(1, images))
+    # Of many images, a few are as good as most, and all of them are worth a try.
+    count = draw(st.integers(1, images) if images < 5 else st.sampled_from((1, 2, 3, images)))
     true = draw(_lists(claims(images=count, grid=grid, places=places), min_size, max_size))
-    return Target(tuple(true), ((1000, 1000),) * count)
+    return Target(tuple(true), *draw(_sizes(count, unknown_sizes)))
+
+
+# In eighths of them, most coordinates are whole numbers, however a model resizes.
+_SIZES: tuple[Size, ...] = ((1000, 1000), (640, 480), (448, 896), (2240, 1344))
+_SEEN_SIZES: tuple[Size, ...] = ((672, 448), (1120, 1120), (448, 896))
+
+
+@cache
+def _sizes(
+    count: int, unknown_sizes: bool
+) -> SearchStrategy[tuple[tuple[Size | None, ...], tuple[Size | None, ...] | None]]:
+    """The sizes of a row's images, and those of the images that were seen, where they are said."""
+    known, seen = (st.tuples(*[st.sampled_from(sizes)] * count) for sizes in (_SIZES, _SEEN_SIZES))
+    said = st.tuples(known, st.none() | seen)
+    unknown = (None,) * count, None
+    return (
+        st.tuples(said, st.booleans()).map(lambda drawn: unknown if drawn[1] else drawn[0]) if unknown_sizes else said
+    )
 
 
 @st.composite
@@ -141,18 +165,21 @@ def _lists(elements: SearchStrategy[T], min_size: int, max_size: int) -> SearchS
 
 @cache
 def _drafts(images: int, grid: int, unsaid: bool) -> SearchStrategy[tuple[str, int, Claim]]:
-    edits = st.sampled_from(["true", "moved", "elsewhere", "other"])
+    edits = st.sampled_from(["true", "slipped", "moved", "elsewhere", "other"])
     return st.tuples(edits, st.integers(0, 3), claims(images=images, grid=grid, unsaid=unsaid))
 
 
 def _edited(target: Target, edit: str, number: int, other: Claim) -> Claim:
-    """The true claim of this number: as it is, with the place of `other`, or with its image; or `other` itself."""
+    """The true claim of this number: as it is, a quarter of the way to `other`, in its place or image; or `other` itself."""
     if edit == "other" or not target.claims:
         return other
     claim = target.claims[number % len(target.claims)]
     if edit == "elsewhere":
         return replace(claim, image=other.image)
-    return _moved(claim, other) if edit == "moved" else claim
+    if edit == "slipped" and claim.box is not None and other.box is not None:
+        sides = zip(claim.box.corners, other.box.corners, strict=True)
+        return _moved(claim, replace(other, box=Box(*((3 * own + side) / 4 for own, side in sides))))
+    return claim if edit == "true" else _moved(claim, other)
 
 
 @st.composite
@@ -170,7 +197,8 @@ def responses(
     """Texts that a model might write in `grammar`: clean ones, and ones cut, doubled, garbled or beside the point.
 
     They speak of `min_size` to `max_size` things, in the images of `target` and close to its truth where there is one,
-    else in `images` images of any kind. Without `messy` all are clean. Shrinks to a clean text that claims little.
+    else in `images` images of any kind; by boxes, points or both, whichever the grammar writes. Without `messy` all are
+    clean. Shrinks to a clean text that claims little.
 
     >>> from mirg_rewards import GRAMMARS
     >>> responses(GRAMMARS["mirg"], max_size=0, messy=False).example() in (
@@ -182,16 +210,32 @@ def responses(
     if target is None:
         target = Target((), ((1000, 1000),) * images)
     said = draw(answers_about(target, grid=grid, min_size=min_size, max_size=max_size))
-    text = written(said, grammar, target, think=draw(_THOUGHTS))
+    grammar = draw(forms(grammar))
+    text = written(said, target, grammar, think=draw(_THOUGHTS))
     return _garbled(text, draw(_CHANGES)) if messy else text
 
 
+def forms(grammar: Grammar) -> SearchStrategy[Grammar]:
+    """The grammar, writing places in one of its ways: by boxes, points or both.
+
+    >>> from mirg_rewards import GRAMMARS
+    >>> forms(GRAMMARS["univg_r1"]).example() == GRAMMARS["univg_r1"]
+    True
+    """
+    ways = [Form(places).of(grammar) for places in places_of(grammar)]
+    return st.sampled_from([ways[0]] * len(ways) + ways[1:])
+
+
 _PLACES = st.integers(0, 10_000)
-_KINDS_OF_CHANGE = st.sampled_from(["cut", "drop", "double", "insert", "number", "junk"])
+_KINDS_OF_CHANGE = st.sampled_from(["cut", "drop", "double", "insert", "number", "image", "junk"])
 _THOUGHTS = st.sampled_from(["", "Image-1 has no dog."])
 _CHANGES = st.lists(
     st.tuples(_KINDS_OF_CHANGE, _PLACES, _PLACES, st.sampled_from(_NOISE), st.sampled_from(_NUMBERS)), max_size=2
 )
+
+
+# Any number, or that of an image, where one is said.
+_RUNS = {"number": re.compile("[0-9]+"), "image": re.compile(r'(?<=image": )[0-9]+|(?<=Image-)[0-9]+')}
 
 
 def _garbled(text: str, changes: Sequence[tuple[str, int, int, str, str]]) -> str:
@@ -205,7 +249,7 @@ def _garbled(text: str, changes: Sequence[tuple[str, int, int, str, str]]) -> st
             text = text[:end] + text[start:]
         elif change == "junk":
             text = noise
-        elif change == "insert" or not (runs := list(re.finditer("[0-9]+", text))):
+        elif change == "insert" or not (runs := list(_RUNS[change].finditer(text))):
             text = text[:start] + noise + text[start:]
         else:
             run = runs[one % len(runs)]
@@ -245,41 +289,21 @@ def answer_batches(
             readings.append(Parsed(draw(said), draw(defects)))
         else:
             texts.append(draw(responses(grammar, target=target, grid=grid)))
-            readings.append(parse(texts[-1], grammar, target.sizes))
+            readings.append(parse(texts[-1], grammar, target.sizes, seen_sizes=target.seen_sizes))
         truths.append(target)
     return pack(readings, truths, texts=texts)
 
 
-def written(said: Sequence[Claim], grammar: Grammar, target: Target, *, think: str = "") -> str:
-    """`said` in `grammar`, by a point or a polygon where that is all that the grammar writes.
-
-    >>> from mirg_rewards import GRAMMARS
-    >>> written([Claim(1, Box(0.0, 0.0, 0.5, 1.0))], GRAMMARS["molmo"], Target((), (None,)))
-    '<point x="25" y="50" alt=""></point>'
-    """
-    return render([_as_written(claim, grammar) for claim in said], grammar, target.sizes, think=think)
-
-
-def _as_written(claim: Claim, grammar: Grammar) -> Claim:
-    writes = grammar.syntaxes[0].writes
-    if claim.box is None or "box" in writes or (claim.polygon is not None and "polygon" in writes):
-        return claim
-    x1, y1, x2, y2 = claim.box.corners
-    if "polygon" in writes:
-        return replace(claim, polygon=((x1, y1), (x2, y1), (x2, y2), (x1, y2)))
-    return replace(claim, box=None, polygon=None, point=Point((x1 + x2) / 2, (y1 + y2) / 2))
-
-
-def _triangle(image: int | None, box: Box, label: str) -> Claim:
+def _quad(image: int | None, box: Box, label: str) -> Claim:
     x1, y1, x2, y2 = box.corners
-    return Claim(image, box, label=label, polygon=((x1, y1), (x2, y1), (x2, y2)))
+    return Claim(image, box, label=label, polygon=((x1, y1), (x2, y1), (x2, y2), ((x1 + x2) / 2, y2)))
 
 
 def _moved(claim: Claim, other: Claim) -> Claim:
     """`claim` with the place of `other`, by a form of its own."""
     assert other.box is not None
     if claim.polygon is not None:
-        return _triangle(claim.image, other.box, claim.label)
+        return _quad(claim.image, other.box, claim.label)
     if claim.box is not None:
         return replace(claim, box=other.box)
     if claim.point is not None:

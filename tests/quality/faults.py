@@ -1,16 +1,17 @@
 """Rewards with a planted fault each, and which part of the kit is there to catch it."""
 
 import json
+import os
 import random
 import re
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
-from mirg_rewards import GRAMMARS, Claim, Parsed, Scorer, Target, object_reward, pack, parse
+from mirg_rewards import GRAMMARS, Claim, Parsed, Scorer, Target, Weighted, format_reward, object_reward, pack, parse
 from mirg_rewards.claims import Box
 
 
@@ -128,13 +129,13 @@ def one_column_too_many(answers, targets):
     return object_reward(answers, targets)[:, None]
 
 
-@planted(CAUGHT_BY_CHECK, "highest_on_the_truth")
+@planted(CAUGHT_BY_CHECK, "highest_on_the_truth", "pays_the_truth")
 def pays_for_length(answers, targets):
     lengths = torch.tensor([len(text) for text in answers.texts], dtype=torch.float64)
     return (0.8 * object_reward(answers, targets) + 0.2 * (lengths / 1000).clamp(max=1)).float()
 
 
-@planted(CAUGHT_BY_CHECK, "highest_on_the_truth")
+@planted(CAUGHT_BY_CHECK, "highest_on_the_truth", "pays_the_truth")
 def pays_for_claims(answers, targets):
     return (0.2 * object_reward(answers, targets) + 0.2 * answers.claims.counts.clamp(max=4)).float()
 
@@ -143,6 +144,59 @@ def pays_for_claims(answers, targets):
 def threshold_the_wrong_way_round(answers, targets):
     earned = object_reward(answers, targets)
     return torch.where((earned < 0.5) | (earned > 0.99), earned, 0.0)
+
+
+# The truth
+
+
+@planted(CAUGHT_BY_CHECK, "pays_the_truth")
+def always_0(answers, targets):
+    return torch.zeros(len(targets.rows))
+
+
+@planted(CAUGHT_BY_CHECK, "pays_the_truth")
+def always_1(answers, targets):
+    return torch.ones(len(targets.rows))
+
+
+def never_a_hit(answers, targets):
+    return (object_reward(answers, targets) > 1).float()
+
+
+CAUGHT_BY_CHECK["a_term_that_is_always_0"] = Fault(
+    Scorer(GRAMMARS["mirg"], Weighted({"format": (0.4, format_reward), "hit": (0.6, never_a_hit)})), ("pays_the_truth",)
+)
+
+
+def in_pixels(completion, target, sizes, seen_sizes):
+    true = Target.from_json(target)
+    parsed = parse(completion, GRAMMARS["qwen25_json"], sizes(true), seen_sizes=seen_sizes(true))
+    return object_reward(*pack([parsed], [true])).item()
+
+
+@planted(CAUGHT_BY_CHECK, "pays_the_truth", grammar=GRAMMARS["qwen25_json"])
+def first_images_size_for_all(completion, target):
+    return in_pixels(
+        completion,
+        target,
+        lambda true: true.sizes[:1] * len(true.sizes),
+        lambda true: true.seen_sizes and true.seen_sizes[:1] * len(true.sizes),
+    )
+
+
+@planted(CAUGHT_BY_CHECK, "pays_the_truth", grammar=GRAMMARS["qwen25_json"])
+def counts_in_images_that_nobody_saw(completion, target):
+    return in_pixels(completion, target, lambda true: true.sizes, lambda true: None)
+
+
+@planted(CAUGHT_BY_CHECK, "pays_the_truth")
+def reads_one_digit_of_the_image(completion, target):
+    return trl([re.sub(r'("image": [0-9])[0-9]+', r"\1", completion)], [target])[0]
+
+
+@planted(CAUGHT_BY_CHECK, "never_raises")
+def needs_every_size(answers, targets):
+    return object_reward(answers, targets) * all(width > 0 for row in targets.rows for width, _ in row.sizes)
 
 
 # Batches
@@ -202,7 +256,39 @@ class NotPicklable:
         return self.reward(answers, targets)
 
 
-@planted(CAUGHT_BY_CHECK, "pickled")
+@planted(CAUGHT_BY_CHECK, "pays_the_truth")
+class RemembersTexts:
+    known: ClassVar[dict[str, float]] = {}
+
+    def __call__(self, completions, target, **columns):
+        for text, wire in zip(completions, target, strict=True):
+            self.known.setdefault(text, trl([text], [wire])[0])
+        return [self.known[text] for text in completions]
+
+
+@planted(CAUGHT_BY_CHECK, "results_kept")
+class HandsOutItsBuffer:
+    def __init__(self):
+        self.buffer = torch.zeros(64)
+
+    def __call__(self, answers, targets):
+        earned = self.buffer[: len(targets.rows)]
+        return earned.copy_(object_reward(answers, targets))
+
+
+@planted(CAUGHT_BY_CHECK, "world_unchanged")
+def seeds_the_numbers_of_all(answers, targets):
+    torch.manual_seed(0)
+    return object_reward(answers, targets)
+
+
+@planted(CAUGHT_BY_CHECK, "world_unchanged")
+def sets_the_environment(answers, targets):
+    os.environ["ROWS_JUDGED"] = str(int(os.environ.get("ROWS_JUDGED", "0")) + 1)
+    return object_reward(answers, targets)
+
+
+@planted(CAUGHT_BY_CHECK, "pickled", bounds=(0.0, 0.5))
 class ForgetsItsWeight:
     def __init__(self, weight=0.5):
         self.weight = weight

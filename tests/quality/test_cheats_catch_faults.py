@@ -166,6 +166,7 @@ def reads_up_to_the_next_tag(text, target):
     "right boxes thought wrong ones said",
     "right boxes before the thinking",
     "right boxes in a comment",
+    "right boxes in a label",
     "a list behind the box",
 )
 def reads_the_first_boxes_anywhere(text, target):

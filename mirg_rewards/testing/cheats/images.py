@@ -8,6 +8,7 @@ from dataclasses import replace
 from mirg_rewards.claims import Claim, Target
 from mirg_rewards.parsing import Grammar
 from mirg_rewards.testing.cheats.writing import cheat, elsewhere, in_images_called, written
+from mirg_rewards.testing.forms import counted_sizes
 
 
 def _called(name: Callable[[int], str], target: Target, grammar: Grammar) -> str | None:
@@ -92,13 +93,15 @@ def a_box_in_the_reference_too(target: Target, grammar: Grammar) -> str | None:
 @cheat("rewards that take an unsaid image for the right one")
 def image_left_unsaid(target: Target, grammar: Grammar) -> str | None:
     """The right boxes in a row of several images, with no word on which."""
-    if len(target.sizes) < 2 or len({target.sizes[(claim.image or 1) - 1] for claim in target.claims}) > 1:
+    counted = counted_sizes(target, grammar)
+    sizes = {counted[(claim.image or 1) - 1] for claim in target.claims}
+    if len(target.sizes) < 2 or len(sizes) > 1:
         return None
-    size = target.sizes[(target.claims[0].image or 1) - 1]
     claims = [replace(claim, image=1) for claim in target.claims]
     own = grammar.syntaxes[0]
     silent = replace(own, says_image=False, write=lambda all_: own.write([one._replace(image=None) for one in all_]))
-    return written(claims, Target((), (size,)), replace(grammar, syntaxes=(silent, *grammar.syntaxes[1:])))
+    alone = replace(grammar, syntaxes=(silent, *grammar.syntaxes[1:]), resize=None)
+    return written(claims, Target((), tuple(sizes)), alone)
 
 
 @cheat("rewards that index a list of images by what the model wrote")
@@ -124,6 +127,8 @@ def images_counted_from_zero(target: Target, grammar: Grammar) -> str | None:
 @cheat("rewards in Python: list[-1] is an image too")
 def negative_image(target: Target, grammar: Grammar) -> str | None:
     """The right boxes, their images counted from the end."""
+    if len(target.sizes) < 2:
+        return None
     return _called(lambda image: str(image - len(target.sizes) - 1), target, grammar)
 
 

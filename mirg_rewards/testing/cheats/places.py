@@ -11,12 +11,24 @@ from mirg_rewards.testing.cheats.writing import (
     moved,
     renumbered,
     scaled,
+    shared,
     writes_boxes,
     written,
     zip_corners,
 )
 
 _WHOLE = (0.0, 0.0, 1.0, 1.0)
+
+
+def _is_mostly_true(target: Target) -> bool:
+    """Whether a true box covers so much of its image that there is nothing beside it, and the whole is nearly right."""
+    return any((x2 - x1) * (y2 - y1) > 0.5 for _, (x1, y1, x2, y2) in zip_corners(target))
+
+
+def _is_good(said: Claim, true: Claim) -> bool:
+    assert said.box is not None and true.box is not None  # noqa: PT018 - a cheat is told of boxes only
+    inside = shared(said.box.corners, true.box.corners)
+    return inside > 0.5 * (said.box.area + true.box.area - inside)
 
 
 def _junk(target: Target, count: int) -> list[Claim]:
@@ -35,7 +47,7 @@ def constant_box(target: Target, grammar: Grammar) -> str:
 @cheat("Seg-Zero 3/5 and VisionReasoner 5/7 with the right point, Visual-RFT's GIoU 1.01/2")
 def whole_image_box(target: Target, grammar: Grammar) -> str | None:
     """A box around the whole image contains every object and every point."""
-    if not writes_boxes(grammar):
+    if not writes_boxes(grammar) or _is_mostly_true(target):
         return None
     return written([moved(claim, _WHOLE) for claim in target.claims], target, grammar)
 
@@ -178,6 +190,8 @@ def touching_box(target: Target, grammar: Grammar) -> str | None:
         return None
     touching = []
     for claim, (x1, y1, x2, y2) in zip_corners(target):
+        if x1 <= 0 and x2 >= 1:
+            return None
         width = x2 - x1
         at = (max(x1 - width, 0.0), x1) if x1 > 1 - x2 else (x2, min(x2 + width, 1.0))
         touching.append(moved(claim, (at[0], y1, at[1], y2)))
@@ -187,7 +201,7 @@ def touching_box(target: Target, grammar: Grammar) -> str | None:
 @cheat("Visual-RFT's reasoning reward: 101 for a true box of a hundredth of the image")
 def inverted_box(target: Target, grammar: Grammar) -> str | None:
     """The whole image from its last corner to its first: signed areas and hulls turn the sum around."""
-    if not writes_boxes(grammar):
+    if not writes_boxes(grammar) or _is_mostly_true(target):
         return None
     whole = [moved(claim, _WHOLE) for claim in target.claims]
     return renumbered(whole, target, grammar, lambda numbers: [*numbers[2:], *numbers[:2]])
@@ -196,7 +210,7 @@ def inverted_box(target: Target, grammar: Grammar) -> str | None:
 @cheat("Perception-R1 dies of it (ZeroDivisionError), VLM-R1 swallows the error")
 def flipped_box_of_the_same_area(target: Target, grammar: Grammar) -> str | None:
     """A box beside the truth with its x swapped and the truth's area: the union is 0 and is divided by."""
-    if not writes_boxes(grammar):
+    if not writes_boxes(grammar) or _is_mostly_true(target):
         return None
     beside = []
     for claim, (x1, y1, x2, y2) in zip_corners(target):
@@ -222,7 +236,8 @@ def numbers_of_another_space(target: Target, grammar: Grammar) -> str | None:
 @cheat("readers that pick the order of the numbers that fits best")
 def numbers_in_another_order(target: Target, grammar: Grammar) -> str | None:
     """The right boxes with x and y exchanged."""
-    if not writes_boxes(grammar):
+    turned = [moved(claim, (y1, x1, y2, x2)) for claim, (x1, y1, x2, y2) in zip_corners(target)]
+    if not writes_boxes(grammar) or any(map(_is_good, turned, target.claims)):
         return None
 
     def exchanged(numbers: list[str]) -> list[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from mirg_rewards.claims import Box, Claim, Corners, Point, Target
-from mirg_rewards.parsing import Grammar, parse, render
+from mirg_rewards.claims import Box, Claim, Corners, Target
+from mirg_rewards.parsing import Grammar, parse
+from mirg_rewards.testing import forms
+from mirg_rewards.testing.forms import NoFormError, counted_sizes
 
 Write = Callable[[Target, Grammar], str | None]
 """The completion that a cheat writes for a target; None where it has no form in the grammar or on the row."""
@@ -90,13 +92,13 @@ def body(claims: Iterable[Claim], target: Target, grammar: Grammar) -> str:
     >>> body(target.claims, target, GRAMMARS["molmo"])
     '<point x="30" y="40" alt=""></point>'
     """
-    fitting = [_fitting(claim, grammar) for claim in claims]
-    most = max(grammar.max_claims, len(fitting))
-    return render(fitting, replace(grammar, think="optional", max_claims=most), target.sizes)
+    claims = list(claims)
+    most = max(grammar.max_claims, len(claims))
+    return forms.written(claims, target, replace(grammar, think="optional", max_claims=most))
 
 
 def written(claims: Iterable[Claim], target: Target, grammar: Grammar, think: str = "") -> str:
-    """A clean response that makes `claims`.
+    """A clean response that makes `claims`, and as many as there are.
 
     >>> from mirg_rewards import GRAMMARS
     >>> written([Claim(1, Box(0.0, 0.0, 0.5, 1.0))], Target((), (None,)), GRAMMARS["univg_r1"])
@@ -113,21 +115,6 @@ def writes_boxes(grammar: Grammar) -> bool:
     (True, False)
     """
     return bool({"box", "box and point", "polygon"} & grammar.syntaxes[0].writes)
-
-
-def _fitting(claim: Claim, grammar: Grammar) -> Claim:
-    writes = grammar.syntaxes[0].writes
-    if claim.box is None:
-        return claim
-    x1, y1, x2, y2 = claim.box.corners
-    middle = claim.point or Point((x1 + x2) / 2, (y1 + y2) / 2)
-    if "box and point" in writes:
-        return replace(claim, point=middle, polygon=None)
-    if "box" in writes:
-        return replace(claim, point=None, polygon=None)
-    if "polygon" in writes:
-        return replace(claim, point=None, polygon=((x1, y1), (x2, y1), (x2, y2), (x1, y2)))
-    return replace(claim, box=None, point=middle, polygon=None)
 
 
 def moved(claim: Claim, corners: Corners, image: int | None = None) -> Claim:
@@ -160,24 +147,41 @@ def zip_corners(target: Target) -> list[tuple[Claim, Corners]]:
 def elsewhere(target: Target, count: int = 1) -> list[Claim]:
     """For each true claim `count` claims about its image and label that meet no true box of the row, in any image.
 
-    Raises ValueError for a row whose true boxes leave no room.
+    Where the true boxes leave no room for that, they meet none, or as little as can be, in their own image.
 
     >>> elsewhere(Target((Claim(1, Box(0.0, 0.0, 0.5, 1.0)),), (None,)))[0].box
     Box(x1=0.5, y1=0.0, x2=0.7, y2=0.2)
     """
     true = zip_corners(target)
     claims = [claim for claim, _ in true for _ in range(count)]
-    for side in (4, 2, 1):  # in twentieths of the image, which most spaces count exactly
-        steps = range(0, 21 - side, side + 1 if side > 1 else side)
-        cells = [(x / 20, y / 20, (x + side) / 20, (y + side) / 20) for y in steps for x in steps]
-        free = [cell for cell in cells if not any(_meet(cell, corners) for _, corners in true)]
+    for side in (4, 2, 1):
+        free = [cell for cell in _cells(side) if not any(shared(cell, corners) for _, corners in true)]
         if len(free) >= len(claims):
             return [moved(claim, cell) for claim, cell in zip(claims, free, strict=False)]
-    raise ValueError(f"a target must leave room for {len(claims)} boxes that miss, got {target}")
+    return [moved(claim, cell) for claim, cell in zip(claims, _least_met(true, count), strict=True)]
 
 
-def _meet(one: Corners, other: Corners) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+def _least_met(true: Sequence[tuple[Claim, Corners]], count: int) -> Iterator[Corners]:
+    for claim, _ in true:
+        own = [corners for other, corners in true if other.image == claim.image]
+        cells = sorted(_cells(1), key=lambda cell: sum(shared(cell, corners) for corners in own))
+        yield from cells[:count]
+
+
+def _cells(side: int) -> list[Corners]:
+    """Squares of so many twentieths of the image, which most spaces count exactly."""
+    steps = range(0, 21 - side, side + 1 if side > 1 else side)
+    return [(x / 20, y / 20, (x + side) / 20, (y + side) / 20) for y in steps for x in steps]
+
+
+def shared(one: Corners, other: Corners) -> float:
+    """The area that two boxes share.
+
+    >>> shared((0.0, 0.0, 0.5, 1.0), (0.25, 0.0, 1.0, 1.0))
+    0.25
+    """
+    width, height = min(one[2], other[2]) - max(one[0], other[0]), min(one[3], other[3]) - max(one[1], other[1])
+    return max(width, 0.0) * max(height, 0.0)
 
 
 # Not the 2 of bbox_2d, nor the 1 of x1.
@@ -195,9 +199,14 @@ def renumbered(
     '<think></think><answer>(1000,500),(0,0)</answer>'
     """
     text = written(claims, target, grammar)
-    spans = parse(text, replace(grammar, max_claims=max(64, len(claims))), target.sizes).spans
+    many = replace(grammar, max_claims=max(64, len(claims)))
+    parsed = parse(text, many, target.sizes, seen_sizes=target.seen_sizes)
+    # A box may be followed by points of its own, which go with it.
+    are_boxes = any(claim.box is not None for claim in parsed.claims)
+    read = zip(parsed.claims, parsed.spans, strict=True)
+    spans = [span for claim, span in read if claim.box is not None or not are_boxes]
     if len(spans) < len(claims):
-        raise ValueError(f"the grammar does not read back what it writes: {text!r:.200}")
+        raise NoFormError(f"the grammar does not read back what it writes: {text!r:.200}")
     for start, end in sorted(set(spans), reverse=True):
         found = list(_NUMBER.finditer(text, start, end))
         found = found[-4:] if writes_boxes(grammar) and grammar.syntaxes[0].space is None else found[-2:]
@@ -236,10 +245,11 @@ def in_images_called(names: Sequence[str], claims: Sequence[Claim], target: Targ
     >>> in_images_called(["2.5"], [Claim(2)], Target((), (None, None)), GRAMMARS["mirg"])
     '<think></think><answer>[{"image": 2.5}]</answer>'
     """
-    sizes = tuple(target.sizes[(claim.image or 1) - 1] for claim in claims)
+    counted = counted_sizes(target, grammar)
+    sizes = tuple(counted[(claim.image or 1) - 1] for claim in claims)
     numbers = range(_MANY + 1, _MANY + 1 + len(claims))
     numbered = [replace(claim, image=number) for claim, number in zip(claims, numbers, strict=True)]
-    text = written(numbered, Target((), (sizes[0],) * _MANY + sizes), grammar)
+    text = written(numbered, Target((), (sizes[0],) * _MANY + sizes), replace(grammar, resize=None))
     for number, name in zip(numbers, names, strict=True):
         if text.count(str(number)) != 1:
             return None

@@ -1,0 +1,133 @@
+"""How an answer to a target is written: as boxes or points, with images and labels or without, in the sizes that count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from mirg_rewards.claims import Claim, Point, Size, Target
+from mirg_rewards.parsing import Grammar, render
+from mirg_rewards.parsing.found import Written
+
+Places = Literal["box", "polygon", "point", "box and point"]
+"""How an answer says a place."""
+
+
+class NoFormError(ValueError):
+    """What a grammar has no way to write."""
+
+
+def places_of(grammar: Grammar) -> list[Places]:
+    """How places can be said in a grammar, the plainest way first.
+
+    >>> from mirg_rewards import GRAMMARS
+    >>> places_of(GRAMMARS["mirg"]), places_of(GRAMMARS["molmo"])
+    (['box', 'point', 'box and point'], ['point'])
+    """
+    order: tuple[Places, ...] = ("box", "polygon", "point", "box and point")
+    return [places for places in order if places in grammar.syntaxes[0].writes]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What an answer says: places by boxes, points or both; and whether the image is named, and the label."""
+
+    places: Places = "box"
+    images: bool = True
+    labels: bool = True
+
+    def __str__(self) -> str:
+        more = [name for name, is_said in (("images", self.images), ("labels", self.labels)) if is_said]
+        places = {"box": "boxes", "point": "points", "box and point": "boxes, points", "polygon": "polygons"}
+        return ", ".join([places[self.places], *more])
+
+    def of(self, grammar: Grammar) -> Grammar:
+        """`grammar`, writing this and no more.
+
+        >>> from mirg_rewards import GRAMMARS, render
+        >>> render([Claim(2, label="dog")], Form(labels=False).of(GRAMMARS["mirg"]), [None, None])
+        '<think></think><answer>[{"image": 2}]</answer>'
+        """
+        own, *others = grammar.syntaxes
+        # What has no box is said as it can be.
+        writes = own.writes & {self.places, "image", "point"}
+        if self.images and self.labels:
+            return replace(grammar, syntaxes=(replace(own, writes=writes), *others))
+
+        def write(claims: list[Written]) -> str:
+            return own.write([self._said(claim) for claim in claims])
+
+        return replace(grammar, syntaxes=(replace(own, write=write, writes=writes), *others))
+
+    def _said(self, claim: Written) -> Written:
+        said: dict[str, Any] = {} if self.images else {"image": None}
+        return claim._replace(**said if self.labels else said | {"label": ""})
+
+    @classmethod
+    def all(cls, grammar: Grammar) -> list[Form]:
+        """Those that the grammar can write, the plainest that says all first.
+
+        >>> from mirg_rewards import GRAMMARS
+        >>> print(*Form.all(GRAMMARS["molmo"]), sep="; ")
+        points, images, labels; points, images; points, labels; points
+        """
+        both = (True, False)
+        return [cls(places, images, labels) for places in places_of(grammar) for images in both for labels in both]
+
+
+def written(claims: Iterable[Claim], target: Target, grammar: Grammar, think: str = "") -> str:
+    """A clean response about a target's images that makes `claims`, by whichever places the grammar writes.
+
+    Pixels are those of the images as they were seen, where the target says so. Raises NoFormError for what the grammar
+    has no way to write.
+
+    >>> from mirg_rewards import GRAMMARS, Box
+    >>> written([Claim(1, Box(0.0, 0.0, 0.5, 1.0))], Target((), (None,)), GRAMMARS["molmo"])
+    '<point x="25" y="50" alt=""></point>'
+    >>> written([Claim(1, Box(0.0, 0.0, 0.5, 1.0))], Target((), ((560, 560),), ((280, 280),)), GRAMMARS["fuyu"])
+    '<box>0, 0, 280, 140</box>'
+    """
+    fitting = [fitted(claim, grammar) for claim in claims]
+    sizes = counted_sizes(target, grammar)
+    try:
+        return render(fitting, replace(grammar, resize=None), sizes, think=think)
+    except ValueError as error:
+        raise NoFormError(str(error)) from None
+
+
+def counted_sizes(target: Target, grammar: Grammar) -> list[Size | None]:
+    """The size of each of a target's images that pixels count up to; where the grammar counts in others, the original one.
+
+    >>> from mirg_rewards import GRAMMARS
+    >>> counted_sizes(Target((), ((640, 480),)), GRAMMARS["qwen25_json"])
+    [(644, 476)]
+    """
+    sizes = list(target.sizes)
+    if grammar.space.span is not None:
+        return sizes
+    resized = [size and grammar.resize(size) for size in sizes] if grammar.resize is not None else sizes
+    return [seen or size for seen, size in zip(target.seen_sizes or [None] * len(sizes), resized, strict=True)]
+
+
+def fitted(claim: Claim, grammar: Grammar) -> Claim:
+    """`claim` with its place said as the grammar writes places: a box by its middle where only points are written.
+
+    >>> from mirg_rewards import GRAMMARS, Box
+    >>> claim = Claim(1, Box(0.0, 0.0, 0.5, 1.0))
+    >>> fitted(claim, Form("box and point").of(GRAMMARS["mirg"])).point, fitted(claim, GRAMMARS["mirg"]).point
+    (Point(x=0.25, y=0.5), None)
+    """
+    writes = grammar.syntaxes[0].writes
+    if claim.box is None:
+        return claim
+    x1, y1, x2, y2 = claim.box.corners
+    middle = claim.point or Point((x1 + x2) / 2, (y1 + y2) / 2)
+    outline = claim.polygon or ((x1, y1), (x2, y1), (x2, y2), (x1, y2))
+    if "polygon" in writes and (claim.polygon is not None or "box" not in writes):
+        return replace(claim, point=None, polygon=outline)
+    if "box" in writes:
+        return replace(claim, point=None, polygon=None)
+    if "box and point" in writes:
+        return replace(claim, point=middle, polygon=None)
+    return replace(claim, box=None, point=middle, polygon=None)

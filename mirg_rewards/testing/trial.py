@@ -1,0 +1,109 @@
+"""What is checked, on which rows, and what is found: what every property is made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import reject
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from mirg_rewards.batch import Device
+from mirg_rewards.claims import Target
+from mirg_rewards.testing.forms import Form, NoFormError, places_of, written
+from mirg_rewards.testing.judges import FormError, Judge
+from mirg_rewards.testing.strategies import responses
+
+Draw = Callable[[SearchStrategy[Any]], Any]
+
+CLOSE = 1e-6
+"""How far two sums of the same numbers in another order may lie apart, as float32."""
+
+
+class Counterexample(Exception):  # noqa: N818 - it is what was looked for
+    """Rows for which a property does not hold: what each earned, and beside it what was expected."""
+
+    def __init__(
+        self, broken: str, rows: Sequence[tuple[str, Target]], earned: Sequence[object], expected: Sequence[str]
+    ) -> None:
+        super().__init__(broken)
+        self.broken, self.rows, self.earned, self.expected = broken, tuple(rows), tuple(earned), tuple(expected)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What is being checked, and the rows to check it on."""
+
+    judge: Judge
+    targets: SearchStrategy[Target]
+    bounds: tuple[float, float]
+    device: Device | None = None
+
+    def rows(self, draw: Draw, *, min_size: int = 1, max_size: int = 3) -> tuple[list[str], list[Target]]:
+        """Completions, clean and messy, and their targets."""
+        true = draw(st.lists(self.targets, min_size=min_size, max_size=max_size))
+        return [draw(responses(self.judge.grammar, target=target)) for target in true], true
+
+    def target(self, draw: Draw, is_fit: Callable[[Target], bool] = lambda _: True) -> Target:
+        """A target that is fit for what is to be checked; see `NEEDS` for where there is none."""
+        target: Target = draw(self.targets)
+        return target if is_fit(target) else reject()
+
+    def truths(self, target: Target) -> list[str]:
+        """The truth in each form that the grammar writes, the plainest first."""
+        grammar = self.judge.grammar
+        texts: list[str] = []
+        for places in places_of(grammar):
+            try:
+                texts.append(written(target.claims, target, Form(places).of(grammar)))
+            except NoFormError as error:
+                unwritten = error
+        if not texts:
+            raise ValueError(f"targets needs truths that can be written, got {target.to_json()}: {unwritten}")
+        return texts
+
+    def earn(self, texts: Sequence[str], targets: Sequence[Target], judge: Judge | None = None) -> list[float]:
+        """What the rows earn; a subject that raises, or gives another number of numbers, is a counterexample itself."""
+        rows = list(zip(texts, targets, strict=True))
+        try:
+            return (judge or self.judge)(texts, targets)
+        except FormError as error:
+            raise Counterexample("form", rows, [error] * len(rows), ["one number"] * len(rows)) from None
+        except Exception as error:
+            raised = f"raised {type(error).__name__}: {error}"
+            raise Counterexample("never_raises", rows, [raised] * len(rows), ["a number"] * len(rows)) from error
+
+    def compare(
+        self,
+        broken: str,
+        rows: tuple[Sequence[str], Sequence[Target]],
+        earned: Sequence[float],
+        expected: Sequence[float],
+        why: str,
+        *,
+        within: float = 0.0,
+    ) -> None:
+        """Nothing if the two agree, or if the rows earn something else at each call: that is another fault."""
+        if not agree(earned, expected, within) and self.is_steady(rows, earned, expected):
+            shown = [f"{number:.6g}, {why}" for number in expected]
+            raise Counterexample(broken, list(zip(*rows, strict=True)), earned, shown)
+
+    def is_steady(self, rows: tuple[Sequence[str], Sequence[Target]], *earned: Sequence[float]) -> bool:
+        """Whether the rows earn once more what they did: if not, `deterministic` is broken, and nothing else is known."""
+        again = self.earn(*rows)
+        return any(agree(again, before, 0.0) for before in earned)
+
+
+def agree(earned: Sequence[float], expected: Sequence[float], within: float) -> bool:
+    """Whether rows earned what was expected, NaN for NaN, within so much.
+
+    >>> agree([0.5, math.nan], [0.5, math.nan], 0.0), agree([0.5], [0.6], 0.01)
+    (True, False)
+    """
+    return all(
+        one == other or abs(one - other) <= within or (math.isnan(one) and math.isnan(other))
+        for one, other in zip(earned, expected, strict=True)
+    )
