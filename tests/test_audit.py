@@ -1,17 +1,20 @@
 import json
 import math
 import pickle
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from mirg_rewards import GRAMMARS, Box, Claim, Scorer, Target, format_reward, object_reward, parse, presets
+from mirg_rewards import GRAMMARS, Box, Claim, Point, Scorer, Target, format_reward, object_reward, parse, presets
 from mirg_rewards.cli import main
+from mirg_rewards.report.audits import loading
 from mirg_rewards.testing.audit import audit
-from mirg_rewards.testing.cheats import CHEATS, cheat
+from mirg_rewards.testing.cheats import CHEATS, Cheat, cheat
 from mirg_rewards.testing.cheats.writing import elsewhere, scaled, written
-from mirg_rewards.testing.honest import TARGETS, Form
+from mirg_rewards.testing.forms import Form
+from mirg_rewards.testing.honest import TARGETS
 
 FEW = {name: CHEATS[name] for name in ("wrong image", "best box first", "no word", "box where nothing is")}
 
@@ -189,6 +192,16 @@ def as_verl(data_source, solution_str, ground_truth, extra_info=None):
     return {"score": boxes_in(solution_str, ground_truth)}
 
 
+def as_ms_swift(completions, target, messages, **columns):
+    said = [turns[-1]["content"] for turns in messages]
+    assert [turns[-1]["role"] for turns in messages] == ["assistant"] * len(completions)
+    return [boxes_in(text, wire) for text, wire in zip(said, target, strict=True)]
+
+
+def as_easyr1_sequential(reward_input):
+    return {"overall": boxes_in(reward_input["response"], reward_input["ground_truth"]), "length": 1.0}
+
+
 def as_easyr1(reward_inputs):
     return [{"overall": boxes_in(one["response"], one["ground_truth"])} for one in reward_inputs]
 
@@ -202,8 +215,10 @@ def with_own_columns(completions, solution, **kwargs):
     [
         (as_trl, {}),
         (as_trl_in_messages, {"messages": True}),
+        (as_ms_swift, {}),
         (as_verl, {}),
         (as_easyr1, {}),
+        (as_easyr1_sequential, {}),
         (with_own_columns, {"columns": lambda target: {"solution": json.loads(target.to_json())}}),
     ],
     ids=lambda value: getattr(value, "__name__", None),
@@ -225,9 +240,54 @@ def test_what_a_caller_gets_wrong_is_said():
         audit(presets.mirg_rl(), messages=True)
     with pytest.raises(ValueError, match="at least one with claims"):
         audit(presets.mirg_rl(), targets=[Target((), (None,))])
-    whole = Target((Claim(1, Box(0.0, 0.0, 1.0, 1.0)),), ((100, 100),))
-    with pytest.raises(ValueError, match="must leave room"):
-        audit(presets.mirg_rl(), targets=[whole])
+    placeless = Target((Claim(2),), (None, None))
+    with pytest.raises(ValueError, match=r"needs a box or a point, got .*\"image\": 2"):
+        audit(presets.mirg_rl(), targets=[placeless])
+    unsized = Target((Claim(1, Box(0.2, 0.4, 0.6, 0.8)),), (None,))
+    with pytest.raises(ValueError, match=r"the truth of .*0.4.* cannot be written: .*must be known"):
+        audit(presets.vlm_r1_rec(), targets=[unsized])
+
+
+def test_a_fault_of_a_cheat_is_no_missing_form():
+    def broken(target, grammar):
+        raise ValueError("a fault")
+
+    with pytest.raises(ValueError, match="a fault"):
+        audit(presets.mirg_rl(), cheats={"broken": Cheat("broken", broken, "A fault.", "nobody")})
+
+
+WHOLE, LEFT, ALL_BUT_AN_EDGE = Box(0.0, 0.0, 1.0, 1.0), Box(0.0, 0.0, 0.5, 1.0), Box(0.0, 0.05, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        Target((Claim(1, WHOLE),), ((100, 100),)),
+        Target((Claim(2, WHOLE, label="dog"), Claim(1, LEFT)), ((640, 480), (480, 640))),
+        Target((Claim(1, WHOLE), Claim(2, WHOLE)), (None, None)),
+        Target((Claim(1, ALL_BUT_AN_EDGE),), ((640, 480), (1000, 1000)), ((336, 252), (560, 560))),
+        Target((Claim(None, LEFT), Claim(1, LEFT)), (None,)),
+    ],
+    ids=["whole", "whole and half", "whole twice", "nearly whole", "twice"],
+)
+def test_no_target_makes_the_own_reward_look_fooled(target):
+    grammars = ["mirg", "qwen3_json", "univg_r1", "prose"] + (["qwen25_json"] if None not in target.sizes else [])
+    for name in grammars:
+        found = audit(presets.mirg_rl(grammar=GRAMMARS[name]), targets=[target])
+        assert found.is_sound, (name, str(found))
+        assert found.truth > found.near_miss > found.miss
+
+
+def test_targets_of_points_are_audited_by_points():
+    points = [
+        Target((Claim(1, point=Point(0.5, 0.0)),), ((640, 480),)),
+        Target((Claim(2, point=Point(0.3, 0.7)), Claim(1, point=Point(0.9, 0.9))), ((640, 480), (480, 640))),
+        Target((), ((640, 480),)),
+    ]
+    found = audit(presets.gui_r1(), targets=points)
+    assert str(found.form) == "points, images, labels"
+    assert (found.truth, found.miss) == pytest.approx((1.0, 0.2))
+    assert found.is_sound, str(found)
 
 
 def test_an_audit_and_its_rows_are_values():
@@ -298,6 +358,57 @@ def test_json_and_markdown_are_all_that_is_printed(rewards, capsys):
     assert wire["name"].endswith("my_rewards.py:first_box")
     assert main(["audit", "--preset", "mirg_rl", "--markdown", "--grammar", "qwen3_json"]) == 0
     assert "| honest near miss | 0.880 |" in capsys.readouterr().out
+
+
+SPLIT = """
+import parsing_of_mine  # beside this file
+
+KNOWN = []
+
+
+def judged(completions, target, **columns):
+    import parts_of_mine  # as late as this
+
+    KNOWN.append(len(completions))
+    return parts_of_mine.judged(completions, [parsing_of_mine.read(wire) for wire in target])
+
+
+def columns_of(target):
+    return {"target": target.to_json() if KNOWN is not None else None}
+"""
+
+
+def test_a_file_is_read_beside_its_own_and_leaves_no_trace(tmp_path, monkeypatch, capsys):
+    (tmp_path / "json.py").write_text(SPLIT)
+    (tmp_path / "parsing_of_mine.py").write_text("from mirg_rewards import Target\nread = Target.from_json\n")
+    (tmp_path / "parts_of_mine.py").write_text(
+        "from mirg_rewards import presets\n"
+        "def judged(completions, targets):\n    return presets.mirg_rl()(completions, targets).total.tolist()\n"
+    )
+    path, modules = list(sys.path), dict(sys.modules)
+    for name in ("parsing_of_mine", "parts_of_mine"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    assert main(["audit", f"{tmp_path}/json.py:judged", "--columns", f"{tmp_path}/json.py:columns_of"]) == 0
+    assert "No hole" in capsys.readouterr().out
+    assert sys.path == path
+    assert sys.modules["json"] is modules["json"]
+    assert not [name for name in sys.modules if name.startswith("json_")]
+
+
+def test_two_files_of_one_name_are_two(tmp_path):
+    for folder, number in (("one", 1), ("two", 2)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "rewards.py").write_text(f"NUMBER = {number}\n")
+    with loading() as load:
+        assert [load(f"{tmp_path}/{folder}/rewards.py:NUMBER") for folder in ("one", "two", "one")] == [1, 2, 1]
+
+
+def test_the_command_reads_a_preset_by_the_grammar_that_is_asked_for(capsys):
+    # GRIT's boxes stand in the thinking, whichever way they are written.
+    assert main(["audit", "--preset", "grit_boxes", "--grammar", "univg_r1", "--json"]) == 1
+    wire = json.loads(capsys.readouterr().out)
+    assert wire["truth"] == pytest.approx(0.5)
+    assert wire["miss"] == 0.0
 
 
 @pytest.mark.parametrize(

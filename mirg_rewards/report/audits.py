@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import inspect
 import sys
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from hashlib import sha256
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -38,19 +40,20 @@ def audit_command(arguments: argparse.Namespace, grammar_of: Callable[[Grammar],
         raise ValueError("audit needs either FILE.py:NAME or --preset NAME")
     if arguments.compat and arguments.preset is None:
         raise ValueError("--compat is for --preset")
-    columns: Any = arguments.columns
-    if arguments.preset:
-        name = f"{arguments.preset}, compat" if arguments.compat else arguments.preset
-        reward: Any = preset(arguments.preset, compat=arguments.compat)
-    else:
-        name = arguments.reward
-        reward = loaded(arguments.reward)
-        columns = loaded(columns) if ":" in columns else columns
-    default = reward.grammar if isinstance(reward, Scorer) else GRAMMARS["mirg"]
-    with redirect_stdout(sys.stderr):  # rewards print, and the output may be JSON
+    with loading() as load, redirect_stdout(sys.stderr):  # rewards print, and the output may be JSON
+        columns: Any = arguments.columns
+        if arguments.preset:
+            name = f"{arguments.preset}, compat" if arguments.compat else arguments.preset
+            reward: Any = preset(arguments.preset, compat=arguments.compat, grammar_of=grammar_of)
+            grammar = reward.grammar
+        else:
+            name = arguments.reward
+            reward = load(arguments.reward)
+            columns = load(columns) if ":" in columns else columns
+            grammar = grammar_of(reward.grammar if isinstance(reward, Scorer) else GRAMMARS["mirg"])
         found = audit(
             reward,
-            grammar=grammar_of(default),
+            grammar=grammar,
             kind=arguments.kind,
             columns=columns,
             messages=arguments.messages,
@@ -68,45 +71,61 @@ def audit_command(arguments: argparse.Namespace, grammar_of: Callable[[Grammar],
     return 0 if found.is_sound else 1
 
 
-def preset(name: str, *, compat: bool) -> Scorer:
+def preset(name: str, *, compat: bool = False, grammar_of: Callable[[Grammar], Grammar] | None = None) -> Scorer:
     """A preset by its name, in its authors' numbers if it has a `compat` form and that is asked for.
+
+    `grammar_of` makes the grammar that it is to read by of its own.
 
     >>> preset("mirg_rl", compat=True)
     Traceback (most recent call last):
     ValueError: mirg_rl has no compat form: it is this library's own
     """
-    if not compat:
-        return PRESETS[name]()
-    if "compat" not in inspect.signature(PRESETS[name]).parameters:
+    parameters = inspect.signature(PRESETS[name]).parameters
+    if compat and "compat" not in parameters:
         raise ValueError(f"{name} has no compat form: it is this library's own")
-    return PRESETS[name](compat=True)
+    options: dict[str, Any] = {"compat": True} if compat else {}
+    if grammar_of is not None:
+        options["grammar"] = grammar_of(parameters["grammar"].default)
+    return PRESETS[name](**options)
 
 
-def loaded(place: str) -> Any:
-    """The object that `FILE.py:NAME` names. Raises ValueError that says what there is instead."""
-    path, colon, name = place.rpartition(":")
-    if not colon or not path.endswith(".py") or not name.isidentifier():
-        raise ValueError(f"a reward is named FILE.py:NAME, got {place!r}")
-    file = Path(path)
-    if not file.is_file():
-        raise ValueError(f"there is no file {path}")
-    known = sys.modules.get(file.stem)
-    if known is None or getattr(known, "__file__", None) != str(file.resolve()):
-        spec = importlib.util.spec_from_file_location(file.stem, file.resolve())
-        assert spec is not None and spec.loader is not None  # noqa: PT018 - a path that ends with .py has both
-        known = importlib.util.module_from_spec(spec)
-        sys.modules[file.stem] = known
-        sys.path.insert(0, str(file.resolve().parent))
-        try:
-            spec.loader.exec_module(known)
-        except Exception as error:
-            raise ValueError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
-        finally:
-            sys.path.remove(str(file.resolve().parent))
-    if not hasattr(known, name):
-        names = [key for key, value in vars(known).items() if callable(value) and not key.startswith("_")]
-        raise ValueError(f"{path} has no {name}; it has {', '.join(names) or 'nothing that can be called'}")
-    return getattr(known, name)
+@contextmanager
+def loading() -> Iterator[Callable[[str], Any]]:
+    """What gives the object that `FILE.py:NAME` names, for as long as this lasts.
+
+    So long the folder of the file can be imported from. The file is a module under a name of its own, whatever else is
+    imported by the name of the file. Raises ValueError that says what there is instead.
+    """
+    modules: dict[Path, ModuleType] = {}
+
+    def load(place: str) -> Any:
+        path, colon, name = place.rpartition(":")
+        if not colon or not path.endswith(".py") or not name.isidentifier():
+            raise ValueError(f"a reward is named FILE.py:NAME, got {place!r}")
+        file = Path(path).resolve()
+        if not file.is_file():
+            raise ValueError(f"there is no file {path}")
+        if file not in modules:
+            spec = spec_from_file_location(f"{file.stem}_{sha256(str(file).encode()).hexdigest()[:12]}", file)
+            assert spec is not None and spec.loader is not None  # noqa: PT018 - a path that ends with .py has both
+            modules[file] = sys.modules[spec.name] = module_from_spec(spec)
+            sys.path.insert(0, str(file.parent))
+            try:
+                spec.loader.exec_module(modules[file])
+            except Exception as error:
+                raise ValueError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+        if not hasattr(modules[file], name):
+            names = [key for key, value in vars(modules[file]).items() if callable(value) and not key.startswith("_")]
+            raise ValueError(f"{path} has no {name}; it has {', '.join(names) or 'nothing that can be called'}")
+        return getattr(modules[file], name)
+
+    try:
+        yield load
+    finally:
+        for file, module in modules.items():
+            sys.modules.pop(module.__name__, None)
+            if str(file.parent) in sys.path:
+                sys.path.remove(str(file.parent))
 
 
 def audit_table(audit: Audit, *, most: int | None = None) -> Table:
