@@ -8,20 +8,18 @@ from __future__ import annotations
 import inspect
 import math
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from rich.progress import track
 
-from mirg_rewards.parsing import Grammar
-from mirg_rewards.parsing.found import Written
 from mirg_rewards.presets import PRESETS
 from mirg_rewards.report.audits import preset
-from mirg_rewards.testing.audit import TARGETS, Audit, Finding, audit
+from mirg_rewards.testing.audit import Audit, Finding, audit
 from mirg_rewards.testing.cheats import CHEATS
+from mirg_rewards.testing.honest import TARGETS
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -29,27 +27,9 @@ Audits = dict[str, Audit]
 """By preset."""
 
 
-def grit(write: Callable[[list[Written]], str]) -> Callable[[list[Written]], str]:
-    """GRIT pays for boxes in the reasoning, before it is thought over."""
-    return lambda claims: f"<think>{write(claims)}</think><rethink>So it is.</rethink><answer>yes</answer>"
-
-
-FORMS = {"grit_boxes": grit}
-"""What honest answers look like where a preset does not read the answer part."""
-
-
-def in_form(name: str, grammar: Grammar) -> Grammar:
-    """The grammar, writing what the preset reads."""
-    if name not in FORMS:
-        return grammar
-    own, *others = grammar.syntaxes
-    return replace(grammar, syntaxes=(replace(own, write=FORMS[name](own.write)), *others))
-
-
 def audited(name: str, *, compat: bool) -> Audit:
     """One preset."""
-    scorer = preset(name, compat=compat)
-    return audit(scorer, grammar=in_form(name, scorer.grammar), name=name, seconds=60.0)
+    return audit(preset(name, compat=compat), name=name, seconds=60.0)
 
 
 def share(finding: Finding) -> float | None:
@@ -92,7 +72,8 @@ def cell(finding: Finding) -> str:
 
 def table(audits: Audits, cheats: Sequence[str]) -> str:
     """A row for each cheat, a column for each preset, numbered as in the first table."""
-    lines = [f"|  | {' | '.join(map(str, range(1, len(audits) + 1)))} |", "| --- |" + " ---: |" * len(audits)]
+    numbers = [str(number) for number, name in enumerate(PRESETS, 1) if name in audits]
+    lines = [f"|  | {' | '.join(numbers)} |", "| --- |" + " ---: |" * len(audits)]
     found = [by_name(one) for one in audits.values()]
     lines += [f"| {name} | {' | '.join(cell(findings[name]) for findings in found)} |" for name in cheats]
     return "\n".join(lines)
@@ -126,7 +107,6 @@ def picture(published: Audits, safe: Audits, path: Path) -> None:
     """A heat map for each form: orange is a hole, the stronger the better it pays; grey is what stays below."""
     cheats = holes([*published.values(), *safe.values()])
     panels = [("as published", published), ("in safe form", safe)]
-    panels = [(title, audits) for title, audits in panels if audits]
     width = sum(len(audits) for _, audits in panels)
     figure = Figure(figsize=(4.5 + 0.24 * width, 2.6 + 0.165 * len(cheats)), layout="constrained")
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False, width_ratios=[len(a) for _, a in panels])[0]
@@ -214,16 +194,11 @@ python benchmarks/audit_presets.py
 def page(published: Audits, safe: Audits) -> str:
     """The whole of docs/audit.md."""
     named = holes([*published.values(), *safe.values()])
-    # A column keeps its preset's number in both tables.
-    padded = {name: published[name] for name in safe if name in published}
-    numbers = {name: number for number, name in enumerate(safe, 1)}
-    first = table(padded, named).split("\n", 1)
-    heading = f"|  | {' | '.join(str(numbers[name]) for name in padded)} |"
     return TEXT.format(
         count=len(CHEATS),
         rows=len(TARGETS),
         overview=overview(published, safe),
-        published="\n".join([heading, first[1]]),
+        published=table(published, named),
         safe=table(safe, named),
         cheats="\n".join(f"- **{one.name}**: {one.exploits} Fools: {one.fooled}." for one in CHEATS.values()),
     )
