@@ -1,14 +1,16 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import shapely
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
 
 from mirg_rewards import kernels
-from mirg_rewards.kernels import reference
+from mirg_rewards.kernels import pairs, single
 
 KINDS = ("iou", "giou", "diou", "ciou")
 
@@ -184,12 +186,16 @@ def test_gradients_are_refused():
 
 
 @pytest.mark.usefixtures("unchecked")
-def test_unknown_kinds_and_objectives_are_named():
+def test_callers_mistakes_are_named():
     boxes, one, images = torch.ones(1, 4), torch.tensor([0, 1]), torch.tensor([1])
     with pytest.raises(ValueError, match="kind must be one of iou, giou, diou, ciou, got 'eiou'"):
-        reference._overlap(boxes, boxes, "eiou")
-    with pytest.raises(ValueError, match="objective must be one of"):
-        reference._weights(boxes, "most", 0.5, one, one, images)
+        kernels.pair_iou(boxes, one, boxes, one, "eiou")
+    with pytest.raises(ValueError, match="objective must be one of sum, count, count_then_sum, got 'most'"):
+        kernels.match(boxes, one, boxes, one, images, images, objective="most")
+    with pytest.raises(ValueError, match="labels and target_labels go together, got no target_labels"):
+        kernels.match(boxes, one, boxes, one, images, images, labels=images)
+    with pytest.raises(ValueError, match="one number more than there are rows, got 2 and 3 numbers"):
+        kernels.pair_iou(boxes, one, boxes, torch.tensor([0, 1, 1]))
 
 
 def test_sixty_four_boxes_on_either_side_are_matched():
@@ -199,3 +205,155 @@ def test_sixty_four_boxes_on_either_side_are_matched():
     offsets, images = torch.tensor([0, 64]), torch.ones(64, dtype=torch.int64)
     shuffled = boxes[torch.randperm(64)]
     assert kernels.match(boxes, offsets, shuffled, offsets, images, images).totals.item() == pytest.approx(64)
+
+
+# Each with the boxes that a published reward would count, predicted and true, and what it gives them.
+PIXELS = {
+    "the last pixel is inside": ({"margin": 1}, (100, 100, 200, 150), (100, 100, 200, 200), 5151 / 10201),
+    "touching boxes share a line of pixels": ({"margin": 1}, (0, 0, 10, 10), (10, 0, 20, 10), 11 / (2 * 121 - 11)),
+    "a point is a pixel": ({"margin": 1}, (0, 0, 0, 0), (0, 0, 0, 0), 1.0),
+    "unless touching is not enough": ({"margin": 1, "least": 1}, (0, 0, 10, 10), (10, 0, 20, 10), 0.0),
+    "and more than that is": ({"margin": 1, "least": 1}, (100, 100, 200, 150), (100, 100, 200, 200), 5151 / 10201),
+    "one unit of overlap is none": ({"least": 1}, (0, 0, 10, 10), (9, 0, 19, 10), 0.0),
+    "two are": ({"least": 1}, (0, 0, 10, 10), (8, 0, 18, 10), 20 / 180),
+    "a box one unit wide overlaps nothing": ({"least": 1}, (0, 0, 1, 10), (0, 0, 1, 10), 0.0),
+    "a box turned over overlaps nothing": ({"least": 1}, (10, 0, 0, 10), (0, 0, 10, 10), 0.0),
+}
+
+
+@pytest.mark.parametrize(("options", "predicted", "target", "expected"), PIXELS.values(), ids=PIXELS)
+def test_pixels_are_counted_as_published(options, predicted, target, expected):
+    one, images = torch.tensor([0, 1]), torch.tensor([1])
+    arguments = ragged([[predicted]])[0], one, ragged([[target]])[0], one
+    assert kernels.pair_iou(*arguments, **options).item() == expected
+    assert kernels.match(*arguments, images, images, **options).totals.item() == expected
+
+
+@st.composite
+def batches(draw, largest=4):
+    """What `compare` takes, in boxes that often tie, and in random ones."""
+    sides = []
+    box = draw(st.sampled_from([grid_boxes(4), grid_boxes(97)]))
+    for lowest in (-1, 1):
+        claims = st.lists(st.tuples(box, st.booleans(), st.integers(lowest, 3)), max_size=largest)
+        sides.append(claims)
+    batch = draw(st.lists(st.tuples(*sides), max_size=6))
+    arguments = []
+    for side in (0, 1):
+        claims = [claim for row in batch for claim in row[side]]
+        boxes, offsets = ragged([[box for box, _, _ in row[side]] for row in batch])
+        has_box = torch.tensor([has for _, has, _ in claims], dtype=torch.bool)
+        images = torch.tensor([image for _, _, image in claims], dtype=torch.int64)
+        arguments += [boxes, has_box, images, offsets]
+    return arguments
+
+
+def rows_of(arguments):
+    """The arguments of `compare` for each row alone."""
+    for row in range(len(arguments[3]) - 1):
+        alone = []
+        for side in (arguments[:4], arguments[4:]):
+            begin, end = side[3][row : row + 2].tolist()
+            alone += [*(tensor[begin:end] for tensor in side[:3]), torch.tensor([0, end - begin])]
+        yield alone
+
+
+def boxed(boxes, has_box, images, offsets):
+    kept = torch.cat([torch.zeros(1, dtype=torch.int64), has_box.cumsum(0)])[offsets]
+    return boxes[has_box], images[has_box], kept
+
+
+@given(batches())
+def test_compare_is_image_match_and_match_of_what_has_a_box(arguments):
+    found = kernels.compare(*arguments)
+    images, target_images = (side[2:4] for side in (arguments[:4], arguments[4:]))
+    assert torch.equal(found.image_shares, kernels.image_match(*images, *target_images))
+    ours, theirs = boxed(*arguments[:4]), boxed(*arguments[4:])
+    matched = kernels.match(ours[0], ours[2], theirs[0], theirs[2], ours[1], theirs[1])
+    assert torch.equal(found.totals, matched.totals)
+    assert torch.equal(found.counts, ours[2].diff())
+    assert torch.equal(found.target_counts, theirs[2].diff())
+
+
+@given(batches(largest=12))
+def test_a_row_alone_is_worth_what_it_is_among_others(arguments):
+    together = kernels.compare(*arguments)
+    for row, alone in enumerate(rows_of(arguments)):
+        for all_rows, one in zip(together, kernels.compare(*alone), strict=True):
+            assert all_rows[row] == one.item()
+
+
+@given(batches())
+def test_chunks_of_any_size_give_the_same(arguments):
+    boxes, _, images, offsets, target_boxes, _, target_images, target_offsets = arguments
+    matched = boxes, offsets, target_boxes, target_offsets, images, target_images
+    whole = kernels.compare(*arguments), kernels.match(*matched), (kernels.pair_iou(*matched[:4]),)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pairs, "_CHUNK", 8)
+        parts = kernels.compare(*arguments), kernels.match(*matched), (kernels.pair_iou(*matched[:4]),)
+    for all_at_once, in_parts in zip(whole, parts, strict=True):
+        assert all(map(torch.equal, all_at_once, in_parts))
+
+
+@pytest.mark.parametrize("numbers", [(1, 2, 3), (0, -1, 2**62), (-(2**62), 2**40, 2**62)])
+@given(batches())
+def test_images_may_be_any_numbers(numbers, arguments):
+    renamed = torch.tensor((-7, -8, *numbers))
+    boxes, _, images, offsets, target_boxes, _, target_images, target_offsets = arguments
+    arguments = boxes, offsets, target_boxes, target_offsets
+    expected = kernels.match(*arguments, images, target_images)
+    found = kernels.match(*arguments, renamed[images + 1], renamed[target_images + 1])
+    assert all(map(torch.equal, expected, found))
+
+
+@given(batches(), st.data())
+def test_labels_part_boxes_as_images_do(arguments, data):
+    boxes, _, images, offsets, target_boxes, _, target_images, target_offsets = arguments
+    labels, target_labels = (
+        torch.tensor(data.draw(st.lists(st.integers(-1, 1), min_size=len(side), max_size=len(side))), dtype=torch.int64)
+        for side in (images, target_images)
+    )
+    arguments = boxes, offsets, target_boxes, target_offsets
+    found = kernels.match(*arguments, images, target_images, labels=labels, target_labels=target_labels)
+    both = images * 10 + labels, target_images * 10 + target_labels
+    assert all(map(torch.equal, found, kernels.match(*arguments, *both)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("levels", [3, 1000])
+def test_assign_reaches_the_totals_of_scipy(dtype, levels):
+    generator = np.random.default_rng(levels)
+    tables = [generator.integers(0, levels, shape) / levels for shape in generator.integers(0, 9, (2000, 2))]
+    values = torch.from_numpy(np.concatenate([table.ravel() for table in tables])).to(dtype)
+    offsets, target_offsets = (
+        torch.tensor([0, *itertools.accumulate(table.shape[side] for table in tables)]) for side in (0, 1)
+    )
+    expected = [table[linear_sum_assignment(table, maximize=True)].sum() for table in tables]
+    found = kernels.assign(values, offsets, target_offsets)
+    assert found.totals.dtype == dtype
+    assert found.totals.tolist() == pytest.approx(expected, abs=1e-12 if dtype == torch.float64 else 1e-5)
+
+
+def test_what_is_no_number_is_worth_nothing():
+    values, two = torch.tensor([math.nan, 0.5, math.inf, -1.0]), torch.tensor([0, 2])
+    assert kernels.assign(values, two, two).targets.tolist() == [1, -1]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 1e200])
+@pytest.mark.parametrize("place", range(4))
+def test_one_answer_with_wild_numbers_is_worth_what_it_is_among_others(bad, place):
+    box = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.25, 0.25, 0.75, 0.75]], dtype=torch.float64)
+    wild = box.clone()
+    wild[0, place] = bad
+    two, images = torch.tensor([0, 2]), torch.tensor([1, 1])
+    alone = kernels.compare(wild, images > 0, images, two, box, images > 0, images, two)
+    twice = torch.tensor([0, 2, 4])
+    sides = [(side.repeat(2, 1), images.repeat(2) > 0, images.repeat(2), twice) for side in (wild, box)]
+    assert kernels.compare(*sides[0], *sides[1]).totals.tolist() == alone.totals.tolist() * 2
+
+
+def test_a_small_answer_takes_the_short_way():
+    box, one = torch.tensor([[0.0, 0.0, 1.0, 1.0]], dtype=torch.float64), torch.tensor([1])
+    assert single.compare_one((box, one > 0, one), (box, one > 0, one)) is not None
+    both, twice = box.repeat(2, 1), torch.tensor([1, 1])
+    assert single.compare_one((both, twice > 0, twice), (both, twice > 0, twice)) is None, "both want the first"

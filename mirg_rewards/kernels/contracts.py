@@ -1,0 +1,81 @@
+"""What both backends take and give."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+Kind = Literal["iou", "giou", "diou", "ciou"]
+Objective = Literal["sum", "count", "count_then_sum"]
+
+
+class Matching(NamedTuple):
+    """Who is paired with whom: for each predicted box the index of its target box (-1: none) and the pair's value.
+
+    `totals` is the sum of the values of each row.
+    """
+
+    targets: Int64[Tensor, " n"]
+    values: Float[Tensor, " n"]
+    totals: Float[Tensor, " b"]
+
+
+class Comparison(NamedTuple):
+    """What there is to know of each answer: its share of right images, its total overlap, and the boxes on both sides.
+
+    `image_shares` (float64) are those of `image_match`, `totals` those of `match`.
+    """
+
+    image_shares: Float[Tensor, " b"]
+    totals: Float[Tensor, " b"]
+    counts: Int64[Tensor, " b"]
+    target_counts: Int64[Tensor, " b"]
+
+
+def check_choices(kind: str, objective: str = "sum") -> None:
+    """Raises ValueError for an overlap or an objective that there is not.
+
+    >>> check_choices("giou", "count")
+    """
+    if kind not in get_args(Kind):
+        raise ValueError(f"kind must be one of {', '.join(get_args(Kind))}, got {kind!r}")
+    if objective not in get_args(Objective):
+        raise ValueError(f"objective must be one of {', '.join(get_args(Objective))}, got {objective!r}")
+
+
+def check_labels(labels: Tensor | None, target_labels: Tensor | None) -> None:
+    """Raises ValueError if only one side has labels.
+
+    >>> check_labels(None, None)
+    """
+    if (labels is None) != (target_labels is None):
+        missing = "labels" if labels is None else "target_labels"
+        raise ValueError(f"labels and target_labels go together, got no {missing}")
+
+
+def check_rows(offsets: Int64[Tensor, " c"], target_offsets: Int64[Tensor, " c"]) -> None:
+    """Raises ValueError if the two sides differ in rows; only shapes are looked at, so no device is waited for.
+
+    >>> check_rows(torch.tensor([0, 1]), torch.tensor([0, 2]))
+    """
+    if len(offsets) != len(target_offsets) or not len(offsets):
+        raise ValueError(
+            "offsets and target_offsets must both hold one number more than there are rows, "
+            f"got {len(offsets)} and {len(target_offsets)} numbers"
+        )
+
+
+def as_arithmetic(numbers: Tensor, name: str) -> Tensor:
+    """Float32 or float64, whichever holds the numbers; raises ValueError if they require a gradient.
+
+    >>> as_arithmetic(torch.ones(1, dtype=torch.bfloat16), "boxes").dtype
+    torch.float32
+    """
+    if numbers.requires_grad:
+        raise ValueError(f"{name} must not require a gradient: rewards have none; pass {name}.detach()")
+    if numbers.dtype in (torch.float32, torch.float64):
+        return numbers
+    return numbers.float() if numbers.dtype in (torch.float16, torch.bfloat16) else numbers.double()
