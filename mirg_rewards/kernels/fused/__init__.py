@@ -1,0 +1,254 @@
+"""The kernels of `reference.py` in Triton, one launch each, for boxes that are on a GPU.
+
+They give what `reference.py` gives, up to the rounding of sums; of two pairings with one total either may be chosen. With
+TRITON_INTERPRET=1 in the environment before Triton is imported, they run on the CPU, slowly.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from mirg_rewards.kernels.contracts import (
+    Comparison,
+    Kind,
+    Matching,
+    Objective,
+    check_choices,
+    check_labels,
+    check_rows,
+)
+
+try:
+    import triton
+except ImportError:
+    raise ImportError('kernels on a GPU need Triton: pip install "mirg-rewards[gpu]"') from None
+
+from mirg_rewards.kernels.fused import programs
+
+__all__ = ["assign", "compare", "image_match", "match", "pair_indices", "pair_iou"]
+
+MOST = 1024
+"""Predicted boxes of one row that can be matched."""
+
+
+def pair_iou(
+    boxes: Float[Tensor, "n 4"],
+    offsets: Int64[Tensor, " c"],
+    target_boxes: Float[Tensor, "m 4"],
+    target_offsets: Int64[Tensor, " c"],
+    kind: Kind = "iou",
+    *,
+    margin: float = 0.0,
+    least: float = 0.0,
+) -> Float[Tensor, " pairs"]:
+    """`reference.pair_iou`; waits for the device once, to learn how many pairs there are."""
+    check_choices(kind)
+    check_rows(offsets, target_offsets)
+    ours, theirs = _boxes(boxes, "boxes", margin), _boxes(target_boxes, "target_boxes", margin)
+    firsts = _firsts(offsets, target_offsets)
+    values = torch.empty(int(firsts[-1]), dtype=_float(ours), device=boxes.device)
+    sides = (ours, _angles(ours, kind), offsets, theirs, _angles(theirs, kind), target_offsets)
+    _launch(programs.pair_iou_program, 16, values, firsts, *sides, least=least, KIND=kind)
+    return values
+
+
+def match(
+    boxes: Float[Tensor, "n 4"],
+    offsets: Int64[Tensor, " c"],
+    target_boxes: Float[Tensor, "m 4"],
+    target_offsets: Int64[Tensor, " c"],
+    images: Int64[Tensor, " n"],
+    target_images: Int64[Tensor, " m"],
+    *,
+    objective: Objective = "sum",
+    kind: Kind = "iou",
+    threshold: float = 0.5,
+    labels: Int64[Tensor, " n"] | None = None,
+    target_labels: Int64[Tensor, " m"] | None = None,
+    margin: float = 0.0,
+    least: float = 0.0,
+    largest: int | None = None,
+) -> Matching:
+    """`reference.match`; `largest` is the largest count of predicted boxes of a row, and rows with more get NaN.
+
+    Without `largest` it waits for the device once, to learn it. Raises ValueError for more than `MOST`.
+    """
+    check_choices(kind, objective)
+    check_labels(labels, target_labels)
+    check_rows(offsets, target_offsets)
+    ours, theirs = _boxes(boxes, "boxes", margin), _boxes(target_boxes, "target_boxes", margin)
+    side = (ours, _angles(ours, kind), images, images if labels is None else labels)
+    target_side = (
+        theirs,
+        _angles(theirs, kind),
+        target_images,
+        target_images if target_labels is None else target_labels,
+    )
+    found = _unfilled(len(boxes), ours, offsets)
+    _launch(
+        programs.match_program,
+        _columns(offsets, largest),
+        *(*found, *side, *target_side, ours, offsets, offsets, target_offsets),
+        least=least,
+        threshold=threshold,
+        KIND=kind,
+        OBJECTIVE=objective,
+        LABELS=labels is not None,
+    )
+    return found
+
+
+def assign(
+    values: Float[Tensor, " pairs"], offsets: Int64[Tensor, " c"], target_offsets: Int64[Tensor, " c"]
+) -> Matching:
+    """`reference.assign`; waits for the device, to learn how many boxes there are and the largest count of a row."""
+    check_rows(offsets, target_offsets)
+    given = _ready(values, "values")
+    found = _unfilled(int(offsets[-1]), given, offsets)
+    unused = (given, given, offsets, offsets)
+    _launch(
+        programs.match_program,
+        _columns(offsets, None),
+        *(*found, *unused, *unused, given, _firsts(offsets, target_offsets), offsets, target_offsets),
+        least=0.0,
+        threshold=0.0,
+        KIND="given",
+        OBJECTIVE="sum",
+        LABELS=False,
+    )
+    return found
+
+
+def pair_indices(
+    offsets: Int64[Tensor, " c"], target_offsets: Int64[Tensor, " c"]
+) -> tuple[Int64[Tensor, " pairs"], Int64[Tensor, " pairs"]]:
+    """`reference.pair_indices`, of PyTorch's own kernels; waits for the device once."""
+    check_rows(offsets, target_offsets)
+    firsts = _firsts(offsets, target_offsets)
+    total = int(firsts[-1])
+    row = torch.arange(len(offsets) - 1, device=offsets.device).repeat_interleave(firsts.diff(), output_size=total)
+    within, width = torch.arange(total, device=offsets.device) - firsts[row], target_offsets.diff()[row]
+    return offsets[row] + within // width, target_offsets[row] + within % width
+
+
+def image_match(
+    images: Int64[Tensor, " n"],
+    offsets: Int64[Tensor, " c"],
+    target_images: Int64[Tensor, " m"],
+    target_offsets: Int64[Tensor, " c"],
+) -> Float[Tensor, " b"]:
+    """`reference.image_match`."""
+    check_rows(offsets, target_offsets)
+    shares = torch.empty(len(offsets) - 1, dtype=torch.float64, device=images.device)
+    _launch(programs.image_match_program, 8, shares, images, offsets, target_images, target_offsets)
+    return shares
+
+
+def compare(
+    boxes: Float[Tensor, "n 4"],
+    has_box: Bool[Tensor, " n"],
+    images: Int64[Tensor, " n"],
+    offsets: Int64[Tensor, " c"],
+    target_boxes: Float[Tensor, "m 4"],
+    target_has_box: Bool[Tensor, " m"],
+    target_images: Int64[Tensor, " m"],
+    target_offsets: Int64[Tensor, " c"],
+    *,
+    largest: int | None = None,
+) -> Comparison:
+    """`reference.compare`; `largest` is the largest count of claims of an answer, and totals of answers with more are NaN.
+
+    Without `largest` it waits for the device once, to learn it. Raises ValueError for more than `MOST`.
+    """
+    check_rows(offsets, target_offsets)
+    side = (_boxes(boxes, "boxes"), has_box, images, offsets)
+    target_side = (_boxes(target_boxes, "target_boxes"), target_has_box, target_images, target_offsets)
+    rows, device = len(offsets) - 1, boxes.device
+    found = Comparison(
+        torch.empty(rows, dtype=torch.float64, device=device),
+        torch.empty(rows, dtype=_float(side[0]), device=device),
+        torch.empty(rows, dtype=torch.int64, device=device),
+        torch.empty(rows, dtype=torch.int64, device=device),
+    )
+    _launch(programs.compare_program, _columns(offsets, largest), *found, *side, *target_side)
+    return found
+
+
+def shape(columns: int, device: str) -> dict[str, int]:
+    """How many answers a program takes, by how many targets and predicted boxes at a time, and with how many warps.
+
+    On a GPU a predicted box has a lane of its own where a row has up to 32; the interpreter wants few, large programs.
+
+    >>> shape(8, "cuda")
+    {'ROWS': 4, 'STRIP': 4, 'COLUMNS': 8, 'num_warps': 1}
+    """
+    if device != "cuda":
+        return {"ROWS": max(1, 4096 // columns), "STRIP": 8, "COLUMNS": columns, "num_warps": 1}
+    rows, strip, warps = max(1, 32 // columns), max(1, 128 // max(32, columns)), 1 if columns <= 256 else 4
+    return {"ROWS": rows, "STRIP": strip, "COLUMNS": columns, "num_warps": warps}
+
+
+def _launch(program: Any, columns: int, *tensors: Tensor, **options: Any) -> None:
+    """Runs a program over all rows; the last tensor is the offsets of the targets."""
+    count = len(tensors[-1]) - 1
+    if not count:
+        return
+    tiles = shape(columns, tensors[0].device.type)
+    grid = (triton.cdiv(count, tiles["ROWS"]),)
+    with torch.cuda.device_of(tensors[0]):  # type: ignore[no-untyped-call]
+        # Without fused multiply-adds the numbers are those of everyone else, and an exact half is a half.
+        program[grid](*(tensor.contiguous() for tensor in tensors), count, **options, **tiles, enable_fp_fusion=False)
+
+
+def _columns(offsets: Tensor, largest: int | None) -> int:
+    if largest is None:
+        largest = int(offsets.diff().max()) if len(offsets) > 1 else 0
+    if not 0 <= largest <= MOST:
+        raise ValueError(
+            f"a row may have at most {MOST} predicted boxes, got largest={largest}; kernels.reference takes any number"
+        )
+    return int(max(8, triton.next_power_of_2(largest)))
+
+
+def _ready(numbers: Tensor, name: str) -> Tensor:
+    """Checked, and of a type that the programs load: half precision is converted there."""
+    if numbers.requires_grad:
+        raise ValueError(f"{name} must not require a gradient: rewards have none; pass {name}.detach()")
+    return numbers if numbers.is_floating_point() else numbers.double()
+
+
+def _boxes(boxes: Tensor, name: str, margin: float = 0.0) -> Tensor:
+    boxes = _ready(boxes, name)
+    if not margin:
+        return boxes
+    return boxes.to(_float(boxes)) + torch.tensor((0, 0, margin, margin), dtype=_float(boxes), device=boxes.device)
+
+
+def _float(boxes: Tensor) -> torch.dtype:
+    return torch.float64 if boxes.dtype == torch.float64 else torch.float32
+
+
+def _angles(boxes: Tensor, kind: str) -> Tensor:
+    """The arctangent of width by height, which Triton has none for; only ciou looks at it."""
+    if kind != "ciou":
+        return boxes
+    x1, y1, x2, y2 = boxes.to(_float(boxes)).unbind(-1)
+    return torch.atan2((x2 - x1).clamp_min(0), (y2 - y1).clamp_min(0))
+
+
+def _firsts(offsets: Tensor, target_offsets: Tensor) -> Tensor:
+    """Where the pairs of each row begin, and the last end."""
+    counts = offsets.diff() * target_offsets.diff()
+    return torch.cat((counts.new_zeros(1), counts.cumsum(0)))
+
+
+def _unfilled(count: int, like: Tensor, offsets: Tensor) -> Matching:
+    return Matching(
+        torch.empty(count, dtype=torch.int64, device=like.device),
+        torch.empty(count, dtype=_float(like), device=like.device),
+        torch.empty(len(offsets) - 1, dtype=_float(like), device=like.device),
+    )
