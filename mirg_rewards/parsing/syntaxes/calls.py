@@ -37,6 +37,8 @@ _ACTION = re.compile(
 )
 _CALL = re.compile(r"(?:Action:\s?)?[\w.]{1,40}\(\w{0,16}\s?\Z")
 _CUT_OFF = re.compile(r"""\([^()\n]{0,64}(?:=\s?["']?[^"')\n]{0,64}|[0-9][0-9., ]{0,32})\Z""")
+# Characters behind the sign of a call that the end cuts off.
+_LONGEST_CUT = 160
 
 
 def read(passage: Passage) -> Reading:
@@ -71,7 +73,7 @@ def read(passage: Passage) -> Reading:
         reading.is_mine = reading.is_marked = True
         if place is None:
             # Half a box at the end is cut off; anything else between the quotes is no place.
-            cut = _CUT_OFF.search(plain, max(start, begin - 64), end)
+            cut = end - begin < _LONGEST_CUT and _CUT_OFF.search(plain, max(start, begin - 64), end)
             reading.defects |= (Defect.TRUNCATED if cut else Defect.UNREADABLE_BOX).value
             continue
         named = place.re is _PIECE and place["x"]
