@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
@@ -148,6 +148,15 @@ class Syntax:
 
     def __repr__(self) -> str:
         return self.name
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        # A set's order is another in each process, and caches know a value by its pickle.
+        values = (getattr(self, part.name) for part in fields(self))
+        return tuple(sorted(value) if isinstance(value, frozenset) else value for value in values)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        for part, value in zip(fields(self), state, strict=True):
+            object.__setattr__(self, part.name, frozenset(value) if part.name == "writes" else value)
 
 
 def plain(text: str) -> str:
