@@ -14,7 +14,7 @@ export HF_HUB_OFFLINE ?= 1
 	touch $@
 
 # Those trainers that install beside one another, and each other one alone.
-EXTRAS-trainers := trl,verl,skyrl
+EXTRAS-trainers := trl,verl,skyrl,ray
 .venv-%/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install -q --upgrade "pip>=25.1"

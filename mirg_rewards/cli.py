@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 import mirg_rewards
+from mirg_rewards.adapters.ray_data import cluster
 from mirg_rewards.coordinates import PIXELS, Space
 from mirg_rewards.data import mig_bench
 from mirg_rewards.data.rows import replacing
@@ -37,6 +39,8 @@ counts in pixels it also holds "sizes": the [width, height] of each of the entry
 _SCORE_EXAMPLES = """examples:
   mirg-rewards score rollouts.jsonl --output scored.jsonl
   mirg-rewards score rollouts.parquet --output scored.parquet --grammar qwen3_json --completion-column answer
+on all machines of a Ray cluster:
+  RAY_ADDRESS=head:6379 mirg-rewards score rollouts.jsonl --output scored.jsonl --engine ray
 
 A completion is a string or a list of chat messages; a target is a JSON string or an object:
   {"claims": [{"image": 2, "box": [0.1, 0.2, 0.4, 0.6], "label": "dog"}], "sizes": [[640, 480], [800, 600]]}"""
@@ -151,6 +155,12 @@ def _add_score(commands: Any, reading: argparse.ArgumentParser) -> None:
     score.add_argument(
         "--workers", type=whole_number, metavar="N", help="processes (default: all cores for a large file)"
     )
+    score.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="ray: the workers of the Ray cluster at RAY_ADDRESS, or on this machine; as many as it has CPUs, or N",
+    )
 
 
 def _add_audit(commands: Any, reading: argparse.ArgumentParser) -> None:
@@ -245,7 +255,8 @@ def _metrics(summary: Summary) -> dict[str, float]:
 def _score(arguments: argparse.Namespace) -> None:
     scorer = PRESETS[arguments.preset]()
     scorer = replace(scorer, grammar=_grammar(arguments, scorer.grammar))
-    with progress_bar(arguments.input.name) as progress:
+    crew = cluster(arguments.workers) if arguments.engine == "ray" else nullcontext(arguments.workers)
+    with crew as workers, progress_bar(arguments.input.name) as progress:
         scored = score_file(
             arguments.input,
             arguments.output,
@@ -253,7 +264,7 @@ def _score(arguments: argparse.Namespace) -> None:
             completion_column=arguments.completion_column,
             target_column=arguments.target_column,
             prefix=arguments.prefix,
-            workers=arguments.workers,
+            workers=workers,
             progress=progress,
         )
     means = ", ".join(f"{name} {mean:.4f}" for name, mean in scored.means.items())

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from torch import Tensor
+
 from mirg_rewards.claims import Defect, Target
-from mirg_rewards.data.jobs import Summary, run_in_parts
+from mirg_rewards.data.jobs import Summary, Workers, run_in_parts
 from mirg_rewards.data.rows import Chunk, schema_of, writing_rows
 from mirg_rewards.diagnosis import Diagnosis, diagnose
 from mirg_rewards.scorer import Scorer, Scores
@@ -31,7 +34,7 @@ def score_file(
     completion_column: str = "completion",
     target_column: str = "target",
     prefix: str = "",
-    workers: int | None = None,
+    workers: int | Workers | None = None,
     progress: Callable[[float], object] | None = None,
 ) -> Scored:
     r"""Write every row of `source` with the columns reward, defects and one for each term, to `output`.
@@ -61,6 +64,24 @@ def score_file(
     return Scored(rows, means, sum((Diagnosis.from_json(part["diagnosis"]) for part in parts), Diagnosis()))
 
 
+def columns_of(scores: Scores, measures: Mapping[str, Tensor] = MappingProxyType({})) -> dict[str, list[Any]]:
+    """What a batch earned as columns of a table: reward, the terms by their names, `measures` by theirs, and defects.
+
+    >>> from mirg_rewards import Target, presets
+    >>> columns_of(presets.mirg_rl()(["<answer>[]</answer>"], [Target((), sizes=(None,))]))
+    {'reward': [0.9], 'format': [0.0], 'image': [1.0], 'object': [1.0], 'defects': [['NO_THINK']]}
+    """
+    numbers = {"reward": scores.total, **scores.terms}
+    numbers |= {name: values for name, values in measures.items() if name not in numbers}
+    # As many digits as a float32 has: 0.7, not 0.699999988079071.
+    columns: dict[str, list[Any]] = {
+        name: values.cpu().numpy().astype(str).astype(float).tolist() for name, values in numbers.items()
+    }
+    defects = scores.answers.defects.tolist()
+    names = {value: [str(defect.name) for defect in Defect(value)] for value in set(defects)}
+    return {**columns, "defects": [names[value] for value in defects]}
+
+
 @dataclass(frozen=True, slots=True)
 class _ScoreChunk:
     scorer: Scorer
@@ -71,16 +92,9 @@ class _ScoreChunk:
 
     def __call__(self, chunk: Chunk, part: Path) -> Summary:
         scores = self.scores(chunk)
-        numbers = {"reward": scores.total, **scores.terms}
-        # As many digits as a float32 has: 0.7, not 0.699999988079071.
-        new: dict[str, list[Any]] = {
-            name: values.cpu().numpy().astype(str).astype(float).tolist() for name, values in numbers.items()
-        }
-        defects = scores.answers.defects.tolist()
-        names = {value: [str(defect.name) for defect in Defect(value)] for value in set(defects)}
-        new["defects"] = [names[value] for value in defects]
         with writing_rows(part, chunk.path, self.schema) as write:
-            write(chunk, {self.prefix + name: values for name, values in new.items()})
+            write(chunk, {self.prefix + name: values for name, values in columns_of(scores).items()})
+        numbers = {"reward": scores.total, **scores.terms}
         sums = {name: float(values.double().sum()) for name, values in numbers.items()}
         return {"rows": len(chunk.numbers), "sums": sums, "diagnosis": diagnose(scores.answers).to_json()}
 

@@ -9,9 +9,10 @@ import shutil
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,15 @@ from mirg_rewards.data.rows import CHUNK, Chunk, join, read_rows, replacing
 Summary = dict[str, Any]
 Work = Callable[[Chunk, Path], Summary]
 """Writes what it makes of a chunk to a file, and says something of it that JSON can hold. It pickles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Who makes the parts: `count` of them at a time. `start(work, chunk, part)` begins one, and gives what waits for it."""
+
+    count: int
+    start: Callable[[Work, Chunk, Path], Callable[[], object]]
+
 
 _SMALL = 16 * 2**20
 """A file of fewer bytes is not worth the seconds that further processes take to start."""
@@ -32,34 +42,37 @@ def run_in_parts(
     work: Work,
     *,
     settings: str,
-    workers: int | None = None,
+    workers: int | Workers | None = None,
     progress: Callable[[float], object] | None = None,
 ) -> list[Summary]:
     """Make `output` of the rows of `source`, chunk by chunk, and give what `work` says of each.
 
     Both are `.jsonl` or `.parquet` files. Each part is kept, in a folder beside the output, until the whole is written:
     after an interruption the same call goes on from there, and gives the same file, byte for byte. `settings` tells jobs
-    on one file apart. `workers` are processes, by default as many as there are cores, and none for a small file;
-    `progress` is called with the share that is done.
+    on one file apart. `workers` are processes, by default as many as there are cores, and none for a small file, or those
+    of a cluster; `progress` is called with the share that is done.
 
     Raises what `work` raises, and leaves no parts then; ValueError where the parts of another job are in the way; and
     KeyboardInterrupt with a sentence on how to go on.
     """
-    if workers is not None and workers < 1:
-        raise ValueError(f"workers must be at least 1, got {workers}")
-    chunks, workers = read_rows(source), workers or _workers_for(source)
+    count = workers.count if isinstance(workers, Workers) else workers
+    if count is not None and count < 1:
+        raise ValueError(f"workers must be at least 1, got {count}")
+    chunks = read_rows(source)
+    crew = nullcontext(workers) if isinstance(workers, Workers) else _processes(workers or _workers_for(source))
     folder = output.with_name(f".{output.name}.parts")
     _claim(folder, source, settings)
     try:
-        parts = _make(chunks, work, folder, output.suffix, workers, progress or float)
+        parts = _make(chunks, work, folder, output.suffix, crew, progress or float)
         if not parts:
             raise ValueError(f"{source} has no rows")
         join(parts, output)
         summaries = [json.loads(_summary_of(part).read_text(encoding="utf-8")) for part in parts]
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command goes on from here") from None
-    except BrokenProcessPool:
-        raise OSError("a worker died, perhaps for want of memory; the same command goes on from here") from None
+    except BrokenExecutor as error:
+        message = "a worker died, perhaps for want of memory; the same command goes on from here"
+        raise OSError(f"{message} ({error})") from None
     except Exception:
         shutil.rmtree(folder)
         raise
@@ -72,41 +85,39 @@ def _make(
     work: Work,
     folder: Path,
     suffix: str,
-    workers: int,
+    crew: AbstractContextManager[Workers],
     progress: Callable[[float], object],
 ) -> list[Path]:
     """The parts of all chunks, in order: those that are there already, and the others."""
     parts: list[Path] = []
-    pending: deque[tuple[Future[None], float]] = deque()
+    pending: deque[tuple[Callable[[], object], float]] = deque()
     done, read = 0.0, 0.0
 
     def finish_first() -> float:
         # In the order of the file, so that the first of several errors is the one that is told.
-        future, share = pending.popleft()
-        future.result()
+        wait, share = pending.popleft()
+        wait()
         progress(done + share)
         return share
 
-    with _executor(workers) as executor:
-        try:
-            for number, chunk in enumerate(chunks):
-                parts.append(folder / f"{number:06d}{suffix}")
-                share, read = chunk.done - read, chunk.done
-                if parts[-1].exists():
-                    done += share
-                    continue
-                pending.append((executor.submit(_do, work, chunk, parts[-1]), share))
-                # A few more than there are workers, so that none waits, and no more, so that memory is bounded.
-                while len(pending) > 2 * workers:
-                    done += finish_first()
-            while pending:
+    with crew as workers:
+        for number, chunk in enumerate(chunks):
+            parts.append(folder / f"{number:06d}{suffix}")
+            share, read = chunk.done - read, chunk.done
+            if parts[-1].exists():
+                done += share
+                continue
+            pending.append((workers.start(work, chunk, parts[-1]), share))
+            # A few more than there are workers, so that none waits, and no more, so that memory is bounded.
+            while len(pending) > 2 * workers.count:
                 done += finish_first()
-        finally:
-            executor.shutdown(cancel_futures=True)
+        while pending:
+            done += finish_first()
     return parts
 
 
-def _do(work: Work, chunk: Chunk, part: Path) -> None:
+def make_part(work: Work, chunk: Chunk, part: Path) -> None:
+    """Do the work of one part, and keep it: it is there, whole, or it is not."""
     summary = work(chunk, part.with_stem(f"{part.stem}.new"))
     with replacing(_summary_of(part)) as file:
         file.write_text(json.dumps(summary), encoding="utf-8")
@@ -146,6 +157,15 @@ def _claim(folder: Path, source: Path, settings: str) -> None:
 
 def _workers_for(source: Path) -> int:
     return 1 if source.stat().st_size < _SMALL else len(os.sched_getaffinity(0))
+
+
+@contextmanager
+def _processes(count: int) -> Iterator[Workers]:
+    with _executor(count) as executor:
+        try:
+            yield Workers(count, lambda *part: executor.submit(make_part, *part).result)
+        finally:
+            executor.shutdown(cancel_futures=True)
 
 
 def _executor(workers: int) -> Executor:

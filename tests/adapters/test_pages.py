@@ -8,7 +8,19 @@ import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = [DOCS / "trainers.md", *sorted((DOCS / "adapters").glob("*.md"))]
-TRAINERS = ("trl", "verl", "ms_swift", "easyr1", "openrlhf", "verifiers", "slime", "areal", "skyrl")
+TRAINERS = (
+    "trl",
+    "verl",
+    "ms_swift",
+    "easyr1",
+    "openrlhf",
+    "verifiers",
+    "slime",
+    "areal",
+    "skyrl",
+    "datasets",
+    "ray_data",
+)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
