@@ -345,21 +345,21 @@ def sft(run: Run, *, stage: str = "sft", after: str = "start", steps: int | None
     return train(run, stage, trainer, processor, check)
 
 
-def rl(run: Run, *, after: str) -> Row:
-    """GRPO on prompts that SFT has not seen, with the library's reward and nothing else."""
+def rl(run: Run, *, stage: str = "rl", after: str, reward: Callable[..., list[float | None]] | None = None) -> Row:
+    """GRPO on prompts that SFT has not seen, with the library's reward, or another one, and nothing else."""
     model, processor = load(run, after)
     fixed = {"lr_scheduler_type": "linear", "temperature": 1.0, "beta": 0.0, "loss_type": "dapo", "save_steps": 20}
-    config = GRPOConfig(**{**common(run, "rl"), **fixed, **run.preset.rl})
+    config = GRPOConfig(**{**common(run, stage), "logging_steps": 1, **fixed, **run.preset.rl})
     rows = config.max_steps * config.per_device_train_batch_size * config.gradient_accumulation_steps
     trainer = GRPOTrainer(
         model=model,
         args=config,
-        reward_funcs=mirg.wrap(presets.mirg_rl(grammar=run.grammar)),
+        reward_funcs=reward or mirg.wrap(presets.mirg_rl(grammar=run.grammar)),
         train_dataset=run.data.train(rows // config.num_generations, start=2 * 10**7),
         processing_class=processor,
         peft_config=lora(run),
     )
-    return train(run, "rl", trainer, processor, None)
+    return train(run, stage, trainer, processor, None)
 
 
 def common(run: Run, stage: str) -> Row:
@@ -369,7 +369,7 @@ def common(run: Run, stage: str) -> Row:
         "seed": run.settings.seed,
         "use_cpu": not torch.cuda.is_available(),
         "bf16": torch.cuda.is_available(),
-        "logging_steps": 10 if stage != "rl" else 1,
+        "logging_steps": 10,
         "save_total_limit": 1,
         "remove_unused_columns": False,
         "dataloader_pin_memory": torch.cuda.is_available(),
@@ -576,19 +576,23 @@ def run_stages(run: Run) -> None:
         if stage in done:
             console.print(f"{NAMES[stage]}: done already")
             continue
-        # A model that was kept is not trained again if only its test was cut short.
-        made_file = run.folder / stage / "training.json"
-        if made_file.is_file() and run.model_folder(stage).is_dir():
-            made = json.loads(made_file.read_text())
-        else:
-            made = make()
-            with replacing(made_file) as part:
-                part.write_text(json.dumps(made))
-        done[stage] = {**made, **test(run, stage)}
+        done[stage] = finish(run, stage, make)
         write_report(run)
         for decoding in ("greedy", "sampled"):
             means = done[stage][decoding]["means"]
             console.print(f"{NAMES[stage]}, {decoding}: " + ", ".join(f"{name} {means[name]:.3f}" for name in METRICS))
+
+
+def finish(run: Run, stage: str, make: Callable[[], Row]) -> Row:
+    """Train and test a stage. A model that was kept is not trained again if only its test was cut short."""
+    made_file = run.folder / stage / "training.json"
+    if made_file.is_file() and run.model_folder(stage).is_dir():
+        made = json.loads(made_file.read_text())
+    else:
+        made = make()
+        with replacing(made_file) as part:
+            part.write_text(json.dumps(made))
+    return {**made, **test(run, stage)}
 
 
 def control_steps(done: Row) -> int:

@@ -21,7 +21,8 @@ RICH = SceneConfig(
 )
 # Few enough scenes that the same ones come again and again.
 CRAMPED = SceneConfig(images=(1, 2), colours=("red", "green"), scales=(("", 1, 1),), grid=2)
-CONFIGS = {"plain": PLAIN, "rich": RICH, "cramped": CRAMPED}
+DECOYS = replace(RICH, decoys=1.0)
+CONFIGS = {"plain": PLAIN, "rich": RICH, "cramped": CRAMPED, "decoys": DECOYS}
 each_config = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 
 
@@ -81,6 +82,22 @@ def test_the_shares_of_several_and_of_none_are_kept():
     assert all(len(scene(replace(PLAIN, several=1.0), index).target.claims) >= 2 for index in range(50))
 
 
+def test_a_decoy_is_where_the_asked_shape_is_in_every_other_image():
+    config = replace(DECOYS, several=0.0, none=0.0)
+    for index in range(100):
+        made = scene(config, index)
+        (asked,) = made.target.claims
+        for image in range(1, len(made.pictures) + 1):
+            there = [note for note in made.notes if note.image == image and note.box == asked.box]
+            assert [note.label != made.asked for note in there] == [image != asked.image]
+
+
+def test_the_share_of_decoys_is_kept():
+    config = replace(PLAIN, decoys=0.3)
+    boxes = [{note.box for note in scene(config, index).notes} for index in range(500)]
+    assert 100 < sum(len(found) == 1 for found in boxes) < 220
+
+
 def test_near_shapes_differ_from_the_asked_one_in_one_attribute():
     config = replace(RICH, near=1.0)
     for index in range(100):
@@ -137,6 +154,11 @@ def test_images_differ_in_size_where_cells_do():
         ({"several": 0.6, "none": 0.6}, "at most 1"),
         ({"images": (1, 1), "several": 0.1}, "two images or more"),
         ({"cells": ()}, "cells must be"),
+        ({"decoys": 1.5}, "must be shares"),
+        (
+            {"decoys": 0.5, "kinds": ("ellipse",), "colours": ("red",), "scales": (("a", 1, 1), ("b", 2, 2))},
+            "decoys are",
+        ),
     ],
 )
 def test_a_config_that_cannot_be_met_is_refused_by_name(wrong, message):

@@ -40,7 +40,9 @@ class SceneConfig:
     - `grid`: cells along each side of an image, and `cells`: the pixels that a cell may have, drawn for either side;
     - `square`: whether a shape has as many cells along one side as along the other;
     - `near`: the share of the other shapes that differ in one attribute (kind, colour or scale) from the asked one;
-    - `several` and `none`: the shares of scenes in which the asked shape is in two or more images, or in none.
+    - `several` and `none`: the shares of scenes in which the asked shape is in two or more images, or in none;
+    - `decoys`: the share of scenes in which every other image has a shape at the very place of the asked one, so that only
+      the choice of the image can be wrong.
 
     >>> SceneConfig(grid=4, scales=(("large", 3, 6),))
     Traceback (most recent call last):
@@ -58,6 +60,7 @@ class SceneConfig:
     near: float = 0.5
     several: float = 0.0
     none: float = 0.0
+    decoys: float = 0.0
 
     def __post_init__(self) -> None:
         for name, (fewest, most) in {"images": self.images, "shapes": self.shapes}.items():
@@ -73,11 +76,14 @@ class SceneConfig:
                 raise ValueError(f"scales must have 1 <= fewest <= most <= grid ({self.grid}) cells, got {scale}")
         if len(self.kinds) * len(self.colours) * len(self.scales) < 2:
             raise ValueError("kinds, colours and scales must allow for two different shapes: else there is no choice")
-        if min(self.near, self.several, self.none) < 0 or self.near > 1 or self.several + self.none > 1:
+        shares = self.near, self.several, self.none, self.decoys
+        if min(shares) < 0 or max(shares) > 1 or self.several + self.none > 1:
             raise ValueError(
-                "near, several and none must be shares, and several + none at most 1, "
-                f"got {self.near}, {self.several} and {self.none}"
+                "near, several, none and decoys must be shares, and several + none at most 1, "
+                f"got {', '.join(map(str, shares))}"
             )
+        if self.decoys and len(self.kinds) * len(self.colours) < 2:
+            raise ValueError("decoys are told apart by kind or colour, got one of each")
         if self.several and self.images[1] < 2:
             raise ValueError("several needs scenes of two images or more, got images that are never more than one")
 
@@ -94,6 +100,11 @@ class Shape:
     colour: str
     scale: str
     cells: Cells = (0, 0, 1, 1)
+
+    @property
+    def look(self) -> tuple[str, str]:
+        """Its kind and its colour."""
+        return self.kind, self.colour
 
     @property
     def label(self) -> str:
@@ -193,7 +204,7 @@ def scene(config: SceneConfig, index: int, *, seed: int = 0, split: Split = "tra
     rng = random.Random(f"{seed} {split} {index}")
     while True:
         proposed = _propose(config, rng)
-        if split_of(proposed) == split:
+        if proposed is not None and split_of(proposed) == split:
             return proposed
 
 
@@ -207,7 +218,8 @@ def split_of(proposed: Scene) -> Split:
     return "probe" if place < HELD_OUT["test"] + HELD_OUT["probe"] else "train"
 
 
-def _propose(config: SceneConfig, rng: random.Random) -> Scene:
+def _propose(config: SceneConfig, rng: random.Random) -> Scene | None:
+    """A scene, unless its decoys leave no room for its other shapes."""
     asked = _shape(config, rng)
     count = rng.randint(*config.images)
     chance = rng.random()
@@ -224,7 +236,22 @@ def _propose(config: SceneConfig, rng: random.Random) -> Scene:
         if number in chosen:
             shapes[rng.randrange(len(shapes))] = asked
         size = (config.grid * rng.choice(config.cells), config.grid * rng.choice(config.cells))
-        pictures.append(Picture(_placed(config, shapes, rng), config.grid, size))
+        placed = _placed(config, shapes, rng)
+        if placed is None:
+            raise ValueError(
+                f"{len(shapes)} shapes found no room on a grid of {config.grid}: ask for fewer shapes or smaller scales"
+            )
+        pictures.append(Picture(placed, config.grid, size))
+    if config.decoys and holders and rng.random() < config.decoys:
+        (place,) = (shape.cells for shape in pictures[min(chosen)].shapes if shape.label == asked.label)
+        looks = [(kind, colour) for kind in config.kinds for colour in config.colours]
+        decoys = [replace(asked, kind=kind, colour=colour) for kind, colour in looks if (kind, colour) != asked.look]
+        for number in sorted(set(range(count)) - chosen):
+            shapes = [rng.choice(decoys), *pictures[number].shapes[1:]]
+            placed = _placed(config, shapes, rng, first=place)
+            if placed is None:
+                return None
+            pictures[number] = replace(pictures[number], shapes=placed)
     return Scene(tuple(pictures), asked.label)
 
 
@@ -244,21 +271,24 @@ def _other(config: SceneConfig, asked: Shape, rng: random.Random) -> Shape:
     return rng.choice(one_off)
 
 
-def _placed(config: SceneConfig, shapes: list[Shape], rng: random.Random) -> tuple[Shape, ...]:
-    """The shapes with cells of their own, none on top of another."""
+def _placed(
+    config: SceneConfig, shapes: list[Shape], rng: random.Random, first: Cells | None = None
+) -> tuple[Shape, ...] | None:
+    """The shapes with cells of their own, none on top of another, if they find room; the first one's may be given."""
     sides = {word: (fewest, most) for word, fewest, most in config.scales}
     for _ in range(1000):
         placed: list[Shape] = []
         for shape in shapes:
+            if first is not None and not placed:
+                placed.append(replace(shape, cells=first))
+                continue
             width = rng.randint(*sides[shape.scale])
             height = width if config.square else rng.randint(*sides[shape.scale])
             x, y = rng.randint(0, config.grid - width), rng.randint(0, config.grid - height)
             placed.append(replace(shape, cells=(x, y, x + width, y + height)))
         if not any(_overlap(a.cells, b.cells) for n, a in enumerate(placed) for b in placed[:n]):
             return tuple(placed)
-    raise ValueError(
-        f"{len(shapes)} shapes found no room on a grid of {config.grid}: ask for fewer shapes or smaller scales"
-    )
+    return None
 
 
 def _overlap(a: Cells, b: Cells) -> bool:

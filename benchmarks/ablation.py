@@ -1,0 +1,424 @@
+"""Does the image-aware dual reward beat a plain IoU reward? GRPO from one SFT checkpoint a seed, under four rewards.
+
+    python benchmarks/ablation.py                    # three seeds of the smoke preset, two at a time on two CPU cores
+    python benchmarks/ablation.py --preset gpu --processes 1
+
+The arms: `iou` pays the IoU of the first box and looks at no image, as published rewards do; `object` pays the IoU in
+the right image; `dual` is presets.mirg_rl; `gated` is presets.mg_thinker; `control` continues SFT for the time that the
+dual arm took. Half of the training scenes, and all of the held-out ones, have another shape at the place of the asked one
+in every other image: there the right box in the wrong image is what a reward that looks at no image pays in full.
+
+The primary outcome, fixed here before any run: the joint accuracy of sampled answers (temperature 1) to held-out scenes,
+the right image and an IoU of at least 0.5. Intervals are Student's over seeds, 95 %.
+
+The output folder gets ablation.md, ablation.json, ablation.png, and a folder for each seed. A run that was stopped goes on
+where it was: start it again with the same options.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import math
+import multiprocessing
+import platform
+import shutil
+import sys
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+import trl
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from run import processor
+from scipy import stats
+
+import mirg_rewards
+from mirg_rewards import GRAMMARS, Grammar, Scorer, Target, Weighted, kernels, presets
+from mirg_rewards.adapters import trl as mirg
+from mirg_rewards.batch import Answers, Targets
+from mirg_rewards.data.rows import replacing
+from mirg_rewards.report.pictures import learning_curves
+from mirg_rewards.rewards import Overlap, format_reward, image_reward, object_reward
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+import full_pipeline as pipeline
+
+Row = dict[str, Any]
+PRIMARY = "joint accuracy"
+GRAMMAR = GRAMMARS["mirg"]
+
+
+def first_box_iou(answers: Answers, targets: Targets) -> torch.Tensor:
+    """The IoU of each answer's first box with the target's first, whatever image they are in; without either, 0."""
+    firsts = []
+    for claims in (answers.claims, targets.claims):
+        boxed = claims.has_box.nonzero().flatten()
+        at = torch.searchsorted(boxed, claims.offsets)  # how many boxes lie before each row
+        has = at[1:] > at[:-1]
+        firsts.append((claims.boxes[boxed[at[:-1][has]]], has))
+    (said, has_said), (true, has_true) = firsts
+    both = has_said & has_true
+    said, true = said[both[has_said]], true[both[has_true]]
+    iou = torch.zeros(len(both), dtype=torch.float32)
+    rows = torch.arange(len(said) + 1)
+    iou[both] = kernels.pair_iou(said, rows, true, rows).float()
+    return iou
+
+
+ARMS: dict[str, Callable[[], Scorer]] = {
+    "iou": lambda: Scorer(GRAMMAR, Weighted({"format": (0.1, format_reward), "iou": (0.9, first_box_iou)})),
+    "object": lambda: Scorer(GRAMMAR, Weighted({"format": (0.1, format_reward), "object": (0.9, object_reward)})),
+    "dual": lambda: presets.mirg_rl(grammar=GRAMMAR),
+    "gated": lambda: presets.mg_thinker(grammar=GRAMMAR),
+}
+STAGES = ("sft", *ARMS, "control")
+NAMES = {
+    "sft": "after SFT",
+    "iou": "IoU only, first box",
+    "object": "object, image-aware",
+    "dual": "dual (`mirg_rl`)",
+    "gated": "dual, gated (`mg_thinker`)",
+    "control": "SFT continued",
+}
+OUTCOMES = (PRIMARY, "image accuracy", "mean IoU", "IoU in any image")
+INDICATORS = ("format", "boxes", "images", "characters")
+
+
+def outcomes(texts: Sequence[str], targets: Sequence[Target], grammar: Grammar = GRAMMAR) -> dict[str, np.ndarray]:
+    """What each answer is worth, on one yardstick for all arms, and what would show that a reward is being cheated."""
+    answers, true = Scorer(grammar, object_reward).read(texts, targets)
+    iou, right_image = object_reward(answers, true).double().numpy(), image_reward(answers, true).numpy() == 1
+    return {
+        PRIMARY: (right_image & (iou >= 0.5)).astype(float),
+        "image accuracy": right_image.astype(float),
+        "mean IoU": iou,
+        "IoU in any image": Overlap(any_image=True)(answers, true).double().numpy(),
+        "format": format_reward(answers, true).double().numpy(),
+        "boxes": np.array(
+            [sum(claim.box is not None for claim in reading.claims) for reading in answers.parsed], float
+        ),
+        "images": np.array([len({claim.image for claim in reading.claims}) for reading in answers.parsed], float),
+        "characters": np.array([len(text) for text in texts], float),
+    }
+
+
+@dataclass
+class Watched:
+    """An arm's reward as TRL calls it; writes what each step's completions are worth, and how long their scoring took."""
+
+    arm: str
+    path: Path
+
+    def __post_init__(self) -> None:
+        self.reward, self.__name__ = mirg.wrap(ARMS[self.arm]()), self.arm
+
+    def __call__(self, completions: list[Any], target: list[str], trainer_state: Any, **columns: Any) -> Any:
+        began = time.perf_counter()
+        rewards = self.reward(completions=completions, target=target, trainer_state=trainer_state, **columns)
+        seconds = time.perf_counter() - began
+        texts = [completion[-1]["content"] for completion in completions]
+        found = outcomes(texts, [Target.from_json(wire) for wire in target])
+        line = {"step": trainer_state.global_step, "scoring_seconds": seconds}
+        with self.path.open("a") as lines:
+            lines.write(json.dumps(line | {name: float(column.mean()) for name, column in found.items()}) + "\n")
+        return rewards
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run was asked for."""
+
+    preset: str
+    output_dir: Path
+    sft_steps: int | None = None
+    rl_steps: int | None = None
+    test_rows: int | None = None
+
+    def pipeline_preset(self) -> pipeline.Preset:
+        """The pipeline's preset with steps for a limit, not minutes, so that a slow machine ends where a fast one does."""
+        preset = replace(pipeline.PRESETS[self.preset], minutes=math.inf)
+        for stage, steps in (("sft", self.sft_steps), ("rl", self.rl_steps)):
+            if steps is not None:
+                preset = replace(preset, **{stage: {**getattr(preset, stage), "max_steps": steps}})
+        return preset
+
+
+def scene_row(preset: pipeline.Preset, seed: int, split: Any, index: int) -> Row:
+    """One scene as a row: with decoys in half of all scenes, and in each of the test."""
+    scenes = replace(preset.scenes, decoys=1.0 if split == "test" else 0.5)
+    return pipeline.scene_row(replace(preset, scenes=scenes), GRAMMAR, seed, split, index)
+
+
+def run_seed(settings: Settings, seed: int, bar: Any) -> None:
+    """All stages of a seed that are not done yet."""
+    torch.set_num_threads(1)
+    transformers.set_seed(seed)
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    preset, folder = settings.pipeline_preset(), settings.output_dir / f"seed-{seed}"
+    test_rows = settings.test_rows or preset.test_rows
+    data = pipeline.Data(
+        partial(scene_row, preset, seed), {"test": test_rows, "probe": min(preset.probe_rows, test_rows)}
+    )
+    asked = argparse.Namespace(model=None, lora=0, seed=seed, output_dir=folder)
+    run = pipeline.Run(asked, preset, GRAMMAR, data, {}, bar)
+    path = folder / "report.json"
+    done: Row = json.loads(path.read_text()) if path.is_file() else {}
+
+    def arm(name: str) -> Row:
+        curve = folder / name / "curve.jsonl"
+        curve.parent.mkdir(parents=True, exist_ok=True)
+        return pipeline.rl(run, stage=name, after="sft", reward=Watched(name, curve))
+
+    def control() -> Row:
+        steps = round(done["dual"]["seconds"] / done["sft"]["seconds"] * done["sft"]["steps"])
+        return pipeline.sft(run, stage="control", after="sft", steps=max(1, steps))
+
+    makers: dict[str, Callable[[], Row]] = {
+        "start": partial(pipeline.start, run),
+        "sft": partial(pipeline.sft, run),
+        **{name: partial(arm, name) for name in ARMS},
+        "control": control,
+    }
+    for stage, make in makers.items():
+        if stage not in done:
+            done[stage] = pipeline.finish(run, stage, make)
+            with replacing(path) as part:
+                part.write_text(json.dumps(done))
+
+
+class SentBar:
+    """The bar of a process, as the process that shows it is told of it: (task, name, total, completed, note)."""
+
+    def __init__(self, queue: Any, name: str) -> None:
+        self.queue, self.name, self.tasks = queue, name, 0
+
+    def add_task(self, name: str, *, total: int, completed: int = 0, note: str = "") -> tuple[str, int]:
+        self.tasks += 1
+        task = self.name, self.tasks
+        self.queue.put((task, f"{self.name}, {name}", total, completed, note))
+        return task
+
+    def update(self, task: tuple[str, int], *, completed: int | None = None, note: str | None = None) -> None:
+        self.queue.put((task, None, None, completed, note))
+
+
+def run_seeds(settings: Settings, seeds: Sequence[int], processes: int) -> None:
+    """Every seed in a process of its own, so many at a time, and their bars in this one."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    context = multiprocessing.get_context("spawn")
+    with (
+        context.Manager() as manager,
+        ProcessPoolExecutor(processes, context) as executor,
+        Progress(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True)) as bar,
+    ):
+        queue = manager.Queue()
+        futures = [executor.submit(run_seed, settings, seed, SentBar(queue, f"seed {seed}")) for seed in seeds]
+        tasks: dict[Any, Any] = {}
+        while not (all(future.done() for future in futures) and queue.empty()):
+            if any(future.done() and future.exception() for future in futures):
+                executor.shutdown(cancel_futures=True)
+                break
+            while not queue.empty():
+                task, name, total, completed, note = queue.get()
+                if name is not None:
+                    tasks[task] = bar.add_task(name, total=total, completed=completed, note=note)
+                else:
+                    bar.update(tasks[task], completed=completed, **({} if note is None else {"note": note}))
+            time.sleep(0.2)
+        for future in futures:
+            future.result()
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds, and half of its 95 % interval: nothing is known of that from one seed."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return math.fsum(self.values) / len(self.values)
+
+    @property
+    def half(self) -> float:
+        count = len(self.values)
+        return float(stats.t.ppf(0.975, count - 1) * stats.sem(self.values)) if count > 1 else math.nan
+
+    def shown(self, scale: float = 1.0, sign: str = "") -> str:
+        """`12.3 ± 4.5`, times `scale`."""
+        half = "" if math.isnan(self.half) else f" ± {scale * self.half:.1f}"
+        return f"{scale * self.mean:{sign}.1f}{half}"
+
+
+def answered(folder: Path, decoding: str) -> dict[str, float]:
+    """The means of all outcomes over a stage's kept answers; each row counts once, however often it was answered."""
+    kept = [json.loads(line) for line in (folder / "answers.jsonl").open()]
+    kept = [line for line in kept if line["decoding"] == decoding]
+    found = outcomes([line["completion"] for line in kept], [Target.from_json(line["target"]) for line in kept])
+    return {name: float(column.mean()) for name, column in found.items()}
+
+
+def summarize(settings: Settings, seeds: Sequence[int]) -> Row:
+    """For each decoding, stage and outcome a value for each seed; and what the stages took."""
+    folders = [settings.output_dir / f"seed-{seed}" for seed in seeds]
+    found = {
+        decoding: {stage: [answered(folder / stage, decoding) for folder in folders] for stage in STAGES}
+        for decoding in ("sampled", "greedy")
+    }
+    reports = [json.loads((folder / "report.json").read_text()) for folder in folders]
+    took = {
+        stage: [{key: report[stage][key] for key in ("steps", "seconds")} for report in reports] for stage in STAGES
+    }
+    curves = {arm: [steps_of(folder / arm / "curve.jsonl") for folder in folders] for arm in ARMS}
+    for arm, runs in curves.items():
+        for entry, steps in zip(took[arm], runs, strict=True):
+            entry["scoring_share"] = sum(step["scoring_seconds"] for step in steps) / entry["seconds"]
+    return {"seeds": list(seeds), "outcomes": found, "took": took, "curves": curves}
+
+
+def steps_of(path: Path) -> list[Row]:
+    """What a run wrote of its steps, the last word on each."""
+    steps = {step["step"]: step for step in map(json.loads, path.open())}
+    return [steps[number] for number in sorted(steps)]
+
+
+def report(settings: Settings, summary: Row, command: str) -> str:
+    """The tables, as Markdown."""
+    preset, seeds = settings.pipeline_preset(), summary["seeds"]
+    rows = settings.test_rows or preset.test_rows
+
+    def estimate(decoding: str, stage: str, outcome: str, base: str | None = None) -> Estimate:
+        of = summary["outcomes"][decoding]
+        ends = [run[outcome] for run in of[stage]]
+        return Estimate(tuple(ends if base is None else np.subtract(ends, [run[outcome] for run in of[base]])))
+
+    def percents(decoding: str, stage: str) -> list[str]:
+        return [estimate(decoding, stage, name).shown(100) for name in OUTCOMES]
+
+    def table(heads: Sequence[str], line: Callable[[str], Sequence[str]], stages: Sequence[str] = STAGES) -> list[str]:
+        return [
+            f"| | {' | '.join(heads)} |",
+            f"| --- |{' ---: |' * len(heads)}",
+            *(f"| {NAMES[stage]} | {' | '.join(line(stage))} |" for stage in stages),
+            "",
+        ]
+
+    held_out = (
+        f"Held out: {rows} scenes a seed, in each of which every other image has another shape at the very place of the "
+        f"asked one; sampled: {preset.samples} answers a scene at temperature 1. Percent; ± is half of a 95 % interval over "
+        f"{len(seeds)} seeds (Student). The primary outcome is the joint accuracy of sampled answers: right image and IoU of "
+        "at least 0.5."
+    )
+    lines = [
+        f"# Ablation of the reward: {settings.preset} preset, seeds {', '.join(map(str, seeds))}",
+        "",
+        f"`{command}` ({dt.datetime.now(dt.UTC):%Y-%m-%d}; {machine()})",
+        "",
+        held_out,
+        "",
+    ]
+    for decoding in ("sampled", "greedy"):
+        lines += [f"## {decoding.capitalize()} answers", ""]
+        lines += table(OUTCOMES, partial(percents, decoding))
+    lines += ["## Against IoU only, sampled: differences in points, paired by seed", ""]
+    others = [stage for stage in STAGES if stage not in ("sft", "iou")]
+    lines += table(
+        [*OUTCOMES[:3], f"{PRIMARY}, seed by seed"],
+        lambda stage: [
+            *(estimate("sampled", stage, name, "iou").shown(100, "+") for name in OUTCOMES[:3]),
+            ", ".join(f"{100 * value:+.1f}" for value in estimate("sampled", stage, PRIMARY, "iou").values),
+        ],
+        others,
+    )
+    lines += ["## Is a reward being cheated? Sampled answers", ""]
+    lines += table(
+        ["format, %", "boxes an answer", "images an answer", "characters an answer"],
+        lambda stage: [estimate("sampled", stage, name).shown(100 if name == "format" else 1) for name in INDICATORS],
+    )
+    lines += ["## What it took", ""]
+    took = summary["took"]
+    lines += table(
+        ["steps", "seconds a step", "scoring, % of a step"],
+        lambda stage: [
+            Estimate(tuple(run["steps"] for run in took[stage])).shown(),
+            f"{np.mean([run['seconds'] / run['steps'] for run in took[stage]]):.2f}",
+            f"{100 * np.mean([run['scoring_share'] for run in took[stage]]):.2f}" if stage in ARMS else "",
+        ],
+    )
+    return "\n".join(lines)
+
+
+def machine() -> str:
+    """What the figures were measured on."""
+    on = torch.cuda.get_device_name() if torch.cuda.is_available() else processor()
+    packages = {"torch": torch, "transformers": transformers, "trl": trl, "mirg-rewards": mirg_rewards}
+    versions = ", ".join(f"{name} {module.__version__}" for name, module in packages.items())
+    return f"{on}, Python {platform.python_version()}, {versions}"
+
+
+def panels(curves: dict[str, list[list[Row]]], window: int = 5) -> dict[str, dict[str, list[tuple[float, float]]]]:
+    """For each outcome the curve of each arm on its own training rollouts: the mean of all seeds over `window` steps."""
+    found: dict[str, dict[str, list[tuple[float, float]]]] = defaultdict(dict)
+    for outcome in OUTCOMES[:3]:
+        for arm, runs in curves.items():
+            count = min(map(len, runs))
+            means = np.mean([[step[outcome] for step in run[:count]] for run in runs], axis=0)
+            size = min(window, count)
+            smooth = np.convolve(means, np.ones(size) / size, "valid")
+            found[outcome][NAMES[arm].replace("`", "")] = list(enumerate(smooth.tolist(), start=size))
+    return found
+
+
+def write(settings: Settings, seeds: Sequence[int], command: str) -> str:
+    """Write the tables, the figures behind them and the curves; the tables."""
+    summary = summarize(settings, seeds)
+    text = report(settings, summary, command)
+    for name, content in (("ablation.md", text), ("ablation.json", json.dumps(summary, indent=1))):
+        with replacing(settings.output_dir / name) as part:
+            part.write_text(content)
+    learning_curves(panels(summary["curves"]), settings.output_dir / "ablation.png")
+    return text
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", choices=pipeline.PRESETS, default="smoke")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--processes", type=int, default=2, help="seeds at a time (default: %(default)s)")
+    parser.add_argument("--sft-steps", type=int, help="at most so many")
+    parser.add_argument("--rl-steps", type=int, help="so many")
+    parser.add_argument("--test-rows", type=int, help="held-out scenes of each seed")
+    parser.add_argument("--output-dir", type=Path, help="default: runs/ablation- and the preset")
+    parser.add_argument("--docs", action="store_true", help="also put the table and the figure into docs/")
+    asked = parser.parse_args(words)
+    folder = asked.output_dir or Path("runs", f"ablation-{asked.preset}")
+    settings = Settings(asked.preset, folder, asked.sft_steps, asked.rl_steps, asked.test_rows)
+    try:
+        run_seeds(settings, asked.seeds, asked.processes)
+    except KeyboardInterrupt:
+        print(f"stopped; what is done is in {folder}, and the same command goes on from there", file=sys.stderr)
+        return 130
+    command = " ".join(["python", "benchmarks/ablation.py", *(sys.argv[1:] if words is None else words)])
+    print(write(settings, asked.seeds, command))
+    if asked.docs:
+        for name in ("ablation.md", "ablation.png"):
+            shutil.copy(folder / name, Path(__file__).parents[1] / "docs" / name)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
