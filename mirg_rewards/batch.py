@@ -13,6 +13,7 @@ from torch import Tensor
 from mirg_rewards import columns
 from mirg_rewards.claims import Defect, Parsed, Target
 from mirg_rewards.columns import Columns, Integers
+from mirg_rewards.kernels import Comparison
 
 Device = str | torch.device
 
@@ -42,12 +43,14 @@ class Answers(NamedTuple):
     """What a batch of responses claims: their claims and defects as tensors, and as they were read.
 
     `defects` holds the values of `Defect`, int64; `texts` are the responses, empty where only readings were given.
+    `compared` is a memory for the time that several terms judge the same claims, which claims were compared with which.
     """
 
     claims: ClaimBatch
     defects: Int64[Tensor, " b"]
     texts: tuple[str, ...]
     parsed: Sequence[Parsed]
+    compared: list[tuple[ClaimBatch, ClaimBatch, Comparison]] | None = None
 
     def defect_counts(self) -> dict[Defect, int]:
         """How many answers have each defect, the most frequent first: what to look at when a run goes wrong.

@@ -39,9 +39,8 @@ def image_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     >>> image_reward(*pack([Parsed((Claim(3), Claim(1))), Parsed((Claim(3),))], [target, target]))
     tensor([1.0000, 0.5000])
     """
-    said, true = answers.claims, targets.claims
-    share = kernels.image_match(said.images, said.offsets, true.images, true.offsets)
-    return unless_lost(share, answers, said.counts + true.counts).float()
+    share = compared(answers, targets).image_shares
+    return unless_lost(share, answers, answers.claims.counts + targets.claims.counts).float()
 
 
 def object_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
@@ -57,9 +56,23 @@ def object_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     >>> object_reward(*pack([Parsed((Claim(1, half),)), Parsed((Claim(2, true),))], [target, target]))
     tensor([0.5000, 0.0000])
     """
-    said, true = boxed(answers.claims), boxed(targets.claims)
-    paired = kernels.match(said.boxes, said.offsets, true.boxes, true.offsets, said.images, true.images)
-    return over_larger_count(paired.totals, said, true, answers, targets)
+    share, totals, counts, target_counts = compared(answers, targets)
+    larger = torch.maximum(counts, target_counts)
+    without = unless_lost(share, answers, answers.claims.counts + targets.claims.counts)
+    return torch.where(larger > 0, totals / larger.clamp_min(1), without).float()
+
+
+def compared(answers: Answers, targets: Targets) -> kernels.Comparison:
+    """`kernels.compare` of what is claimed and what is true; made once where the answers remember what was compared."""
+    said, true = answers.claims, targets.claims
+    memory = [] if answers.compared is None else answers.compared
+    for one, other, comparison in memory:
+        if one is said and other is true:
+            return comparison
+    ours, theirs = ((side.boxes, side.has_box, side.images, side.offsets) for side in (said, true))
+    comparison = kernels.compare(*ours, *theirs)
+    memory.append((said, true, comparison))
+    return comparison
 
 
 def over_larger_count(

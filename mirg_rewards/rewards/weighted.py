@@ -60,7 +60,8 @@ class Weighted:
         return sum(low for low, _ in ends), sum(high for _, high in ends)
 
     def each(self, answers: Answers, targets: Targets) -> dict[str, Float[Tensor, " b"]]:
-        """What each term gives by itself, without its weight."""
+        """What each term gives by itself, without its weight; what several terms compare is compared once."""
+        answers = answers if answers.compared is not None else answers._replace(compared=[])
         return {name: reward(answers, targets) for name, (_, reward) in self.terms.items()}
 
     def total(self, terms: Mapping[str, Float[Tensor, " b"]]) -> Float[Tensor, " b"]:
