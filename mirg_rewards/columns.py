@@ -62,6 +62,20 @@ def of_targets(targets: Sequence[Target]) -> Columns:
     return Columns(boxes, others[:, :2], flags & 1 > 0, flags & 2 > 0, images, names, counts)
 
 
+def joined(parts: Sequence[Columns]) -> Columns:
+    """The rows of several batches, one batch behind the other.
+
+    >>> one = of_rows([[(2, None, None, "b", None)]], [2])
+    >>> joined([one, one]).labels
+    ('b', 'b')
+    """
+    *numbers, labels, counts = zip(*parts, strict=True)
+    boxes, points, has_box, has_point, images = map(np.concatenate, numbers)
+    return Columns(
+        boxes, points, has_box, has_point, images, tuple(chain.from_iterable(labels)), np.concatenate(counts)
+    )
+
+
 def interleaved(first: Columns, second: Columns, is_second: Booleans) -> Columns:
     """The rows of two batches in one; `is_second` says of each row of the whole which of the two gives its next one.
 

@@ -10,12 +10,22 @@ from hypothesis import strategies as st
 from mirg_rewards import GRAMMARS, Scorer, Target, format_reward, pack, parse
 from mirg_rewards.claims import Box, Claim
 from mirg_rewards.coordinates import PIXELS, UNIT
+from mirg_rewards.parsing import batches
 from mirg_rewards.parsing.batches import read
 from mirg_rewards.testing.strategies import responses, targets
 
 MIRG = GRAMMARS["mirg"]
 # What JSON may hold where four numbers, an image or a label should stand.
 VALUES = ["2", "0", "1", "true", "null", '"2"', "[2]", "{}", "-1", "1.0", "1e3", "12345678901234567890", "NaN", "2.5"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_parts():
+    """However few texts there are, they are read together, and in more than one part."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batches, "_FEW", 0)
+        patch.setattr(batches, "_AT_ONCE", 3)
+        yield
 
 
 def packed(texts, grammar, sizes):

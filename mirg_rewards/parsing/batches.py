@@ -17,6 +17,10 @@ from mirg_rewards.parsing.reading import counted_sizes, first_look, parse
 
 Sizes = Sequence[Size | None]
 _UNSAID = -(2**62)
+# Texts whose first looks are kept at a time: these stay in the cache, and are gone before the collector sorts them.
+_AT_ONCE = 256
+# Texts that are read one by one sooner than numpy is called.
+_FEW = 4
 
 
 class Readings(Sequence[Parsed]):
@@ -92,17 +96,32 @@ def read(
     """
     readings = Readings(texts, grammar, sizes, seen_sizes)
     image_counts = np.array([len(row) for row in sizes], dtype=np.int64)
+    if len(texts) <= _FEW:
+        return Batch(*_one_by_one(readings, image_counts), readings)
     scales = _scales(grammar, sizes, seen_sizes)
-    glimpses = _first_looks(texts, grammar)
-    claims, is_plain = _resolved(glimpses, grammar.syntaxes[0].values, image_counts, scales)
+    first_images = np.append(0, np.cumsum(image_counts))
+    parts = []
+    for begin in range(0, len(texts), _AT_ONCE):
+        rows = slice(begin, begin + _AT_ONCE)
+        glimpses = _first_looks(texts[rows], grammar)
+        first, last = first_images[[begin, begin + len(glimpses)]]
+        counted = scales if len(scales) == 1 else scales[first:last]
+        parts.append(_resolved(glimpses, grammar.syntaxes[0].values, image_counts[rows], counted))
+    claims = columns.joined([claims for claims, _ in parts])
+    is_plain = np.concatenate([is_plain for _, is_plain in parts])
     defects = np.zeros(len(texts), dtype=np.int64)
     if is_plain.all():
         return Batch(claims, defects, readings)
     # What asks for a closer look is read one by one.
     others = [readings[row] for row in np.flatnonzero(~is_plain).tolist()]
-    defects[~is_plain] = [reading.defect_bits for reading in others]
-    closer = columns.of_rows([reading.rows for reading in others], image_counts[~is_plain])
+    closer, defects[~is_plain] = _one_by_one(others, image_counts[~is_plain])
     return Batch(columns.interleaved(claims, closer, ~is_plain), defects, readings)
+
+
+def _one_by_one(readings: Sequence[Parsed], image_counts: Integers) -> tuple[Columns, Integers]:
+    parsed = list(readings)
+    defects = np.array([reading.defect_bits for reading in parsed], dtype=np.int64)
+    return columns.of_rows([reading.rows for reading in parsed], image_counts), defects
 
 
 def _first_looks(texts: Sequence[str], grammar: Grammar) -> list[list[Glimpse] | None]:
