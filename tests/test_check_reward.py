@@ -33,6 +33,11 @@ from mirg_rewards.testing.judges import FormError, Kind, form_fault
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "test_my_reward.py"
 
+
+def all_but(*names):
+    return PROPERTIES.keys() - names
+
+
 # Our own
 
 OURS = {
@@ -47,16 +52,25 @@ OURS = {
 }
 
 
-@pytest.mark.parametrize("reward", OURS.values(), ids=OURS.keys())
+ours = pytest.mark.parametrize("reward", OURS.values(), ids=OURS.keys())
+
+
+@ours
 def test_our_own_rewards_hold(reward):
-    check_reward(reward, monotone=True, max_examples=20)
+    check_reward(reward, monotone=True, max_examples=6)
+
+
+@pytest.mark.slow
+@ours
+def test_our_own_rewards_hold_however_long_one_looks(reward):
+    check_reward(reward, monotone=True, max_examples=150)
 
 
 @pytest.mark.parametrize("name", ["minicpm_v", "rex_omni"])
 def test_the_reward_of_polygons_holds_in_grammars_that_write_them(name):
     pytest.importorskip("shapely", reason="needs mirg-rewards[polygons]")
     of_polygons = targets(places=["polygon", "box"])
-    check_reward(polygon_reward, grammar=GRAMMARS[name], targets=of_polygons, max_examples=15)
+    check_reward(polygon_reward, grammar=GRAMMARS[name], targets=of_polygons, max_examples=8)
 
 
 def _example():
@@ -88,13 +102,13 @@ def raising(completion, target):
 
 def test_a_failure_shows_the_smallest_completion_and_what_to_do():
     with pytest.raises(AssertionError) as failure:
-        check_reward(generous)
+        check_reward(generous, skip=all_but("bounded"))
     two_boxes = '[{"image": 1, "bbox_2d": [0, 0, 125, 125]}, {"image": 1, "bbox_2d": [0, 0, 125, 125]}]'
     advice = "Divide by the larger count of claims, so that more claims never pay; or pass the range that is meant as `bounds`."
     assert str(failure.value).splitlines() == [
         "generous: bounded does not hold. No row earns less or more than the bounds.",
         "",
-        '  target      {"version": 1, "claims": [], "sizes": [[1000, 1000]]}',
+        '  target      {"version": 1, "claims": [], "sizes": [null]}',
         f"  completion  <think></think><answer>{two_boxes}</answer>",
         "  earned      2",
         "  expected    from 0 to 1",
@@ -107,7 +121,7 @@ def test_a_failure_shows_the_smallest_completion_and_what_to_do():
 def test_the_same_fault_is_shown_every_time():
     def message():
         with pytest.raises(AssertionError) as failure:
-            check_reward(generous, skip=["bounded"])
+            check_reward(generous, skip=all_but("highest_on_the_truth"))
         return str(failure.value)
 
     assert message() == message()
@@ -146,17 +160,18 @@ def from_minus_1(answers, targets):
 
 
 def test_bounds_are_those_that_a_reward_says():
-    check_reward(CountPenalty(0.5), max_examples=5)
-    check_reward(SoftLength(100, 200), skip=["pays_the_truth", "highest_on_the_truth"], max_examples=5)
+    ends = all_but("bounded", "pays_the_truth")
+    check_reward(CountPenalty(0.5), skip=ends, max_examples=10)
+    check_reward(SoftLength(100, 200), skip=all_but("bounded"), max_examples=10)
     terms = {"object": (1.0, object_reward), "count": (0.3, CountPenalty()), "twice": (0.5, Repetition(n=2))}
-    check_reward(Scorer(GRAMMARS["mirg"], Weighted(terms)), skip=["order_of_claims"], max_examples=5)
+    check_reward(Scorer(GRAMMARS["mirg"], Weighted(terms)), skip=ends, max_examples=10)
     assert bounds_of(Gated(CountPenalty(), object_reward)) == (-1.0, 0.0)
     with pytest.raises(AssertionError, match="bounded does not hold"):
-        check_reward(from_minus_1, max_examples=5)
-    check_reward(from_minus_1, bounds=(-1, 1), max_examples=5)
+        check_reward(from_minus_1, skip=ends, max_examples=10)
+    check_reward(from_minus_1, bounds=(-1, 1), skip=ends, max_examples=10)
     from_minus_1.bounds = (-1.0, 1.0)
     try:
-        check_reward(from_minus_1, max_examples=5)
+        check_reward(from_minus_1, skip=ends, max_examples=10)
         from_minus_1.bounds = 1.0
         with pytest.raises(ValueError, match=r"bounds of <function from_minus_1 .* must be \(low, high\), .* got 1.0"):
             check_reward(from_minus_1)
@@ -172,13 +187,13 @@ def test_a_published_reward_says_its_range():
 @pytest.mark.parametrize(("places", "needs"), [(["point"], "a box"), (["image"], "a box")])
 def test_what_targets_lack_is_said(places, needs):
     with pytest.raises(ValueError, match=f"monotone_in_iou needs targets with {needs}, and targets gave none"):
-        check_reward(image_reward, monotone=True, targets=targets(places=places), max_examples=5)
+        check_reward(image_reward, monotone=True, targets=targets(places=places), skip=all_but("monotone_in_iou"))
     with pytest.raises(ValueError, match="pays_the_truth needs targets with a claim, and targets gave none"):
-        check_reward(image_reward, targets=targets(max_size=0), max_examples=5)
+        check_reward(image_reward, targets=targets(max_size=0), skip=all_but("pays_the_truth"))
 
 
 def test_properties_are_skipped_by_name():
-    check_reward(generous, skip=["bounded", "highest_on_the_truth"], max_examples=20)
+    check_reward(generous, skip=["bounded", "highest_on_the_truth"], max_examples=5)
 
 
 def length_of(text, target):
@@ -187,7 +202,7 @@ def length_of(text, target):
 
 def test_a_published_reward_is_handed_the_texts():
     with pytest.raises(AssertionError, match="highest_on_the_truth"):
-        check_reward(Published(length_of), skip=["pays_the_truth"])
+        check_reward(Published(length_of), skip=all_but("highest_on_the_truth"))
 
 
 @pytest.mark.parametrize(
@@ -224,7 +239,7 @@ RIGHT = '<think></think><answer>[{"image": 1, "bbox_2d": [0, 0, 500, 500]}]</ans
 
 
 def as_trl(prompts, completions, target, **columns):
-    return trl.wrap(presets.mirg_rl())(prompts, completions, target=target)
+    return trl.wrap(MIRG_RL)(prompts, completions, target=target)
 
 
 def as_verl(data_source, solution_str, ground_truth, extra_info=None):
@@ -243,13 +258,16 @@ def as_easyr1(reward_inputs):
     return [{"overall": as_sample(row["response"], row["ground_truth"])} for row in reward_inputs]
 
 
+MIRG_RL = presets.mirg_rl()
+
+
 def as_sample(completion, target):
-    return presets.mirg_rl()([completion], [Target.from_json(target)]).total.item()
+    return MIRG_RL([completion], [Target.from_json(target)]).total.item()
 
 
 KINDS = {
-    "scorer": presets.mirg_rl(),
-    "reward": presets.mirg_rl().reward,
+    "scorer": MIRG_RL,
+    "reward": MIRG_RL.reward,
     "trl": as_trl,
     "ms_swift": as_ms_swift,
     "verl": as_verl,
@@ -265,7 +283,7 @@ def test_each_kind_is_known_and_earns_the_same(kind):
     assert judged.kind == kind
     assert judged([RIGHT, "?"], [TRUTH, TRUTH]) == [1.0, 0.0]
     assert judged([], []) == []
-    check_reward(KINDS[kind], max_examples=5)
+    check_reward(KINDS[kind], max_examples=3)
 
 
 def test_completions_may_be_chat_messages():
@@ -273,7 +291,7 @@ def test_completions_may_be_chat_messages():
         return [as_sample(turns[0]["content"], wire) for turns, wire in zip(completions, target, strict=True)]
 
     assert judge(of_messages, messages=True)([RIGHT, "?"], [TRUTH, TRUTH]) == [1.0, 0.0]
-    check_reward(of_messages, messages=True, skip=["pickled"], max_examples=5)
+    check_reward(of_messages, messages=True, skip=["pickled"], max_examples=3)
     with pytest.raises(AssertionError, match="never_raises"):
         check_reward(of_messages, skip=["pickled"], max_examples=5)
     with pytest.raises(ValueError, match="messages is for functions that TRL calls, got it with one of kind 'verl'"):

@@ -324,6 +324,7 @@ def test_the_truth_earns_everything_in_the_safe_form(preset, data):
 
 
 @scorers
+@settings(max_examples=20)
 @given(st.data())
 def test_any_text_earns_a_finite_reward_from_0_to_2(scorer, data):
     wild = st.lists(st.sampled_from([*PIECES, *"[]{}()0123456789,.- \n"]) | st.text(max_size=8), max_size=30)
@@ -363,8 +364,8 @@ HOSTILE = ("{[1,1,1,1]}", "[1,", "[" + "1" * 4000, "[1, 1, 1,", "<answer>", "</t
 
 # A generous bound, since machines differ: what is quadratic would take minutes.
 @pytest.mark.parametrize("piece", HOSTILE, ids=lambda piece: piece[:12])
-def test_a_megabyte_of_anything_is_scored_in_bounded_time(piece):
-    body = piece * (1_000_000 // len(piece))
+def test_a_long_text_of_anything_is_scored_in_bounded_time(piece):
+    body = piece * (300_000 // len(piece))
     for text in (
         body,
         f"<think></think><answer>{body}",

@@ -16,7 +16,8 @@ import torch
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from mirg_rewards.claims import Box, Claim
+from mirg_rewards.claims import Box, Claim, Target
+from mirg_rewards.parsing import Grammar
 from mirg_rewards.testing.forms import written
 from mirg_rewards.testing.judges import form_fault
 from mirg_rewards.testing.snapshots import result_of, shared_numbers, shared_settings, snapshot
@@ -32,10 +33,13 @@ def never_raises(trial: Trial, draw: Draw) -> None:
 
     Let what cannot be read earn 0. A batch without rows earns an empty result.
     """
-    texts, targets = trial.rows(draw, min_size=0)
-    for text, target in zip(texts, targets, strict=True):
-        trial.earn([text], [target])
-    trial.earn(texts, targets)
+    texts, targets = trial.rows_and_truth(draw, min_size=0, is_spoiled=True)
+    try:
+        trial.earn(texts, targets)
+    except Counterexample:
+        for text, target in zip(texts, targets, strict=True):
+            trial.earn([text], [target])
+        raise
 
 
 def form(trial: Trial, draw: Draw) -> None:
@@ -109,10 +113,10 @@ def highest_on_the_truth(trial: Trial, draw: Draw) -> None:
     Pay for what is true only: not for length, for the number of claims, or for saying more than there is.
     """
     target = trial.target(draw)
-    text = draw(responses(trial.judge.grammar, target=target))
     truths = trial.truths(target)
-    earned = trial.earn([text], [target])[0]
-    most, truth = max((trial.earn([truth], [target])[0], truth) for truth in truths)
+    texts = [draw(responses(trial.judge.grammar, target=target)), *_lavish(target, trial.judge.grammar)]
+    earned, text = max(zip(trial.earn(texts, [target] * len(texts)), texts, strict=True))
+    most, truth = max(zip(trial.earn(truths, [target] * len(truths)), truths, strict=True))
     if earned > most + CLOSE and trial.is_steady(([text], [target]), [earned]):
         expected = f"at most {most:.6g}, what the truth earns: {truth}"
         raise Counterexample("highest_on_the_truth", [(text, target)], [earned], [expected])
@@ -124,15 +128,15 @@ def order_of_claims(trial: Trial, draw: Draw) -> None:
     Pair claims one to one by an optimal matching (`Overlap`, or `kernels.match`): not by position, and not greedily.
     """
     grammar, target = draw(forms(trial.judge.grammar)), draw(trial.targets)
-    said = draw(answers_about(target))
-    order, true_order = draw(st.permutations(said)), draw(st.permutations(target.claims))
-    text, other = written(said, target, grammar), written(order, target, grammar)
-    turned = replace(target, claims=tuple(true_order))
-    expected = trial.earn([other], [turned])
+    said = draw(answers_about(target, min_size=2))
+    turned = replace(target, claims=target.claims[::-1])
+    text, last_first = written(said, target, grammar), written(said[::-1], target, grammar)
+    orders = [(written(said[1:] + said[:1], target, grammar), target), (last_first, target), (text, turned)]
     earned = trial.earn([text], [target])
-    moved = f" beside the truth in the order {turned.to_json()}" if true_order != list(target.claims) else ""
-    why = f"as in the order {other}{moved}"
-    trial.compare("order_of_claims", ([text], [target]), earned, expected, why, within=CLOSE)
+    others, truths = map(list, zip(*orders, strict=True))
+    for other, true, expected in zip(others, truths, trial.earn(others, truths), strict=True):
+        why = f"as in the order {other}" if true is target else f"as beside the truth in the order {true.to_json()}"
+        trial.compare("order_of_claims", ([text], [target]), earned, [expected], why, within=CLOSE)
 
 
 def order_of_rows(trial: Trial, draw: Draw) -> None:
@@ -140,7 +144,7 @@ def order_of_rows(trial: Trial, draw: Draw) -> None:
 
     Look for an index that is always 0, or for rows whose offsets are mixed up.
     """
-    texts, targets = trial.rows(draw, min_size=2)
+    texts, targets = trial.rows_and_truth(draw, min_size=2)
     expected = trial.earn(texts[::-1], targets[::-1])[::-1]
     earned = trial.earn(texts, targets)
     trial.compare("order_of_rows", (texts, targets), earned, expected, "in the batch backwards", within=CLOSE)
@@ -151,7 +155,7 @@ def alone_or_in_a_batch(trial: Trial, draw: Draw) -> None:
 
     Leave it to the trainer to compare the rows of a group: take no mean, maximum or deviation over the batch.
     """
-    texts, targets = trial.rows(draw, min_size=2)
+    texts, targets = trial.rows_and_truth(draw, min_size=2)
     expected = [trial.earn([text], [target])[0] for text, target in zip(texts, targets, strict=True)]
     earned = trial.earn(texts, targets)
     trial.compare("alone_or_in_a_batch", (texts, targets), earned, expected, "what it earns alone", within=CLOSE)
@@ -162,16 +166,14 @@ def padding(trial: Trial, draw: Draw) -> None:
 
     Where rows are padded to the longest, mask the padding out of every sum, mean and maximum.
     """
-    (text,), (target,) = trial.rows(draw, max_size=1)
-    grammar = trial.judge.grammar
+    grammar, target = trial.judge.grammar, trial.target(draw)
+    texts, targets = [draw(responses(grammar, target=target)), trial.truths(target)[0]], [target, target]
     long = written(
         (Claim(1, Box(0.0, 0.0, 1.0, 1.0)),) * min(grammar.max_claims, 16), target, grammar, think="a dog " * 40
     )
-    expected = trial.earn([text], [target])
-    earned = trial.earn([long, text], [target, target])[1:]
-    if not agree(earned, expected, CLOSE) and trial.is_steady(([text], [target]), expected):
-        rows = [(text, target), (long, target)]
-        raise Counterexample("padding", rows, earned, [f"{expected[0]:.6g}, what it earns alone"])
+    expected = trial.earn(texts, targets)
+    earned = trial.earn([long, *texts], [target, *targets])[1:]
+    trial.compare("padding", (texts, targets), earned, expected, f"without the row {long}", within=CLOSE)
 
 
 def pickled(trial: Trial, draw: Draw) -> None:
@@ -209,7 +211,7 @@ def input_unchanged(trial: Trial, draw: Draw) -> None:
 
     Work on copies: no operation whose name ends in `_`, no `sort()` or `pop()` of a list that was handed in.
     """
-    texts, targets = trial.rows(draw)
+    texts, targets = trial.rows_and_truth(draw)
     judge = trial.judge
     if judge.kind == "scorer":
         judge = replace(judge, subject=judge.subject.reward, kind="reward", device=judge.subject.device)
@@ -337,13 +339,22 @@ NEEDS: Mapping[str, str] = {"pays_the_truth": "a claim", "monotone_in_iou": "a b
 
 
 def _each(trial: Trial, draw: Draw, broken: str, is_fine: Callable[[float], bool], expected: str) -> None:
-    texts, targets = trial.rows(draw)
+    texts, targets = trial.rows_and_truth(draw, is_spoiled=True)
     earned = trial.earn(texts, targets)
     for text, target, number in zip(texts, targets, earned, strict=True):
         if not is_fine(number) and not is_fine(trial.earn([text], [target])[0]):
             raise Counterexample(broken, [(text, target)], [number], [expected])
     if not all(map(is_fine, earned)):
         raise Counterexample(broken, list(zip(texts, targets, strict=True)), earned, [expected] * len(earned))
+
+
+def _lavish(target: Target, grammar: Grammar) -> list[str]:
+    """The truth, told at length, and twice: what pays for more than is asked pays for these."""
+    twice = (target.claims * 2)[: grammar.max_claims]
+    return [
+        written(target.claims, target, grammar, think="There is a dog. " * 20),
+        written(twice, target, grammar),
+    ]
 
 
 def _about(box: Box) -> SearchStrategy[Box]:

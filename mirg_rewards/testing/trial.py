@@ -15,7 +15,7 @@ from mirg_rewards.batch import Device
 from mirg_rewards.claims import Target
 from mirg_rewards.testing.forms import Form, NoFormError, places_of, written
 from mirg_rewards.testing.judges import FormError, Judge
-from mirg_rewards.testing.strategies import responses
+from mirg_rewards.testing.strategies import responses, spoiled
 
 Draw = Callable[[SearchStrategy[Any]], Any]
 
@@ -46,6 +46,20 @@ class Trial:
         """Completions, clean and messy, and their targets."""
         true = draw(st.lists(self.targets, min_size=min_size, max_size=max_size))
         return [draw(responses(self.judge.grammar, target=target)) for target in true], true
+
+    def rows_and_truth(
+        self, draw: Draw, *, min_size: int = 1, is_spoiled: bool = False
+    ) -> tuple[list[str], list[Target]]:
+        """`rows`, and the truth of the last: what fails where much is earned, or little is amiss, is not left to chance.
+
+        With `is_spoiled`, that truth in every way that `spoiled` knows too.
+        """
+        texts, targets = self.rows(draw, min_size=min_size, max_size=2)
+        for target in targets[-1:]:
+            truth = self.truths(target)[0]
+            more = [truth, *spoiled(truth)] if is_spoiled else [truth]
+            texts, targets = texts + more, targets + [target] * len(more)
+        return texts, targets
 
     def target(self, draw: Draw, is_fit: Callable[[Target], bool] = lambda _: True) -> Target:
         """A target that is fit for what is to be checked; see `NEEDS` for where there is none."""
