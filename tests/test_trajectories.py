@@ -1,102 +1,306 @@
+"""Trajectories exist only if every check holds: what is true passes, and what is planted false is rejected by its rule."""
+
+import random
 import re
+from dataclasses import replace
 
 import pytest
 
-from mirg_rewards import GRAMMARS, Box, Claim, Target, parse, presets
-from mirg_rewards.data.scenes import COLOURS, SceneConfig, scene
-from mirg_rewards.data.trajectories import Rejection, Trajectory, conversation, reasoning, training_row, trajectory
+from mirg_rewards import GRAMMARS, Box, Claim, parse
+from mirg_rewards.data.annotations import PREDICATES, Annotation, ImageNote, ObjectNote, Query, Relation
+from mirg_rewards.data.mig_bench import TASKS, official_box
+from mirg_rewards.data.trajectories import (
+    DIALECTS,
+    Dialect,
+    ImageClaim,
+    RelationClaim,
+    Rule,
+    Trajectory,
+    build,
+    phrases,
+    trajectory,
+    truth,
+)
+from mirg_rewards.data.trajectories.phrases import AROUND, BETWEEN
+from mirg_rewards.data.trajectories.steps import RuleError, Step
+from mirg_rewards.data.trajectories.templates import DENIALS, LEAKS, OPENERS, SENTENCES
 
-CONFIGS = {
-    "plain": SceneConfig(),
-    "rich": SceneConfig(
-        images=(2, 4),
-        shapes=(1, 3),
-        kinds=("rectangle", "ellipse", "triangle", "diamond"),
-        colours=tuple(COLOURS),
-        scales=(("small", 2, 3), ("large", 5, 7)),
-        grid=16,
-        cells=(5, 6, 7),
-        several=0.2,
-        none=0.2,
-    ),
+ALL = {
+    **DIALECTS,
+    "without boxes in think": Dialect(GRAMMARS["mig"], think_boxes=False),
+    "qwen25_json": Dialect(GRAMMARS["qwen25_json"], labels=True),
+    "qwen3_json": Dialect(GRAMMARS["qwen3_json"]),
+    "internvl": Dialect(GRAMMARS["internvl"], labels=True),
+    "paligemma": Dialect(GRAMMARS["paligemma"]),
+    "kimi_vl": Dialect(GRAMMARS["kimi_vl"], labels=True),
+    "gemini": Dialect(GRAMMARS["gemini"]),
 }
-BOX = Box(0.25, 0.0, 0.5, 1.0)
+SIZES = (640, 480), (800, 600), (1000, 1000)
 
 
-@pytest.mark.parametrize("labels", [True, False])
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-@pytest.mark.parametrize("name", [name for name, grammar in GRAMMARS.items() if "box" in grammar.syntaxes[0].writes])
-def test_a_trajectory_reads_back_to_its_claims_and_earns_all_there_is(name, config, labels):
-    scenes = [scene(config, index) for index in range(30)]
-    made = [trajectory(one.notes, one.target, GRAMMARS[name], labels=labels) for one in scenes]
-    assert all(isinstance(one, Trajectory) for one in made)
-    scores = presets.mirg_rl(grammar=GRAMMARS[name])([one.text for one in made], [one.target for one in scenes])
-    assert scores.terms["format"].tolist() == scores.terms["image"].tolist() == [1.0] * 30
-    # Rounding to pixels, thousandths or patches costs the box a little.
-    assert scores.terms["object"].min() > (0.75 if name != "kosmos2" else 0.25)
-    for one, reading in zip(made, scores.answers.parsed, strict=True):
-        assert reading.think == one.think
+def group(**changes):
+    """Three images, one of which has the truck; a dog is in another."""
+    images = tuple(
+        ImageNote(number, role, size, f"{number}.jpg")
+        for number, (role, size) in enumerate(zip(["distractor", "target", "distractor"], SIZES, strict=True), 1)
+    )
+    objects = (
+        ObjectNote("truck", 2, "white truck", (0.241, 0.378, 0.447, 0.621), "target"),
+        ObjectNote("dog", 3, "dog", (0.1, 0.1, 0.5, 0.4), "distractor"),
+    )
+    made = Annotation("g", images, objects, Query("Find the white truck.", "group_grounding", ("truck",)))
+    return replace(made, **changes)
 
 
-def test_the_reward_can_tell_a_trajectory_from_a_changed_one():
-    one = scene(SceneConfig(), 0)
-    text = trajectory(one.notes, one.target, GRAMMARS["mirg"], labels=False).text
-    (claim,) = one.target.claims
-    other = 1 if claim.image == 2 else 2
-    changed = {
-        "right": text,
-        "image": re.sub(r'"image": \d', f'"image": {other}', text),
-        "tag": text.replace("</think>", ""),
-    }
-    scores = presets.mirg_rl()(list(changed.values()), [one.target] * 3)
-    assert scores.total.tolist() == pytest.approx([1.0, 0.1, scores.total[2].item()])
-    assert scores.terms["format"].tolist() == [1.0, 1.0, 0.0]
+def tracked():
+    images = tuple(ImageNote(n, "target" if n == 3 else "reference", SIZES[n - 1], f"{n}.jpg") for n in (1, 2, 3))
+    boxes = {n: (0.1 * n, 0.2, 0.1 * n + 0.3, 0.7) for n in (1, 2, 3)}
+    roles = {1: "reference", 2: "candidate", 3: "target"}
+    objects = tuple(ObjectNote(f"o{n}", n, "", boxes[n], roles[n]) for n in (1, 2, 3))
+    chain = tuple(Relation(f"o{n + 1}", "next_frame", f"o{n}") for n in (1, 2))
+    return Annotation("t", images, objects, Query("Follow it.", "object_tracking", ("o3",)), chain)
 
 
-def test_the_reasoning_names_what_every_image_holds_and_rules_it_in_or_out():
-    for index in range(50):
-        one = scene(CONFIGS["rich"], index)
-        said = reasoning(one.notes, one.target)
-        *listed, verdict = said.removesuffix(".").split(". ")
-        assert len(listed) == len(one.pictures)
-        for number, (sentence, picture) in enumerate(zip(listed, one.pictures, strict=True), 1):
-            assert sentence == f"Image-{number}: {' and '.join(shape.label for shape in picture.shapes)}"
-        chosen = sorted({claim.image for claim in one.target.claims})
-        named = [int(word.removeprefix("Image-")) for word in verdict.split() if word.startswith("Image-")]
-        assert named == chosen
-        assert verdict.endswith(" only" if chosen else "none of them")
+def nothing_to_find():
+    images = tuple(ImageNote(n, "distractor", SIZES[n - 1]) for n in (1, 2))
+    return Annotation("n", images, (), Query("Find the cat.", "group_grounding", ()))
+
+
+def two_answers():
+    made = group()
+    images = (replace(made.images[0], role="target"), *made.images[1:])
+    other = ObjectNote("truck 2", 1, "white truck", (0.5, 0.5, 0.9, 0.9), "target")
+    return replace(
+        made, images=images, objects=(*made.objects, other), query=replace(made.query, answer=("truck", "truck 2"))
+    )
+
+
+def one_image():
+    note = ObjectNote("a", 1, "a mug (red)", (0.2, 0.2, 0.6, 0.6), "target")
+    return Annotation("1", (ImageNote(1, "target", SIZES[0]),), (note,), Query("Find it.", "refcoco", ("a",)))
+
+
+ANNOTATIONS = {"group": group, "tracked": tracked, "nothing": nothing_to_find, "two": two_answers, "one": one_image}
+
+
+@pytest.mark.parametrize("make", ANNOTATIONS.values(), ids=ANNOTATIONS)
+@pytest.mark.parametrize("dialect", ALL.values(), ids=ALL)
+def test_a_true_annotation_makes_a_trajectory_that_reads_back(make, dialect):
+    for seed in range(2):
+        made = trajectory(make(), dialect, seed=seed)
+        if make is two_answers and not dialect.names_image:
+            assert made.rule is Rule.FORMAT
+            continue
+        assert isinstance(made, Trajectory), made
+        parsed = parse(made.text, dialect.grammar, made.target.sizes)
+        assert parsed.think == made.think
+        assert not parsed.defects
+        assert len(parsed.claims) == len(made.target.claims)
+        if not dialect.think_boxes:
+            assert "[" not in made.think
+
+
+def near(said, meant):
+    if isinstance(said, Claim) and isinstance(meant, Claim) and said.box and meant.box:
+        far = max(abs(a - b) for a, b in zip(said.box.corners, meant.box.corners, strict=True))
+        return far < 0.003 and replace(said, box=None) == replace(meant, box=None)
+    if isinstance(said, RelationClaim) and isinstance(meant, RelationClaim):
+        ends = ((said.subject, meant.subject), (said.object, meant.object))
+        return said.predicate == meant.predicate and all(near(*end) for end in ends)
+    return said == meant
+
+
+OBJECTS = [
+    Claim(1, Box(0.1, 0.2, 0.3, 0.4), label='a "b" [c] dog, in the first image'),
+    Claim(2, Box(0.1, 0.25, 0.35, 0.45)),
+    Claim(3, label="dog"),
+    Claim(3),
+    Claim(2, Box(0, 0, 1, 1), label="truck (left) ⟪卡车⟫ <box>"),
+]
+
+
+@pytest.mark.parametrize("dialect", [ALL["mig"], ALL["json"], ALL["qwen25_json"], ALL["kimi_vl"]])
+def test_every_claim_reads_back_from_every_way_to_write_it(dialect):
+    relations = [RelationClaim(a, p, b) for p in BETWEEN for a in (OBJECTS[0], OBJECTS[1], 1) for b in (*OBJECTS, 2)]
+    roles = [ImageClaim(image, role) for image in (1, 3) for role in AROUND]
+    for number, claim in enumerate([*OBJECTS, *roles, *relations]):
+        for seed in range(2):
+            said = phrases.write(claim, dialect, SIZES, random.Random(2 * number + seed))
+            for text in (said, f"So {said}.", f"{said[0].upper()}{said[1:]}, as can be seen."):
+                ((back, (start, end)),) = phrases.read(text, dialect, SIZES)
+                assert near(back, claim), text
+                assert text[start:end].lower() == said.lower()
+
+
+def test_phrases_say_one_thing_each():
+    assert set(BETWEEN) == set(PREDICATES)
+    every = [phrase for phrases_ in BETWEEN.values() for phrase in phrases_]
+    every += [pair for pairs in AROUND.values() for pair in pairs]
+    assert len(every) == len(set(every))
+
+
+def test_templates_claim_nothing_by_themselves():
+    prose = [form for forms in SENTENCES.values() for form in forms]
+    prose += [opener for by_kind in OPENERS.values() for openers in by_kind.values() for opener in openers]
+    assert set(OPENERS) == {*TASKS, ""}
+    for text in prose:
+        truth._check_prose(text.replace("{}", ""), [], 0)
+        assert not any(leak in text.lower() for leak in LEAKS)
+        assert not DENIALS & set(re.findall("[a-z]+", text.lower()))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_seed_gives_the_same_text_and_seeds_give_many(task):
+    annotation = replace(group(), query=replace(group().query, task=task))
+    texts = [trajectory(annotation, seed=seed).text for seed in range(30)]
+    assert texts == [trajectory(annotation, seed=seed).text for seed in range(30)]
+    assert len(set(texts)) > 25
+
+
+def broken(name):
+    made = group()
+    truck, dog = made.objects
+    return {
+        "inverted": replace(made, objects=(replace(truck, box=(0.5, 0.378, 0.447, 0.621)), dog)),
+        "outside": replace(made, objects=(replace(truck, box=(0.2, 0.378, 1.048, 0.621)), dog)),
+        "no box": replace(made, objects=(replace(truck, box=None), dog)),
+        "answer in a distractor": replace(made, objects=(replace(truck, image=1), dog)),
+        "distractor with the label": replace(made, objects=(truck, replace(dog, label="White Truck"))),
+        "one file twice": replace(made, images=(replace(made.images[0], file="2.jpg"), *made.images[1:])),
+        "sides": replace(
+            made,
+            objects=(*made.objects, ObjectNote("car", 2, "car", (0.6, 0.4, 0.8, 0.6))),
+            relations=(Relation("truck", "right_of", "car"),),
+        ),
+    }[name]
 
 
 @pytest.mark.parametrize(
-    ("notes", "target", "rule"),
-    [
-        ([Claim(1, label="</think>")], Target((Claim(1, BOX),), (None, None)), "claims"),
-        ([], Target((Claim(2, BOX),) * 65, (None, None)), "claims"),
-        ([], Target((Claim(2, Box(0.1, 0.1, 1.2, 0.9)),), (None, None)), "defect"),
-    ],
-    ids=["tag in a note", "too many claims", "outside the image"],
+    "name",
+    ["inverted", "outside", "no box", "answer in a distractor", "distractor with the label", "one file twice", "sides"],
 )
-def test_what_would_not_read_back_is_rejected_with_a_reason(notes, target, rule):
-    rejected = trajectory(notes, target, GRAMMARS["mirg"])
-    assert isinstance(rejected, Rejection)
-    assert rejected.rule == rule
-    assert rejected.reason
+def test_notes_that_cannot_be_true_are_rejected(name):
+    made = trajectory(broken(name))
+    assert (made.rule, made.id, made.task) == (Rule.NOTES, "g", "group_grounding")
+    assert made.reason
 
 
-def test_nothing_to_find_is_a_whole_answer():
-    made = trajectory([Claim(1, label="dog")], Target((), (None, None)), GRAMMARS["mirg"])
-    assert made.think == "Image-1: dog. It is in none of them."
-    assert parse(made.text, GRAMMARS["mirg"], [None, None]).claims == ()
+def whole(annotation):
+    """A trajectory that has all five steps."""
+    return next(made for seed in range(50) if len((made := trajectory(annotation, seed=seed)).steps) == 5)
 
 
-def test_a_conversation_puts_each_image_behind_its_number():
-    (message,) = conversation("Find the dog.", 3)
-    assert [part.get("text", part["type"]) for part in message["content"]] == [
-        *["Image-1:", "image", "Image-2:", "image", "Image-3:", "image"],
-        "Find the dog.",
-    ]
+def tampered(change, annotation=None):
+    """What the trace check says when one step of a true trajectory is another."""
+    annotation = annotation or group()
+    steps = [change(step) for step in whole(annotation).steps]
+    read = [phrases.read(step.text, DIALECTS["mig"], annotation.sizes) for step in steps]
+    truth.check_trace(steps, read, annotation, DIALECTS["mig"])
 
 
-def test_a_row_with_another_count_of_images_is_refused():
-    with pytest.raises(ValueError, match=r"images must be as many as the target's sizes \(2\), got 1"):
-        training_row("Find it.", ["a.png"], Target((Claim(2),), (None, None)))
+def claims_and_text(kind, text, *claims):
+    return lambda step: Step(kind, text, claims) if step.kind == kind else step
+
+
+TAMPERED = {
+    "another image in the text": (lambda s: replace(s, text=s.text.replace("Image-2", "Image-3")), Rule.CLAIMS),
+    "another box in the text": (lambda s: replace(s, text=s.text.replace("241", "141")), Rule.CLAIMS),
+    "a relation that nobody noted": (
+        claims_and_text(
+            "check",
+            "Image-1 is a crop of Image-2.",
+            RelationClaim(1, "crop_of", 2),
+        ),
+        Rule.ORPHAN,
+    ),
+    "a box that nobody noted": (
+        claims_and_text(
+            "check", 'It is "dog" [1, 2, 30, 40] in Image-3.', Claim(3, Box(0.001, 0.002, 0.03, 0.04), label="dog")
+        ),
+        Rule.ORPHAN,
+    ),
+    "a role that an image does not have": (
+        claims_and_text("check", "Image-1 must hold the answer.", ImageClaim(1, "target")),
+        Rule.ORPHAN,
+    ),
+    "an image in the prose": (lambda s: replace(s, text=s.text + " The second image is nice."), Rule.ORPHAN),
+    "a number in the prose": (lambda s: replace(s, text="At 100 or so. " + s.text), Rule.ORPHAN),
+    "a denial in the prose": (lambda s: replace(s, text="I doubt this. " + s.text), Rule.ORPHAN),
+    "an image named in passing": (lambda s: replace(s, text=s.text + " I like Image-1."), Rule.ORPHAN),
+    "no route": (claims_and_text("route", "Well then."), Rule.MISSING),
+    "a distractor left out": (claims_and_text("compare", "Well then."), Rule.MISSING),
+    "a phrase of one who was told": (lambda s: replace(s, text="As annotated. " + s.text), Rule.LEAK),
+}
+
+
+@pytest.mark.parametrize(("change", "rule"), TAMPERED.values(), ids=TAMPERED)
+def test_a_trace_that_is_not_true_is_rejected_by_its_rule(change, rule):
+    tampered(lambda step: step)
+    with pytest.raises(RuleError) as caught:
+        tampered(change)
+    assert caught.value.rule is rule
+
+
+def test_the_answer_may_not_stand_in_the_first_step():
+    annotation = group()
+    steps = list(whole(annotation).steps)
+    steps = [steps[2], *steps[:2], *steps[3:]]
+    read = [phrases.read(step.text, DIALECTS["mig"], annotation.sizes) for step in steps]
+    with pytest.raises(RuleError) as caught:
+        truth.check_trace(steps, read, annotation, DIALECTS["mig"])
+    assert caught.value.rule is Rule.LEAK
+
+
+def test_the_box_may_not_come_before_its_image_is_named():
+    annotation = group()
+    steps = list(whole(annotation).steps)
+    steps[2], steps[3] = steps[3], steps[2]
+    read = [phrases.read(step.text, DIALECTS["mig"], annotation.sizes) for step in steps]
+    with pytest.raises(RuleError, match="before Image-2 is named") as caught:
+        truth.check_trace(steps, read, annotation, DIALECTS["mig"])
+    assert caught.value.rule is Rule.MISSING
+
+
+def test_a_budget_a_duplicate_and_a_size_that_is_lacking_are_rejected():
+    assert build([group()], budget=20)[0].rule is Rule.LENGTH
+    assert [one.rule for one in build([group(), replace(group(), id="other")])[1:]] == [Rule.DUPLICATE]
+    without = replace(group(), images=tuple(replace(image, size=None) for image in group().images))
+    assert build([without], ALL["qwen25_json"])[0].rule is Rule.NOTES
+
+
+def test_a_box_that_rounding_spoils_is_not_taught():
+    small = replace(group().objects[0], box=(0.1, 0.1, 0.1004, 0.1004))
+    assert trajectory(replace(group(), objects=(small, group().objects[1]))).rule is Rule.ANSWER
+
+
+def test_the_official_scorer_would_take_a_box_of_the_reasoning_if_it_were_written_as_the_answer_is():
+    made = trajectory(group())
+    assert official_box(made.text) == (0.241, 0.378, 0.447, 0.621)
+    changed = made.text.replace("[241, 378, 447, 621]", "(100,200),(300,400)")
+    assert official_box(changed) == (0.1, 0.2, 0.3, 0.4)
+
+
+def test_rewards_without_teeth_are_found_out(monkeypatch):
+    from mirg_rewards.data.trajectories import teeth
+
+    for name, blind in {
+        "image_reward": lambda answers, targets: (answers.defects == answers.defects).float(),
+        "format_reward": lambda answers, targets: (answers.defects == answers.defects).float(),
+    }.items():
+        with monkeypatch.context() as patched:
+            patched.setattr(teeth, name, blind)
+            assert trajectory(group()).rule is Rule.TEETH
+
+
+def test_an_annotation_goes_through_json_and_back():
+    for make in ANNOTATIONS.values():
+        assert Annotation.from_json(make().to_json()) == make()
+
+
+def test_an_annotation_whose_notes_do_not_hang_together_is_refused():
+    with pytest.raises(ValueError, match="numbered 1, 2, 3"):
+        group(images=group().images[1:])
+    with pytest.raises(ValueError, match="object's id"):
+        group(relations=(Relation("truck", "left_of", "car"),))
+    with pytest.raises(ValueError, match="predicate"):
+        Annotation.from_json(tracked().to_json().replace("next_frame", "eats"))

@@ -1,4 +1,4 @@
-"""Trajectories: reasoning and answer, rendered from claims, and kept only if they read back to the claims they came from."""
+"""The shortest trajectories: what each image is noted to hold, and which of them the answer is in; and rows of them."""
 
 from __future__ import annotations
 
@@ -10,30 +10,23 @@ from typing import Any
 
 from mirg_rewards.claims import Claim, Size, Target
 from mirg_rewards.data.rows import read_rows
+from mirg_rewards.data.trajectories.steps import Rejection, Rule
 from mirg_rewards.parsing import Grammar, parse, render
 
 Messages = list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Trajectory:
+class PlainTrajectory:
     """What a model is to write: its reasoning, and the whole `text` of which the reasoning is the think part."""
 
     think: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """Why a trajectory was not made: the `rule` that it broke ("defect", "claims" or "think"), and how."""
-
-    rule: str
-    reason: str
-
-
-def trajectory(
+def plain_trajectory(
     notes: Sequence[Claim], target: Target, grammar: Grammar, *, labels: bool = True
-) -> Trajectory | Rejection:
+) -> PlainTrajectory | Rejection:
     """The trajectory that says what each image holds by `notes`, rules it in or out by `target`, and answers.
 
     Without `labels` the answer leaves the labels of the target unsaid. What comes back has been read by `grammar` and
@@ -42,7 +35,7 @@ def trajectory(
 
     >>> from mirg_rewards import GRAMMARS, Box
     >>> notes = [Claim(1, label="blue rectangle"), Claim(2, Box(0.25, 0.0, 1.0, 0.75), label="red ellipse")]
-    >>> made = trajectory(notes, Target(notes[1:], sizes=[(56, 56)] * 2), GRAMMARS["mirg"], labels=False)
+    >>> made = plain_trajectory(notes, Target(notes[1:], sizes=[(56, 56)] * 2), GRAMMARS["mirg"], labels=False)
     >>> made.think
     'Image-1: blue rectangle. Image-2: red ellipse. The red ellipse is in Image-2 only.'
     >>> made.text[len("<think></think>") + len(made.think) :]
@@ -53,24 +46,26 @@ def trajectory(
     try:
         text = render(claims, grammar, target.sizes, think=think)
     except ValueError as error:
-        return Rejection("claims", f"the grammar cannot write them: {error}")
+        return Rejection(Rule.FORMAT, f"the grammar cannot write them: {error}")
     said = parse(text, grammar, target.sizes)
     if said.defects:
-        return Rejection("defect", " ".join(said.defects.sentences()))
+        return Rejection(Rule.FORMAT, " ".join(said.defects.sentences()))
     if think and said.think != think:
-        return Rejection("think", f"it reads back as {said.think!r}")
+        return Rejection(Rule.FORMAT, f"it reads back as {said.think!r}")
     # Claims that one and the same text stands for differ by no more than the rounding of the space.
     if _images(said.claims) != _images(claims) or render(said.claims, grammar, target.sizes, think=think) != text:
-        return Rejection("claims", f"they read back as {said.claims}")
-    return Trajectory(think, text)
+        return Rejection(Rule.ANSWER, f"they read back as {said.claims}")
+    return PlainTrajectory(think, text)
 
 
-def written_trajectory(notes: Sequence[Claim], target: Target, grammar: Grammar, *, labels: bool = True) -> Trajectory:
-    """The `trajectory`, where there must be one: raises ValueError in place of a `Rejection`."""
-    match trajectory(notes, target, grammar, labels=labels):
-        case Trajectory() as made:
+def written_trajectory(
+    notes: Sequence[Claim], target: Target, grammar: Grammar, *, labels: bool = True
+) -> PlainTrajectory:
+    """The `plain_trajectory`, where there must be one: raises ValueError in place of a `Rejection`."""
+    match plain_trajectory(notes, target, grammar, labels=labels):
+        case PlainTrajectory() as made:
             return made
-        case Rejection(rule, reason):
+        case Rejection(rule, reason=reason):
             raise ValueError(f"no trajectory can be made ({rule}): {reason}")
 
 

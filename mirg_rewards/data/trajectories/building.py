@@ -1,0 +1,194 @@
+"""From annotations to trajectories that are true by construction, or to the rule that one would have broken."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from mirg_rewards.claims import Claim
+from mirg_rewards.data.annotations import Annotation
+from mirg_rewards.data.trajectories import phrases
+from mirg_rewards.data.trajectories.dialects import DIALECTS, Dialect
+from mirg_rewards.data.trajectories.plans import plan
+from mirg_rewards.data.trajectories.rewriting import Rewriter, rewritten
+from mirg_rewards.data.trajectories.steps import (
+    ImageClaim,
+    Kind,
+    Rejection,
+    Rule,
+    RuleError,
+    Step,
+    TraceClaim,
+    Trajectory,
+)
+from mirg_rewards.data.trajectories.teeth import Draft, check_answers, draft
+from mirg_rewards.data.trajectories.templates import OPENERS, SENTENCES
+from mirg_rewards.data.trajectories.truth import check_notes, check_trace
+
+BUDGET = 1024
+"""Tokens that a text may have: what MG-Thinker trains with; UniVG-R1 evaluates with 256."""
+
+_TOKEN = re.compile(r"[0-9一-鿿]|[^\W\d_]+|[^\w\s]|_")
+
+
+def count_tokens(text: str) -> int:
+    """About how many tokens a text has: digits count one by one, as models write numbers, and words as one each.
+
+    >>> count_tokens("Image-2 [10, 200]")
+    12
+    """
+    return len(_TOKEN.findall(text))
+
+
+def build(
+    annotations: Iterable[Annotation],
+    dialect: Dialect = DIALECTS["mig"],
+    *,
+    seed: int = 0,
+    budget: int = BUDGET,
+    tokens: Callable[[str], int] = count_tokens,
+    rewriter: Rewriter | None = None,
+    keep_original: bool = True,
+) -> list[Trajectory | Rejection]:
+    """For each annotation its trajectory, or the rule that none could keep; see `Rule` for what is checked.
+
+    Which of the ways to say it a text takes depends on `seed` and the annotation's id, and on nothing else. `tokens` counts
+    the tokens of a text, which may be `budget`. A `rewriter` may put the reasoning in other words; where it touches a claim,
+    the text stays as it was, or with `keep_original=False` is rejected.
+
+    Raises ValueError where the grammar cannot be used at all, such as one of pixels for images of unknown size.
+
+    >>> from mirg_rewards.data.annotations import ImageNote, ObjectNote, Query
+    >>> images = ImageNote(1, "distractor"), ImageNote(2, "target")
+    >>> dog = ObjectNote("dog", 2, "dog", (0.1, 0.2, 0.5, 0.9), "target")
+    >>> (made,) = build([Annotation("7", images, (dog,), Query("Find the dog.", "group_grounding", ("dog",)))])
+    >>> print(made.text)
+    <think>One object is described, and several pictures could show it.
+    Let me go through them. After a look, Image-1 can be ruled out.
+    This leaves one of them. So Image-2 must hold the answer.
+    Here is what was described. The box goes tightly around "dog" [100, 200, 500, 900] in Image-2.
+    Let me read the description again.</think><answer>Image-2: (100,200),(500,900)</answer>
+    """
+    results: list[Trajectory | Rejection | Draft] = []
+    seen: set[bytes] = set()
+    for annotation in annotations:
+        try:
+            if (key := claim_set(annotation)) in seen:
+                raise RuleError(Rule.DUPLICATE, "another trajectory makes the same claims about the same images")
+            seen.add(key)
+            results.append(_draft(annotation, dialect, seed, budget, tokens, rewriter, keep_original=keep_original))
+        except RuleError as error:
+            results.append(_rejection(annotation, error))
+    verdicts = iter(check_answers([one for one in results if isinstance(one, Draft)], dialect))
+    made: list[Trajectory | Rejection] = []
+    for one in results:
+        if not isinstance(one, Draft):
+            made.append(one)
+        elif (broken := next(verdicts)) is not None:
+            made.append(_rejection(one.annotation, broken))
+        else:
+            made.append(_trajectory(one, tokens, official=dialect.official and len(one.claims) == 1))
+    return made
+
+
+def trajectory(annotation: Annotation, dialect: Dialect = DIALECTS["mig"], *, seed: int = 0) -> Trajectory | Rejection:
+    """The trajectory of one annotation, as `build` makes it."""
+    return build([annotation], dialect, seed=seed)[0]
+
+
+def claim_set(annotation: Annotation) -> bytes:
+    """8 bytes that stand for what is noted about these images: the same for two rows that differ in words alone.
+
+    Where an image has no file, the annotation's id stands for the images.
+    """
+    files = [image.file for image in annotation.images]
+    name = files if all(files) else [annotation.id]
+    objects = {note.id: (note.image, note.label, note.box, note.role) for note in annotation.objects}
+    relations = sorted(
+        str((objects.get(str(one.subject), one.subject), one.predicate, objects.get(str(one.object), one.object)))
+        for one in annotation.relations
+    )
+    answer = sorted(str(objects[name]) for name in annotation.query.answer)
+    roles = [image.role for image in annotation.images]
+    whole = repr((name, roles, sorted(map(str, objects.values())), relations, answer))
+    return hashlib.blake2b(whole.encode("utf-8", "backslashreplace"), digest_size=8).digest()
+
+
+def _draft(
+    annotation: Annotation,
+    dialect: Dialect,
+    seed: int,
+    budget: int,
+    tokens: Callable[[str], int],
+    rewriter: Rewriter | None,
+    *,
+    keep_original: bool,
+) -> Draft:
+    check_notes(annotation)
+    sizes = annotation.sizes
+    if dialect.grammar.space.span is None and None in sizes:
+        missing = sizes.index(None) + 1
+        raise RuleError(Rule.NOTES, f"the grammar counts in pixels, and the size of Image-{missing} is not known")
+    rng = random.Random(f"{seed} {annotation.id}")
+    openers = OPENERS.get(annotation.query.task, OPENERS[""])
+    steps = []
+    for kind, claims in plan(annotation, boxes=dialect.think_boxes):
+        text = _worded(kind, claims, openers[kind], annotation, dialect, rng)
+        if text:
+            steps.append(Step(kind, text, tuple(claims)))
+    checked = _checked(steps, annotation, dialect, budget, tokens)
+    if rewriter is None:
+        return checked
+    try:
+        spans = [[span for _, span in phrases.read(step.text, dialect, sizes)] for step in steps]
+        return _checked(rewritten(steps, spans, rewriter), annotation, dialect, budget, tokens)
+    except RuleError:
+        if keep_original:
+            return checked
+        raise
+
+
+def _checked(
+    steps: Sequence[Step], annotation: Annotation, dialect: Dialect, budget: int, tokens: Callable[[str], int]
+) -> Draft:
+    read = [phrases.read(step.text, dialect, annotation.sizes) for step in steps]
+    check_trace(steps, read, annotation, dialect)
+    made = draft(annotation, steps, dialect)
+    if (length := tokens(made.text)) > budget:
+        raise RuleError(Rule.LENGTH, f"the text has {length} tokens, and the budget is {budget}")
+    return made
+
+
+def _worded(
+    kind: Kind,
+    claims: Sequence[TraceClaim],
+    openers: Sequence[str],
+    annotation: Annotation,
+    dialect: Dialect,
+    rng: random.Random,
+) -> str:
+    opener = rng.choice(openers)
+    if kind == "look" and not claims:
+        opener = opener or next(filter(None, openers))
+    sentences = [opener] if opener else []
+    for claim in claims:
+        about = "image" if isinstance(claim, ImageClaim) else "object" if isinstance(claim, Claim) else "relation"
+        form = rng.choice(SENTENCES[kind, about])
+        sentence = form.replace("{}", phrases.write(claim, dialect, annotation.sizes, rng))
+        sentences.append(f"{sentence[:1].upper()}{sentence[1:]}.")
+    return " ".join(sentences)
+
+
+def _trajectory(one: Draft, tokens: Callable[[str], int], *, official: bool) -> Trajectory:
+    note = one.annotation
+    files = tuple(image.file for image in note.images)
+    length = tokens(one.text)
+    return Trajectory(
+        note.id, note.query.task, note.query.text, files, one.steps, one.target, one.text, length, official
+    )
+
+
+def _rejection(annotation: Annotation, error: RuleError) -> Rejection:
+    return Rejection(error.rule, error.reason, annotation.id, annotation.query.task, error.span)
