@@ -1,4 +1,4 @@
-"""The command line: `mirg-rewards evaluate`, `score`, `audit`, `report` and `inspect`."""
+"""The command line: `mirg-rewards evaluate`, `score`, `audit`, `report`, `inspect` and `trajectories`."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from mirg_rewards.report.audits import audit_command
 from mirg_rewards.report.commands import add_inspect, add_report, whole_number
 from mirg_rewards.report.progress import progress_bar
 from mirg_rewards.report.tables import MIG_BENCH_METRICS, mig_bench_table
+from mirg_rewards.report.trajectories import add_trajectories
 from mirg_rewards.scoring import score_file
 
 _EVALUATE_EXAMPLES = """examples:
@@ -93,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_audit(commands, reading)
     add_report(commands, reading, _grammar)
     add_inspect(commands, reading, _grammar)
+    add_trajectories(commands, reading, _grammar)
     return parser
 
 

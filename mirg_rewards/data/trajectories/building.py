@@ -37,7 +37,7 @@ def count_tokens(text: str) -> int:
     """About how many tokens a text has: digits count one by one, as models write numbers, and words as one each.
 
     >>> count_tokens("Image-2 [10, 200]")
-    12
+    11
     """
     return len(_TOKEN.findall(text))
 

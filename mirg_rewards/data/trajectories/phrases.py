@@ -84,7 +84,7 @@ def write(claim: TraceClaim, dialect: Dialect, sizes: Sequence[Size | None], rng
     >>> from mirg_rewards.data.trajectories.dialects import DIALECTS
     >>> claim = RelationClaim(Claim(2, Box(0.1, 0.2, 0.3, 0.4), label="dog"), "other_view", 1)
     >>> write(claim, DIALECTS["mig"], [None, None], random.Random(1))
-    '"dog" [100, 200, 300, 400] in Image-2 is another view of Image-1'
+    'Image-2 "dog" [100, 200, 300, 400] is another view of Image-1'
     """
     if isinstance(claim, ImageClaim):
         before, behind = rng.choice(AROUND[claim.role])

@@ -1,0 +1,60 @@
+"""The kinds of files that annotations are read from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mirg_rewards.data.annotations import Annotation
+from mirg_rewards.data.readers import coco, mgrounding, mig_bench
+from mirg_rewards.data.readers.streams import entries
+from mirg_rewards.data.rows import read_rows
+from mirg_rewards.data.trajectories.steps import Rejection
+
+Notes = Iterable[Annotation | Rejection]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How a kind of file is read: `notes` are those of one row; `rows` makes rows of a file that has none, else None."""
+
+    notes: Callable[[Mapping[str, Any]], Notes]
+    rows: Callable[[Path], Iterator[Mapping[str, Any]]] | None = None
+
+    def annotations(self, path: str | Path) -> Iterator[Annotation | Rejection]:
+        """What a file holds, in its order. Raises ValueError that names the file and the line, or the entry."""
+        for place, row in self.placed_rows(Path(path)):
+            try:
+                yield from self.notes(row)
+            except ValueError as error:
+                raise ValueError(f"{place}: {error}") from None
+
+    def placed_rows(self, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """The rows of a file, and where each stands."""
+        if self.rows is not None and path.suffix.lower() not in (".jsonl", ".parquet"):
+            for number, row in enumerate(self.rows(path)):
+                yield f"{path}: entry {number}", row
+            return
+        for chunk in read_rows(path):
+            for index, row in enumerate(chunk.rows):
+                yield chunk.place(index), row
+
+
+def _noted(row: Mapping[str, Any]) -> Notes:
+    return (Annotation.from_json(row),)
+
+
+def _as_rows(read: Callable[[Path], Iterator[Annotation]]) -> Callable[[Path], Iterator[Mapping[str, Any]]]:
+    return lambda path: (json.loads(annotation.to_json()) for annotation in read(path))
+
+
+READERS: dict[str, Reader] = {
+    "jsonl": Reader(_noted),
+    "mgrounding": Reader(mgrounding.annotate, entries),
+    "coco": Reader(_noted, _as_rows(coco.read)),
+    "mig_bench": Reader(_noted, _as_rows(mig_bench.read)),
+}
+"""The kinds by name: this library's own lines, MGrounding-630k, COCO-style boxes, and MIG-Bench (never to train on)."""
