@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -11,31 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 import mirg_rewards
 from mirg_rewards.adapters.ray_data import cluster
 from mirg_rewards.coordinates import PIXELS, Space
-from mirg_rewards.data import mig_bench
-from mirg_rewards.data.rows import replacing
-from mirg_rewards.evaluation import Summary, evaluate_mig_bench, evaluate_mig_bench_officially
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.presets import PRESETS
 from mirg_rewards.report.audits import audit_command
 from mirg_rewards.report.commands import add_inspect, add_report, whole_number
+from mirg_rewards.report.evaluate import add_evaluate
 from mirg_rewards.report.progress import progress_bar
-from mirg_rewards.report.tables import MIG_BENCH_METRICS, mig_bench_table
 from mirg_rewards.report.trajectories import add_trajectories
 from mirg_rewards.scoring import score_file
-
-_EVALUATE_EXAMPLES = """examples:
-  the numbers that papers print, from the text of any model that writes thousandths:
-    mirg-rewards evaluate mig-bench --annotations MIG_data.json --responses out.jsonl --mode official
-  only the answer part counts, a box in the wrong image is a miss:
-    mirg-rewards evaluate mig-bench --annotations MIG_data.json --responses out.jsonl --mode strict --grammar mirg
-
-A response is a line {"index": position of the entry in the annotation file, from 0, "response": text}. For a model that
-counts in pixels it also holds "sizes": the [width, height] of each of the entry's images."""
 
 _SCORE_EXAMPLES = """examples:
   mirg-rewards score rollouts.jsonl --output scored.jsonl
@@ -89,53 +74,13 @@ def _parser() -> argparse.ArgumentParser:
     grammar.add_argument("--grammar", choices=GRAMMARS, metavar="ID", help=f"one of {', '.join(GRAMMARS)}")
     grammar.add_argument("--space", type=_space, metavar="N|pixels", help="what coordinates count up to: 1, 1000 ...")
     grammar.add_argument("--order", choices=("xyxy", "yxyx", "xywh", "cxcywh"), help="how four numbers make a box")
-    _add_evaluate(commands, reading)
+    add_evaluate(commands, reading, _grammar)
     _add_score(commands, reading)
     _add_audit(commands, reading)
     add_report(commands, reading, _grammar)
     add_inspect(commands, reading, _grammar)
     add_trajectories(commands, reading, _grammar)
     return parser
-
-
-def _add_evaluate(commands: Any, reading: argparse.ArgumentParser) -> None:
-    evaluate = commands.add_parser("evaluate", help="judge the responses to a benchmark")
-    bench = evaluate.add_subparsers(metavar="BENCHMARK", required=True).add_parser(
-        "mig-bench",
-        parents=[reading],
-        help="the ten tasks of MIG-Bench",
-        description="Judge responses to MIG-Bench and print its ten tasks, in percent.",
-        epilog=_EVALUATE_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    bench.set_defaults(run=_evaluate)
-    bench.add_argument("--annotations", required=True, type=Path, metavar="FILE", help="MIG_data.json")
-    bench.add_argument("--responses", required=True, type=Path, metavar="FILE", help="JSONL or parquet")
-    bench.add_argument(
-        "--mode",
-        required=True,
-        choices=("official", "strict"),
-        help="official: the benchmark's own scorer, which takes one box from the whole text and never looks at the "
-        "image; image accuracy is then what --grammar reads (migician unless given). "
-        "strict: what the grammar (mirg unless given) reads in the answer part, in the right image",
-    )
-    bench.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here, as fractions from 0 to 1")
-    bench.add_argument("--allow-missing", action="store_true", help="entries without a response count as unparsed")
-    bench.add_argument(
-        "--image-from-question",
-        action="store_true",
-        help="an answer that names no image speaks of the one that the question states",
-    )
-    bench.add_argument(
-        "--unhittable",
-        choices=("leave-out", "count"),
-        help="strict: leave out the entries whose true box is inverted (the default), or count them as misses",
-    )
-    bench.add_argument(
-        "--migician-y-scaling",
-        action="store_true",
-        help="official: stretch y1 by 1.05 and y2 by 1.1, as the official script does for the model Migician alone",
-    )
 
 
 def _add_score(commands: Any, reading: argparse.ArgumentParser) -> None:
@@ -208,50 +153,6 @@ def _grammar(arguments: argparse.Namespace, default: Grammar) -> Grammar:
 
 def _audit(arguments: argparse.Namespace) -> int:
     return audit_command(arguments, lambda default: _grammar(arguments, default))
-
-
-def _evaluate(arguments: argparse.Namespace) -> None:
-    official = arguments.mode == "official"
-    if official and arguments.unhittable:
-        raise ValueError("--unhittable is for --mode strict: the official scorer always counts those entries")
-    if not official and arguments.migician_y_scaling:
-        raise ValueError("--migician-y-scaling is for --mode official")
-    entries = mig_bench.read(arguments.annotations)
-    entries, responses = mig_bench.read_responses(arguments.responses, entries, allow_missing=arguments.allow_missing)
-    grammar = _grammar(arguments, GRAMMARS["migician" if official else "mirg"])
-    if official:
-        evaluation = evaluate_mig_bench_officially(
-            entries,
-            responses,
-            migician_y_scaling=arguments.migician_y_scaling,
-            grammar=grammar,
-            image_from_question=arguments.image_from_question,
-        )
-    else:
-        evaluation = evaluate_mig_bench(
-            entries,
-            responses,
-            grammar,
-            count_unhittable=arguments.unhittable == "count",
-            image_from_question=arguments.image_from_question,
-        )
-    if arguments.json:
-        wire = {
-            "mode": arguments.mode,
-            "tasks": {task: _metrics(summary) for task, summary in evaluation.by_group.items()},
-            "mean": _metrics(evaluation.mean),
-            "per_entry": _metrics(evaluation.per_entry),
-        }
-        with replacing(arguments.json) as part:
-            part.write_text(json.dumps(wire, indent=2) + "\n", encoding="utf-8")
-    left_out = not official and arguments.unhittable != "count"
-    # A narrower table would cut numbers off.
-    console = Console(width=max(Console().width, 100))
-    console.print(mig_bench_table(evaluation, arguments.mode, mig_bench.unhittable(entries), left_out=left_out))
-
-
-def _metrics(summary: Summary) -> dict[str, float]:
-    return {"n": summary.n, **{metric: summary.means[metric] for metric in MIG_BENCH_METRICS}}
 
 
 def _score(arguments: argparse.Namespace) -> None:

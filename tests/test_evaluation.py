@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from mirg_rewards import GRAMMARS, PIXELS, Box, Claim, Target, render
 from mirg_rewards.data.mig_bench import Entry
-from mirg_rewards.evaluation import evaluate, evaluate_mig_bench, evaluate_mig_bench_officially, summarize
+from mirg_rewards.evaluation import evaluate, evaluate_mig_bench, evaluate_mig_bench_officially, resampling, summarize
 from mirg_rewards.report.tables import evaluation_rows, markdown_table, terminal_table
 
 GRAMMAR = GRAMMARS["mirg"]
@@ -102,10 +103,57 @@ def test_the_mean_weighs_groups_alike_and_the_other_entries():
     assert {group: summary.n for group, summary in evaluation.by_group.items()} == {"many": 3, "one": 1}
 
 
-def test_the_interval_of_a_rate_is_wilsons():
-    low, high = summarize({"rate": [1] * 8 + [0] * 2}).mean.intervals["rate"]
-    assert (low, high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+def test_the_interval_of_many_entries_is_the_normal_one():
+    """The bootstrap agrees with the textbook where the textbook is right."""
+    generator = np.random.default_rng(1)
+    iou, rate = generator.random(2000), (generator.random(2000) < 0.3).astype(float)
+    ends = summarize({"iou": iou, "rate": rate}).mean.intervals
+    for name, values in (("iou", iou), ("rate", rate)):
+        half = 1.96 * values.std() / 2000**0.5
+        assert ends[name] == pytest.approx((values.mean() - half, values.mean() + half), abs=0.05 * half)
+
+
+def test_scipys_bootstrap_gives_the_same_interval():
+    values = np.random.default_rng(2).random(60) ** 3
+    theirs = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=10_000, rng=0).confidence_interval
+    ours = summarize({"iou": values}).mean.intervals["iou"]
+    assert ours == pytest.approx((theirs.low, theirs.high), abs=0.01)
+    assert ours[0] < theirs.low < theirs.high < ours[1], (
+        "a bootstrap of few entries is too narrow, ours makes that good"
+    )
+
+
+def test_all_right_is_no_certainty():
     assert summarize({"rate": [0] * 100}).mean.intervals["rate"] == pytest.approx((0, 0.0370), abs=1e-4)
+    assert summarize({"rate": [1] * 100}).mean.intervals["rate"] == pytest.approx((0.9630, 1), abs=1e-4)
+
+
+def test_entries_of_one_cluster_are_right_or_wrong_together():
+    right = np.random.default_rng(3).random(50) < 0.5
+    apart = summarize({"rate": right}).mean.intervals["rate"]
+    copied = summarize({"rate": right.repeat(8)}, clusters=np.arange(50).repeat(8).tolist()).mean.intervals["rate"]
+    blind = summarize({"rate": right.repeat(8)}).mean.intervals["rate"]
+    assert copied == pytest.approx(apart, abs=0.02), "eight copies of an entry tell no more than one"
+    assert blind[1] - blind[0] < 0.5 * (copied[1] - copied[0])
+
+
+def test_the_law_for_very_many_entries_is_that_of_the_draws(monkeypatch):
+    values = np.random.default_rng(4).random((3000, 2))
+    clusters = np.arange(3000) // 3
+    drawn = resampling.resampled_means(values, clusters, np.random.default_rng(0), 4000)
+    flipped = resampling.flipped_means(values - 0.5, clusters, np.random.default_rng(0), 4000)
+    monkeypatch.setattr(resampling, "_MOST", 10)
+    normal = resampling.resampled_means(values, clusters, np.random.default_rng(0), 4000)
+    normal_flipped = resampling.flipped_means(values - 0.5, clusters, np.random.default_rng(0), 4000)
+    for one, other in ((drawn, normal), (flipped, normal_flipped)):
+        assert np.cov(one.T) == pytest.approx(np.cov(other.T), rel=0.15, abs=4e-6)
+        assert one.mean(0) == pytest.approx(other.mean(0), abs=5e-4)
+
+
+def test_the_same_answers_have_the_same_interval():
+    values = {"iou": np.random.default_rng(5).random(30)}
+    assert summarize(values).mean == summarize(values).mean
+    assert summarize(values, seed=1).mean != summarize(values).mean
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.sampled_from("abc")), min_size=1, max_size=30))
@@ -117,16 +165,45 @@ def test_every_interval_holds_its_mean_and_stays_between_0_and_1(rows):
         assert summary["iou"] - 1e-9 <= high <= 1 + 1e-9
 
 
-def test_intervals_hold_the_truth_about_as_often_as_they_say():
-    generator = np.random.default_rng(0)
-    groups = ["a"] * 40 + ["b"] * 160
-    truth = (0.2 + 0.9) / 2
+def right(generator, count, rate, alike=0.0):
+    """Answers that are right as often as `rate`, those of a cluster the more alike the higher `alike`."""
+    common = generator.random(count[0])[:, None] < rate
+    own = generator.random(count) < rate
+    return np.where(generator.random(count) < alike, common, own).ravel()
+
+
+def held(draw, truth, times, row="mean"):
+    """How often the interval of what `draw` gives holds the truth."""
     hits = 0
-    for _ in range(400):
-        drawn = np.concatenate([generator.random(40) < 0.2, generator.random(160) < 0.9])
-        low, high = summarize({"rate": drawn.astype(float)}, groups).mean.intervals["rate"]
+    for seed in range(times):
+        values, groups, clusters = draw(np.random.default_rng(seed))
+        low, high = getattr(summarize({"rate": values}, groups, clusters=clusters, resamples=1000), row).intervals[
+            "rate"
+        ]
         hits += low <= truth <= high
-    assert 0.92 <= hits / 400 <= 0.98
+    return hits / times
+
+
+def test_intervals_hold_the_truth_about_as_often_as_they_say():
+    groups = ["a"] * 40 + ["b"] * 160
+
+    def draw(generator):
+        return np.concatenate([right(generator, (40, 1), 0.2), right(generator, (160, 1), 0.9)]), groups, None
+
+    assert 0.92 <= held(draw, (0.2 + 0.9) / 2, 300) <= 0.98
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", [0.02, 0.1, 0.5, 0.9])
+@pytest.mark.parametrize(("clusters", "size", "alike"), [(100, 1, 0.0), (500, 1, 0.0), (60, 5, 0.8), (15, 4, 0.5)])
+def test_intervals_hold_the_truth_of_rates_and_clusters(rate, clusters, size, alike):
+    names = np.arange(clusters).repeat(size).tolist()
+
+    def draw(generator):
+        return right(generator, (clusters, size), rate, alike), None, names
+
+    # One cluster or two that are ever right: as good as it gets.
+    assert held(draw, rate, 500) >= (0.92 if size == 1 or clusters * rate > 2 else 0.87)
 
 
 @pytest.mark.parametrize(

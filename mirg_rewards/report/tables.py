@@ -3,15 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from rich.table import Table
 from rich.text import Text
 
-from mirg_rewards.data.mig_bench import TASKS
-from mirg_rewards.evaluation import Evaluation, Summary
+from mirg_rewards.evaluation import Difference, Evaluation, Summary
+from mirg_rewards.evaluation.comparisons import ALPHA
 
 Rows = Mapping[str, Summary]
 """Summaries by the name of their row: the groups of one evaluation, or the means of several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A table of text: the first cell of each row is its name. Notes stand below it.
+
+    `breaks` are the rows above which a line goes, and `marked` the cells, by row and column, that stand out.
+
+    >>> print(Sheet(("", "n"), (("diff", "528"),), title="Entries", notes=("All of them.",)).markdown())
+    **Entries**
+    <BLANKLINE>
+    |  | n |
+    | --- | ---: |
+    | diff | 528 |
+    <BLANKLINE>
+    All of them.
+    """
+
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    title: str | None = None
+    notes: tuple[str, ...] = ()
+    breaks: frozenset[int] = frozenset()
+    marked: frozenset[tuple[int, int]] = frozenset()
+
+    def terminal(self) -> Table:
+        """The sheet as a rich table."""
+        caption = "\n".join(self.notes) or None
+        table = Table(title=self.title, caption=caption, title_justify="left", caption_justify="left")
+        for column, heading in enumerate(self.headings):
+            table.add_column(heading, justify="right" if column else "left", no_wrap=True)
+        for number, row in enumerate(self.rows):
+            if number in self.breaks:
+                table.add_section()
+            cells = (
+                Text(cell, style="bold" if (number, column) in self.marked else "") for column, cell in enumerate(row)
+            )
+            table.add_row(*cells)
+        return table
+
+    def markdown(self) -> str:
+        """The sheet as Markdown, with its title above and each note below it."""
+        lines = [_markdown_row(self.headings), f"| --- |{' ---: |' * (len(self.headings) - 1)}"]
+        table = "\n".join([*lines, *map(_markdown_row, self.rows)])
+        parts = [*([f"**{self.title}**"] if self.title else []), table, *self.notes]
+        return "\n\n".join(parts)
 
 
 def evaluation_rows(evaluation: Evaluation) -> dict[str, Summary]:
@@ -28,6 +75,63 @@ def evaluation_rows(evaluation: Evaluation) -> dict[str, Summary]:
     return {**evaluation.by_group, "mean": evaluation.mean, "per entry": evaluation.per_entry}
 
 
+def sheet(
+    rows: Rows,
+    metrics: Sequence[str] | None = None,
+    *,
+    title: str | None = None,
+    notes: Sequence[str] = (),
+    marked: Collection[tuple[str, str]] = (),
+    interval: str | None = None,
+) -> Sheet:
+    """Percentages with two decimals, and beside the metric `interval` its 95 % interval; `marked` by row and metric.
+
+    Rows named `mean` and `per entry` stand apart, below a line.
+    """
+    columns = [*(_metrics(rows) if metrics is None else metrics)]
+    place = columns.index(interval) + 1 if interval in columns else 0
+    headings, lines, bold = ["", "n", *map(heading, columns)], [], set()
+    if place:
+        headings.insert(place + 2, "95 % interval")
+    for number, (name, summary) in enumerate(rows.items()):
+        cells = [name, str(summary.n), *(_percent(summary, metric) for metric in columns)]
+        if place:
+            cells.insert(place + 2, _ends(summary.intervals.get(str(interval))))
+        lines.append(tuple(cells))
+        for at, metric in enumerate(columns):
+            if (name, metric) in marked:
+                bold.add((number, at + 2 + (at >= place > 0)))
+    breaks = frozenset(number for number, name in enumerate(rows) if name == "mean")
+    return Sheet(tuple(headings), tuple(lines), title, tuple(notes), breaks, frozenset(bold))
+
+
+def comparison_sheet(differences: Sequence[Difference], metric: str, others: str) -> Sheet:
+    """How far a metric lies above that of the `others`, row by row, and which differences are real."""
+    rows = [each for each in differences if each.metric == metric]
+    lines = tuple(
+        (
+            each.row,
+            str(each.n),
+            f"{100 * each.ours:.2f}",
+            f"{100 * each.theirs:.2f}",
+            f"{100 * each.difference:+.2f}",
+            _ends(each.interval, sign="+"),
+            f"{each.p:.4f}",
+            f"{each.p_adjusted:.4f}",
+            each.verdict,
+        )
+        for each in rows
+    )
+    note = (
+        f"{len(differences)} differences were looked at. The adjusted p is how often models that are equally good would "
+        f"show any of them as large, for its spread, as this one: below {ALPHA:g} it is called higher or lower."
+    )
+    headings = ("", "n", "this file", "the other", "difference", "95 % interval", "p", "adjusted p", "this file is")
+    breaks = frozenset(number for number, each in enumerate(rows) if each.row == "mean")
+    marked = frozenset((number, 8) for number, each in enumerate(rows) if each.verdict in ("higher", "lower"))
+    return Sheet(headings, lines, f"{heading(metric)} beside {others}", (note,), breaks, marked)
+
+
 def terminal_table(
     rows: Rows,
     metrics: Sequence[str] | None = None,
@@ -40,83 +144,52 @@ def terminal_table(
 
     Rows named `mean` and `per entry` stand apart, below a line.
     """
-    metrics = _metrics(rows) if metrics is None else metrics
-    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
-    table.add_column("", no_wrap=True)
-    for heading in ("n", *map(_heading, metrics)):
-        table.add_column(heading, justify="right")
-    for name, summary in rows.items():
-        if name == "mean":
-            table.add_section()
-        cells = [
-            Text(_percent(summary, metric), style="bold" if (name, metric) in marked else "") for metric in metrics
-        ]
-        table.add_row(Text(name), str(summary.n), *cells)
-    return table
+    return sheet(rows, metrics, title=title, notes=[caption] if caption else [], marked=marked).terminal()
 
 
 def markdown_table(rows: Rows, metrics: Sequence[str] | None = None, *, intervals: bool = False) -> str:
     """A Markdown table of percentages with two decimals, each with its 95 % interval where `intervals` is set.
 
     >>> from mirg_rewards.evaluation import summarize
-    >>> print(markdown_table({"after SFT": summarize({"acc@0.5": [1, 0, 1, 1]}).mean}, intervals=True))
+    >>> print(markdown_table({"after SFT": summarize({"acc@0.5": [1, 0, 1, 1]}).mean}))
     |  | n | Acc@0.5 |
     | --- | ---: | ---: |
-    | after SFT | 4 | 75.00 (30.06 to 95.44) |
+    | after SFT | 4 | 75.00 |
     """
-    metrics = _metrics(rows) if metrics is None else metrics
-    lines = [
-        f"|  | n | {' | '.join(map(_heading, metrics))} |",
-        f"| --- |{' ---: |' * (len(metrics) + 1)}",
-    ]
-    for name, summary in rows.items():
-        cells = [_percent(summary, metric, intervals=intervals) for metric in metrics]
-        lines.append(f"| {name.replace('|', chr(92) + '|')} | {summary.n} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-MIG_BENCH_METRICS = ("acc@0.3", "acc@0.5", "acc@0.7", "mean_iou", "image_accuracy", "unparsed")
-
-
-def mig_bench_table(evaluation: Evaluation, mode: str, unhittable: Sequence[int], *, left_out: bool) -> Table:
-    """The ten tasks of MIG-Bench, with what must be known to read them: which number papers print, which task asks for
-    a choice of image, and what became of the `unhittable` entries.
-    """
-    choice = "group_grounding"
-    names = {task: f"{task} ({TASKS[task].column})" for task in evaluation.by_group}
-    rows = {names.get(name, name): summary for name, summary in evaluation_rows(evaluation).items()}
-    notes = ["The mean weighs the tasks alike; its Acc@0.5 is the number that papers print."]
-    if "image_accuracy" in evaluation.mean.means and choice in names:
-        chosen = _percent(evaluation.by_group[choice], "image_accuracy")
-        notes.append(f"Only {choice} is a choice of image ({chosen}): elsewhere the question or the protocol names it.")
-    if unhittable:
-        positions, fate = ", ".join(map(str, unhittable)), "left out" if left_out else "counted as misses"
-        notes.append(f"The true boxes of entries {positions} are inverted: no answer can meet them, they are {fate}.")
-    return terminal_table(
-        rows,
-        MIG_BENCH_METRICS,
-        title=f"MIG-Bench, {mode}, in percent",
-        caption="\n".join(notes),
-        marked={(names.get(choice, choice), "image_accuracy"), ("mean", "acc@0.5")},
+    columns = _metrics(rows) if metrics is None else metrics
+    lines = tuple(
+        (name, str(summary.n), *(_percent(summary, metric, intervals=intervals) for metric in columns))
+        for name, summary in rows.items()
     )
+    return Sheet(("", "n", *map(heading, columns)), lines).markdown()
 
 
-_HEADINGS = {"mean_iou": "mean IoU", "image_accuracy": "image accuracy"}
+def heading(metric: str) -> str:
+    """What a metric is called above its column.
+
+    >>> heading("acc@0.5"), heading("joint@0.5"), heading("mean_iou")
+    ('Acc@0.5', 'joint@0.5', 'mean IoU')
+    """
+    return _HEADINGS.get(metric, metric.replace("acc@", "Acc@").replace("_", " "))
+
+
+_HEADINGS = {"mean_iou": "mean IoU"}
 
 
 def _metrics(rows: Rows) -> list[str]:
     return list(dict.fromkeys(metric for summary in rows.values() for metric in summary.means))
 
 
-def _heading(metric: str) -> str:
-    return _HEADINGS.get(metric, metric.replace("acc@", "Acc@"))
-
-
 def _percent(summary: Summary, metric: str, *, intervals: bool = False) -> str:
     if metric not in summary.means:
         return "-"
     mean = f"{100 * summary[metric]:.2f}"
-    if not intervals:
-        return mean
-    low, high = summary.intervals[metric]
-    return f"{mean} ({100 * low:.2f} to {100 * high:.2f})"
+    return f"{mean} ({_ends(summary.intervals[metric])})" if intervals else mean
+
+
+def _ends(ends: tuple[float, float] | None, sign: str = "") -> str:
+    return "-" if ends is None else f"{100 * ends[0]:{sign}.2f} to {100 * ends[1]:{sign}.2f}"
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

@@ -1,0 +1,20 @@
+"""How good the answers to a benchmark are: accuracy at IoU thresholds and image accuracy, by group, with intervals."""
+
+from mirg_rewards.evaluation.comparisons import Difference, compare
+from mirg_rewards.evaluation.measures import THRESHOLDS, Measures, evaluate, measure
+from mirg_rewards.evaluation.mig_bench import evaluate_mig_bench, evaluate_mig_bench_officially
+from mirg_rewards.evaluation.summaries import Evaluation, Summary, summarize
+
+__all__ = [
+    "THRESHOLDS",
+    "Difference",
+    "Evaluation",
+    "Measures",
+    "Summary",
+    "compare",
+    "evaluate",
+    "evaluate_mig_bench",
+    "evaluate_mig_bench_officially",
+    "measure",
+    "summarize",
+]

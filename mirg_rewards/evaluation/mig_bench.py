@@ -1,0 +1,133 @@
+"""MIG-Bench, judged officially (one box from the whole text, no image) and strictly (the answer part, the right image)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypedDict
+
+import numpy as np
+
+from mirg_rewards.data.mig_bench import TASKS, Entry, official_box, official_iou
+from mirg_rewards.evaluation.measures import THRESHOLDS, accuracies, check_thresholds, measure
+from mirg_rewards.evaluation.resampling import RESAMPLES
+from mirg_rewards.evaluation.summaries import Evaluation, summarize
+from mirg_rewards.parsing import Grammar
+
+
+def evaluate_mig_bench(
+    entries: Sequence[Entry],
+    responses: Sequence[str],
+    grammar: Grammar,
+    *,
+    count_unhittable: bool = False,
+    image_from_question: bool = False,
+    thresholds: Sequence[float] = THRESHOLDS,
+    resamples: int = RESAMPLES,
+) -> Evaluation:
+    """How well `responses` answer MIG-Bench's `entries`, read strictly: only the answer part, as `grammar` counts.
+
+    The five entries whose truth is inverted are left out, or are misses with `count_unhittable`. With
+    `image_from_question` an answer that names no image speaks of the one that the question states, which all tasks but
+    `diff` and `group_grounding` do. Groups are the tasks, in the order of the papers' tables; entries about the same
+    images are drawn together for the intervals.
+
+    A model that counts in pixels needs the `sizes` of the entries' images, which the file does not know.
+    """
+    pairs = [pair for pair in _pairs(entries, responses) if count_unhittable or pair[0].hittable]
+    kept = [_sized(entry, response, grammar) for entry, response in pairs]
+    found = measure(
+        [response for _, response in pairs],
+        [entry.target() if entry.hittable else entry.image_target() for entry in kept],
+        grammar,
+        thresholds=thresholds,
+        unsaid_images=[entry.stated_image for entry in kept] if image_from_question else None,
+    )
+    hittable = np.array([entry.hittable for entry in kept], dtype=np.float64)
+    met = {name: column * hittable for name, column in found.values.items() if name.startswith(("acc@", "mean_iou"))}
+    return summarize(
+        {**found.values, **met},
+        **_drawn(kept),
+        defects=found.defects,
+        diagnosis=found.diagnosis,
+        resamples=resamples,
+    )
+
+
+def evaluate_mig_bench_officially(
+    entries: Sequence[Entry],
+    responses: Sequence[str],
+    *,
+    migician_y_scaling: bool = False,
+    grammar: Grammar | None = None,
+    image_from_question: bool = False,
+    thresholds: Sequence[float] = THRESHOLDS,
+    resamples: int = RESAMPLES,
+) -> Evaluation:
+    """How the official scorer of MIG-Bench judges `responses`, to the digit; `mean["acc@0.5"]` is what papers print.
+
+    It takes one box from the whole text (`official_box`) and never looks at an image number, so there is no
+    `image_accuracy`, unless a `grammar` says how to read one; `joint@t` is then the share of entries whose box reaches
+    `t` and whose image is right. `unparsed` are the texts in which the official scorer finds no box.
+
+    >>> from mirg_rewards.data.mig_bench import Entry
+    >>> entry = Entry(0, "diff", ("a.png", "b.png"), "What differs?", (0.0, 0.0, 0.5, 1.0), 2, "protocol:second")
+    >>> evaluate_mig_bench_officially([entry], ["(0,0),(400,1000)"]).mean["mean_iou"]
+    0.8
+    """
+    check_thresholds(thresholds)
+    pairs = _pairs(entries, responses)
+    boxes = [official_box(response, migician_y_scaling=migician_y_scaling) for _, response in pairs]
+    iou = np.array([official_iou(box, entry.answer) for box, (entry, _) in zip(boxes, pairs, strict=True)])
+    hits = accuracies(iou, thresholds)
+    values = {**hits, "mean_iou": iou}
+    read = None
+    if grammar is not None:
+        read = measure(
+            responses,
+            [_sized(entry, response, grammar).image_target() for entry, response in pairs],
+            grammar,
+            unsaid_images=[entry.stated_image for entry in entries] if image_from_question else None,
+        )
+        right = read.values["image_accuracy"]
+        values["image_accuracy"] = right
+        values |= {name.replace("acc", "joint"): column * right for name, column in hits.items()}
+    values["unparsed"] = np.array([float(box is None) for box in boxes])
+    return summarize(
+        values,
+        **_drawn(entries),
+        defects=None if read is None else read.defects,
+        diagnosis=None if read is None else read.diagnosis,
+        resamples=resamples,
+    )
+
+
+class _Draws(TypedDict):
+    groups: list[str]
+    clusters: list[tuple[str, tuple[str, ...]]]
+    order: tuple[str, ...]
+
+
+def _drawn(entries: Sequence[Entry]) -> _Draws:
+    """How entries are drawn for intervals: task by task, and those about the same images together."""
+    tasks = [entry.task for entry in entries]
+    clusters = [(entry.task, entry.images) for entry in entries]
+    return {"groups": tasks, "clusters": clusters, "order": tuple(TASKS)}
+
+
+def _pairs(entries: Sequence[Entry], responses: Sequence[str]) -> list[tuple[Entry, str]]:
+    if len(entries) != len(responses):
+        raise ValueError(f"responses needs one for each of the {len(entries)} entries, got {len(responses)}")
+    return list(zip(entries, responses, strict=True))
+
+
+def _sized(entry: Entry, response: str, grammar: Grammar) -> Entry:
+    """The entry, with sizes if the grammar needs them: those of an empty response never count."""
+    if grammar.space.span is not None or entry.sizes is not None or entry.seen_sizes is not None:
+        return entry
+    if response:
+        raise ValueError(
+            f"entry {entry.position} has no sizes, and the grammar counts in pixels; give the [width, height] of its "
+            f'{len(entry.images)} images as "sizes" in its response row'
+        )
+    return replace(entry, sizes=((1, 1),) * len(entry.images))

@@ -1,0 +1,106 @@
+"""MIG-Bench's ten tasks as a sheet, and beside the rows that papers print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mirg_rewards.data.mig_bench import TASKS
+from mirg_rewards.evaluation import Evaluation
+from mirg_rewards.evaluation.published import PUBLISHED, File, Published
+from mirg_rewards.report.tables import Sheet, evaluation_rows, sheet
+
+
+def mig_bench_sheet(
+    evaluation: Evaluation,
+    mode: str,
+    metrics: Sequence[str],
+    unhittable: Sequence[int],
+    unanswered: Sequence[int] = (),
+    *,
+    left_out: bool,
+) -> Sheet:
+    """The ten tasks of MIG-Bench, with what must be known to read them: which number papers print, which task asks for
+    a choice of image, and what became of the `unhittable` and the `unanswered` entries.
+    """
+    choice = "group_grounding"
+    names = {task: f"{task} ({TASKS[task].column})" for task in evaluation.by_group}
+    rows = {names.get(name, name): summary for name, summary in evaluation_rows(evaluation).items()}
+    notes = ["The mean weighs the tasks alike; its Acc@0.5 is the number that papers print."]
+    if "image_accuracy" in evaluation.mean.means and choice in names:
+        chosen = f"{100 * evaluation.by_group[choice]['image_accuracy']:.2f}"
+        notes.append(f"Only {choice} is a choice of image ({chosen}): elsewhere the question or the protocol names it.")
+    if any(metric.startswith("joint@") for metric in metrics):
+        notes.append("joint: the box reaches the threshold and the answer names the right image.")
+    if unhittable:
+        fate = "left out" if left_out else "counted as misses"
+        notes.append(
+            f"The true boxes of entries {_listed(unhittable)} are inverted: no answer can meet them, they are {fate}."
+        )
+    if unanswered:
+        are = "entry has" if len(unanswered) == 1 else "entries have"
+        notes.append(
+            f"{len(unanswered)} {are} no response, or an empty one, and count as wrong: {_listed(unanswered)}."
+        )
+    return sheet(
+        rows,
+        metrics,
+        title=f"MIG-Bench, {mode}, in percent",
+        notes=notes,
+        marked={(names.get(choice, choice), "image_accuracy"), ("mean", "acc@0.5")},
+        interval=shown_accuracy(metrics),
+    )
+
+
+def shown_accuracy(metrics: Sequence[str]) -> str:
+    """The accuracy that is looked at first: at 0.5, which papers print, or at the first threshold.
+
+    >>> shown_accuracy(["acc@0.3", "acc@0.5"]), shown_accuracy(["acc@0.75", "mean_iou"])
+    ('acc@0.5', 'acc@0.75')
+    """
+    return "acc@0.5" if "acc@0.5" in metrics else next(metric for metric in metrics if metric.startswith("acc@"))
+
+
+def published_rows(file: File, *, others: bool) -> tuple[tuple[Published, bool], ...]:
+    """The rows of papers on `file`, the best first, then with `others` those on other files, which cannot be compared.
+
+    >>> [row.model for row, may_be_compared in published_rows("original", others=False)][:2]
+    ['Human', 'MIRG-RL']
+    """
+    rows = [(row, row.file == file) for row in PUBLISHED if others or row.file == file]
+    return tuple(sorted(rows, key=lambda pair: (not pair[1], -pair[0].mean)))
+
+
+def published_sheet(evaluation: Evaluation, rows: Sequence[tuple[Published, bool]]) -> Sheet:
+    """Acc@0.5 of each task and their mean, ours above those that papers print, each with its source and its file."""
+    sources = {row.source: row.file for row, _ in rows}
+    numbers = {source: number for number, source in enumerate(sources, 1)}
+    ours = [f"{100 * summary['acc@0.5']:.2f}" for summary in evaluation.by_group.values()]
+    lines = [("this file", *ours, f"{100 * evaluation.mean['acc@0.5']:.2f}", "")]
+    for row, may_be_compared in rows:
+        cells = [f"{row.scores[task]:.2f}" if task in row.scores else "-" for task in TASKS]
+        source = f"[{numbers[row.source]}]{'' if may_be_compared else ' (!)'}"
+        lines.append((row.model, *cells, f"{row.mean:.2f}", source))
+    low, high = (100 * end for end in evaluation.mean.intervals["acc@0.5"])
+    near = [row.model for row, may_be_compared in rows if may_be_compared and low <= row.mean <= high]
+    within = f"within the 95 % interval of this file's mean ({low:.2f} to {high:.2f})"
+    untested = "Papers print no single answers, so no difference from them can be tested"
+    notes = [
+        f"{untested}; {within} lie {', '.join(near) or 'none of them'}.",
+        *(f"[{number}] {source}; {file} annotations." for number, (source, file) in enumerate(sources.items(), 1)),
+        *(f"{row.model} ({row.file}): {row.note}." for row, _ in rows if row.note),
+    ]
+    if not all(may_be_compared for _, may_be_compared in rows):
+        notes.insert(1, "(!) Measured on other annotations, with other entries and boxes: not to be compared.")
+    breaks = [1, *(number for number, (_, may_be) in enumerate(rows, 1) if not may_be)][:2]
+    columns = [TASKS[task].column for task in TASKS]
+    return Sheet(
+        ("", *columns, "mean", "source"),
+        tuple(lines),
+        "MIG-Bench, Acc@0.5 in percent, beside published rows",
+        tuple(notes),
+        frozenset(breaks),
+    )
+
+
+def _listed(positions: Sequence[int], most: int = 10) -> str:
+    return ", ".join(map(str, positions[:most])) + (", ..." if len(positions) > most else "")
