@@ -27,6 +27,7 @@ class Measures:
     """One number an answer for each metric, the value of its defects, and what these say in words."""
 
     values: dict[str, Values]
+    claims: Integers
     defects: Integers
     diagnosis: Diagnosis
 
@@ -98,7 +99,7 @@ def measure(
         "format": format_reward(answers, true).double().numpy(),
         "unparsed": unparsed.double().numpy(),
     }
-    return Measures(values, answers.defects.numpy(), diagnose(answers))
+    return Measures(values, answers.claims.counts.numpy(), answers.defects.numpy(), diagnose(answers))
 
 
 def joined(parts: Sequence[Measures]) -> Measures:
@@ -110,8 +111,8 @@ def joined(parts: Sequence[Measures]) -> Measures:
     4
     """
     values = {name: np.concatenate([part.values[name] for part in parts]) for name in parts[0].values}
-    defects = np.concatenate([part.defects for part in parts])
-    return Measures(values, defects, reduce(Diagnosis.__add__, (part.diagnosis for part in parts)))
+    claims, defects = (np.concatenate([getattr(part, name) for part in parts]) for name in ("claims", "defects"))
+    return Measures(values, claims, defects, reduce(Diagnosis.__add__, (part.diagnosis for part in parts)))
 
 
 def accuracies(iou: npt.NDArray[np.floating], thresholds: Sequence[float]) -> dict[str, Values]:

@@ -1,0 +1,127 @@
+"""MC-Bench: a description and a pair of images, with any number of boxes in either, in groups, or none at all.
+
+The annotation file is COCO-like: `images`, `annotations` with `[x, y, width, height]` in pixels, `categories` that name
+the groups ("group 1", "group 2" ...), and `descriptions`, each of the `images_id` of its pair.
+Source: XuYunqiu/MC-Bench, README and eval_mc_bench.py (arXiv 2410.12332).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mirg_rewards.claims import Claim, Corners, Size, Target
+from mirg_rewards.data.answers import claim_of, row_box, row_size
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One description. The labels of the target's claims are their groups; `is_crowd` says which of them are crowds.
+
+    `image_ids` are those of the pair, in the order in which images count from 1.
+    """
+
+    id: int | str
+    text: str
+    style: str
+    image_ids: tuple[int, ...]
+    target: Target
+    is_crowd: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A box that was claimed: its image (from 1), its corners in fractions of it, its score, and its group's name."""
+
+    image: int
+    corners: Corners
+    score: float
+    group: str
+
+
+def read(path: str | Path) -> tuple[Sample, ...]:
+    """The samples of an annotation file, in its order. Raises ValueError that names the file and what is wrong in it."""
+    whole = _loaded(path)
+    if not isinstance(whole, Mapping):
+        raise TypeError(f"{path} must be an object as COCO has it, with images and annotations, got a list")
+    images = {image.get("id"): image for image in _rows(whole, "images", path)}
+    names = {category.get("id"): str(category.get("name")) for category in _rows(whole, "categories", path)}
+    by_image: dict[Any, list[tuple[str, Mapping[str, Any]]]] = defaultdict(list)
+    for number, row in enumerate(_rows(whole, "annotations", path)):
+        # The file's README spells it without its e.
+        category = row.get("category_id", row.get("catgory_id"))
+        if category not in names:
+            raise ValueError(f"{path}: annotations[{number}] is of category {category!r}, which categories do not have")
+        by_image[row.get("image_id")].append((f"{path}: annotations[{number}]", {**row, "group": names[category]}))
+    samples = []
+    for number, row in enumerate(_rows(whole, "descriptions", path)):
+        place = f"{path}: descriptions[{number}]"
+        ids = row.get("images_id")
+        if not isinstance(ids, list) or not ids or any(name not in images for name in ids):
+            raise ValueError(f"{place}: images_id must be the ids of its images, got {ids!r:.80}")
+        samples.append(_sample(row, ids, images, by_image, place))
+    if not samples:
+        raise ValueError(f"{path} has no descriptions")
+    return tuple(samples)
+
+
+def read_detections(path: str | Path, samples: Sequence[Sample]) -> tuple[tuple[Detection, ...], ...]:
+    """For each sample what a results file of the official form claims: rows of image_id, category_id, bbox and score.
+
+    `bbox` is `[x, y, width, height]` in pixels. Raises ValueError that names the row.
+    """
+    rows = _loaded(path)
+    if not isinstance(rows, list):
+        raise TypeError(f"{path} must be a list of rows with image_id, category_id, bbox and score")
+    owner = {
+        image: (place, number)
+        for place, sample in enumerate(samples)
+        for number, image in enumerate(sample.image_ids, start=1)
+    }
+    found: list[list[Detection]] = [[] for _ in samples]
+    for number, row in enumerate(rows):
+        where = f"{path}: row {number}"
+        if not isinstance(row, Mapping) or row.get("image_id") not in owner:
+            raise ValueError(f"{where} must have the image_id of an image of the benchmark, got {row!r:.80}")
+        place, image = owner[row["image_id"]]
+        x, y, width, height = row_box(row, where)
+        sides = samples[place].target.sizes[image - 1] or (1, 1)
+        corners = (x / sides[0], y / sides[1], (x + width) / sides[0], (y + height) / sides[1])
+        score, category = row.get("score", 1.0), row.get("category_id", 1)
+        if not isinstance(score, int | float):
+            raise TypeError(f"{where}: score must be a number, got {score!r:.80}")
+        found[place].append(Detection(image, corners, float(score), f"group {category}"))
+    return tuple(map(tuple, found))
+
+
+def _sample(
+    row: Mapping[str, Any], ids: list[int], images: Mapping[Any, Any], by_image: Mapping[Any, Any], place: str
+) -> Sample:
+    sizes: list[Size] = [row_size(images[name], place) for name in ids]
+    claims, crowds = [], []
+    for image, (name, size) in enumerate(zip(ids, sizes, strict=True), start=1):
+        for where, box in by_image.get(name, ()):
+            claim = claim_of(row_box(box, where), size, where, corners=False, image=image)
+            claims.append(Claim(image, claim.box, label=box["group"]))
+            crowds.append(bool(box.get("iscrowd")))
+    target = Target(tuple(claims), tuple(sizes))
+    name, text, style = row.get("id", place), str(row.get("text", "")), str(row.get("text_style") or "all")
+    return Sample(name, text, style, tuple(ids), target, tuple(crowds))
+
+
+def _loaded(path: str | Path) -> Any:
+    try:
+        return json.loads(Path(path).read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON: {error}") from None
+
+
+def _rows(whole: Mapping[str, Any], name: str, path: str | Path) -> list[Mapping[str, Any]]:
+    rows = whole.get(name)
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise ValueError(f"{path}: {name} must be a list of objects; the file has {', '.join(map(str, whole))}")
+    return rows

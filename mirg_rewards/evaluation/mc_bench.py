@@ -1,0 +1,205 @@
+"""MC-Bench: average precision of boxes in groups over pairs of images, and whether each image was rightly said to hold any."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from mirg_rewards.claims import LOST
+from mirg_rewards.data.mc_bench import Detection, Sample
+from mirg_rewards.diagnosis import Diagnosis, diagnose
+from mirg_rewards.evaluation.average_precision import Detections, average_precision, hits_of, overlaps
+from mirg_rewards.evaluation.resampling import RESAMPLES, Integers, Values, interval, rows_of
+from mirg_rewards.evaluation.summaries import Evaluation, Summary, summarize
+from mirg_rewards.parsing import Grammar
+from mirg_rewards.rewards import object_reward
+from mirg_rewards.scorer import Response, Scorer
+
+_DRAWS = 1000
+"""How many draws the interval of an average precision is made of at most: each is computed anew."""
+
+
+def evaluate_mc_bench(
+    samples: Sequence[Sample], responses: Sequence[Response], grammar: Grammar, *, resamples: int = RESAMPLES
+) -> Evaluation:
+    """How well `responses` answer MC-Bench's `samples`, by style of text.
+
+    `ap50` is the average precision at an IoU of 0.5 of each group's boxes, weighed by how many it has; of the rows of the
+    evaluation that over all entries is what the paper prints. `image_level_accuracy` is the share of samples where for
+    each image it is rightly said whether it holds anything. `mean_iou` is that of `evaluate`.
+
+    In a sample of several groups, claims of one label are one group, and groups are paired with the true ones so that
+    the sum of IoU is largest; else labels do not count. A model gives no scores: its boxes come in the order of the
+    images' ids and of the answer. An answer that cannot be read is wrong, also where nothing is to be found.
+    """
+    answers, true = Scorer(grammar, object_reward).read(responses, [sample.target for sample in samples])
+    claimed = [
+        [Detection(image or 0, box, 1.0, label.strip().casefold()) for image, box, _, label, _ in reading.rows if box]
+        for reading in answers.parsed
+    ]
+    is_lost = (answers.defects & LOST.value != 0) & (answers.claims.counts == 0)
+    unparsed = is_lost.double().numpy()
+    values = {"mean_iou": object_reward(answers, true).double().numpy(), "unparsed": unparsed}
+    return _evaluation(samples, claimed, values, unparsed, resamples, answers.defects.numpy(), diagnose(answers))
+
+
+def evaluate_detections(
+    samples: Sequence[Sample], detections: Sequence[Sequence[Detection]], *, resamples: int = RESAMPLES
+) -> Evaluation:
+    """How well boxes with scores and groups, as the official results file has them, answer MC-Bench's `samples`."""
+    return _evaluation(samples, detections, {}, np.zeros(len(samples)), resamples, None, None)
+
+
+def _evaluation(
+    samples: Sequence[Sample],
+    claimed: Sequence[Sequence[Detection]],
+    values: dict[str, Values],
+    unparsed: Values,
+    resamples: int,
+    defects: Integers | None,
+    diagnosis: Diagnosis | None,
+) -> Evaluation:
+    if len(samples) != len(claimed):
+        raise ValueError(f"one answer is needed for each of the {len(samples)} samples, got {len(claimed)}")
+    right = [_says_where(sample, boxes) for sample, boxes in zip(samples, claimed, strict=True)]
+    values = {"image_level_accuracy": np.array(right, dtype=np.float64) * (1 - unparsed), **values}
+    styles = [sample.style for sample in samples]
+    found = summarize(values, styles, defects=defects, diagnosis=diagnosis, resamples=resamples)
+    by_group = _detections(samples, claimed)
+    rows = rows_of(styles)
+    parts = {style: np.isin(np.arange(len(samples)), places).astype(np.float64) for style, places in rows.items()}
+    parts[""] = np.ones(len(samples))
+    draws = _draws(list(rows.values()), len(samples), min(resamples, _DRAWS))
+    means = {name: _ap50(by_group, part) for name, part in parts.items()}
+    drawn = {name: np.array([_ap50(by_group, draw * part) for draw in draws]) for name, part in parts.items()}
+    measured = [style for style in rows if not np.isnan(means[style])]
+    mean, apart = float("nan"), np.empty(0)
+    if measured:
+        mean = float(np.mean([means[style] for style in measured]))
+        apart = np.mean([drawn[style] for style in measured], axis=0)
+    return replace(
+        found,
+        by_group={style: _with_ap50(found.by_group[style], means[style], drawn[style]) for style in rows},
+        mean=_with_ap50(found.mean, mean, apart),
+        per_entry=_with_ap50(found.per_entry, means[""], drawn[""]),
+    )
+
+
+def _says_where(sample: Sample, boxes: Sequence[Detection]) -> bool:
+    """Whether each image of the sample, and no other, is said to hold something where it does."""
+    claims = sample.target.claims
+    return {box.image for box in boxes} == {claim.image for claim in claims}
+
+
+def _detections(
+    samples: Sequence[Sample], claimed: Sequence[Sequence[Detection]]
+) -> dict[str, tuple[Detections, Integers]]:
+    """The boxes of all samples by group, in the order of their images' ids; and how many true ones each sample has."""
+    names = sorted({claim.label for sample in samples for claim in sample.target.claims}) or ["group 1"]
+    # By image id, the order in which COCO takes boxes of equal score.
+    images = sorted(
+        (image_id, place, number)
+        for place, sample in enumerate(samples)
+        for number, image_id in enumerate(sample.image_ids, start=1)
+    )
+    grouped = [_grouped(sample, boxes, names) for sample, boxes in zip(samples, claimed, strict=True)]
+    found = {}
+    for name in sorted({*names, *(group for sample in grouped for group in sample)}):
+        scores, hits, owners = [], [], []
+        countable, every = np.zeros(len(samples), dtype=np.int64), np.zeros(len(samples), dtype=np.int64)
+        for _, place, number in images:
+            truths = [
+                (claim.box.corners, crowd)
+                for claim, crowd in zip(samples[place].target.claims, samples[place].is_crowd, strict=True)
+                if claim.box and claim.label == name and claim.image == number
+            ]
+            boxes = [box for box in grouped[place].get(name, ()) if box.image == number]
+            countable[place] += sum(not crowd for _, crowd in truths)
+            every[place] += len(truths)
+            order, hit, ignored = hits_of(
+                np.array([box.corners for box in boxes]).reshape(-1, 4),
+                np.array([box.score for box in boxes]),
+                np.array([corners for corners, _ in truths]).reshape(-1, 4),
+                [crowd for _, crowd in truths],
+            )
+            kept = ~ignored
+            scores += [boxes[at].score for at in order[kept]]
+            hits += hit[kept].tolist()
+            owners += [place] * int(kept.sum())
+        for place, sample in enumerate(grouped):
+            # What is in no image of the sample is one box too many.
+            lost = [box for box in sample.get(name, ()) if not 1 <= box.image <= len(samples[place].image_ids)]
+            scores += [box.score for box in lost]
+            hits += [False] * len(lost)
+            owners += [place] * len(lost)
+        arrays = np.array(scores, dtype=np.float64), np.array(hits, dtype=bool), np.array(owners, dtype=np.int64)
+        found[name] = Detections(*arrays, countable), every
+    return found
+
+
+def _grouped(sample: Sample, boxes: Sequence[Detection], names: Sequence[str]) -> dict[str, list[Detection]]:
+    """The boxes of an answer by the name of the true group that they stand for."""
+    true = list(dict.fromkeys(claim.label for claim in sample.target.claims))
+    said: dict[str, list[Detection]] = defaultdict(list)
+    for box in boxes:
+        said[box.group].append(box)
+    if len(true) < 2:
+        only, found = true[0] if true else names[0], defaultdict(list)
+        for box in boxes:
+            found[box.group if box.group in names else only].append(box)
+        return dict(found)
+    overlap = np.array([[_overlap(sample, members, name) for name in true] for members in said.values()])
+    pairs = dict(zip(*linear_sum_assignment(overlap.reshape(-1, len(true)), maximize=True), strict=True))
+    others = iter([*(name for name in names if name not in true), *[names[-1]] * len(said)])
+    groups: dict[str, list[Detection]] = defaultdict(list)
+    for place, members in enumerate(said.values()):
+        groups[true[pairs[place]] if place in pairs else next(others)] += members
+    return dict(groups)
+
+
+def _overlap(sample: Sample, boxes: Sequence[Detection], group: str) -> float:
+    """The largest sum of IoU that boxes and the true ones of a group have one to one, image by image."""
+    total = 0.0
+    for image in range(1, len(sample.image_ids) + 1):
+        said = np.array([box.corners for box in boxes if box.image == image]).reshape(-1, 4)
+        true = np.array(
+            [
+                claim.box.corners
+                for claim in sample.target.claims
+                if claim.box and (claim.image, claim.label) == (image, group)
+            ]
+        ).reshape(-1, 4)
+        values = overlaps(said, true)
+        total += float(values[linear_sum_assignment(values, maximize=True)].sum())
+    return total
+
+
+def _ap50(by_group: dict[str, tuple[Detections, Integers]], weights: Values) -> float:
+    """The average precision of each group, weighed by its true boxes; NaN where there are none."""
+    counts = {name: float(weights @ every) for name, (_, every) in by_group.items()}
+    whole = sum(counts.values())
+    if whole == 0:
+        return float("nan")
+    shares = ((name, count / whole) for name, count in counts.items() if count)
+    return float(sum(share * np.nan_to_num(average_precision(by_group[name][0], weights)) for name, share in shares))
+
+
+def _draws(strata: Sequence[Integers], count: int, resamples: int) -> Values:
+    """How often each sample is drawn, a row for each resample; from each style as many as it has."""
+    generator = np.random.default_rng(0)
+    draws = np.zeros((resamples, count))
+    for places in strata:
+        draws[:, places] = generator.multinomial(len(places), np.full(len(places), 1 / len(places)), size=resamples)
+    return draws
+
+
+def _with_ap50(summary: Summary, mean: float, draws: Values) -> Summary:
+    if np.isnan(mean):
+        return summary
+    low, high = interval(float(mean), draws[~np.isnan(draws)], summary.n)
+    ends = {"ap50": (max(low, 0.0), min(high, 1.0)), **summary.intervals}
+    return Summary(summary.n, {"ap50": float(mean), **summary.means}, ends)

@@ -1,0 +1,99 @@
+"""A file of one's own, evaluated: each row a completion and its target, and if it likes its task and its prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mirg_rewards.claims import Target
+from mirg_rewards.data.rows import Chunk, read_rows
+from mirg_rewards.evaluation.measures import THRESHOLDS, Measures, joined, measure
+from mirg_rewards.evaluation.questions import summarize_measures
+from mirg_rewards.evaluation.resampling import RESAMPLES
+from mirg_rewards.evaluation.summaries import Evaluation
+from mirg_rewards.parsing import Grammar
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What the columns of a file are called; rows without a task are all of one, rows without a group stand alone."""
+
+    completion: str = "completion"
+    target: str = "target"
+    task: str = "task"
+    group: str = "group"
+
+
+def evaluate_rows(
+    path: str | Path,
+    grammar: Grammar,
+    *,
+    columns: Columns | None = None,
+    thresholds: Sequence[float] = THRESHOLDS,
+    resamples: int = RESAMPLES,
+    progress: Callable[[float], object] | None = None,
+) -> tuple[Evaluation, tuple[int, ...]]:
+    r"""How well the completions of a `.jsonl` or `.parquet` file meet their targets, and a hash of each row's target.
+
+    Rows of one group, such as the completions of one prompt, are drawn together for the intervals. A completion that is
+    missing (None) is a wrong answer. The file is read some rows at a time. Raises ValueError that names the line.
+
+    >>> import json, tempfile
+    >>> from mirg_rewards import GRAMMARS
+    >>> row = {"completion": "<think></think><answer>[]</answer>", "target": {"claims": [], "sizes": [[640, 480]]}}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "rollouts.jsonl")
+    ...     _ = path.write_text(json.dumps(row) + "\n")
+    ...     evaluate_rows(path, GRAMMARS["mirg"])[0].mean["acc@0.5"]
+    1.0
+    """
+    columns = columns or Columns()
+    parts: list[Measures] = []
+    tasks: list[str] = []
+    groups: list[Any] = []
+    hashes: list[int] = []
+    for chunk in read_rows(path):
+        targets, completions = _read(chunk, columns)
+        parts.append(_measured(chunk, completions, targets, grammar, thresholds))
+        for number, row in zip(chunk.numbers, chunk.rows, strict=True):
+            task, group = row.get(columns.task), row.get(columns.group)
+            tasks.append("all" if task is None else str(task))
+            groups.append(("row", number) if group is None else (tasks[-1], str(group)))
+        hashes.extend(map(hash, targets))
+        if progress is not None:
+            progress(chunk.done)
+    if not parts:
+        raise ValueError(f"{path} has no rows")
+    return summarize_measures(joined(parts), tasks, groups, resamples=resamples), tuple(hashes)
+
+
+def _read(chunk: Chunk, columns: Columns) -> tuple[list[Target], list[Any]]:
+    completions = chunk.column(columns.completion)
+    targets = []
+    for index, wire in enumerate(chunk.column(columns.target)):
+        if not isinstance(completions[index], str | list | None):
+            kind = type(completions[index]).__name__
+            raise TypeError(
+                f"{chunk.place(index)}: {columns.completion!r} must be text or a list of chat messages, got {kind}"
+            )
+        try:
+            targets.append(Target.from_json(wire))
+        except ValueError as error:
+            raise ValueError(f"{chunk.place(index)}: {columns.target!r}: {error}") from None
+    return targets, ["" if completion is None else completion for completion in completions]
+
+
+def _measured(
+    chunk: Chunk, completions: list[Any], targets: list[Target], grammar: Grammar, thresholds: Sequence[float]
+) -> Measures:
+    try:
+        return measure(completions, targets, grammar, thresholds=thresholds)
+    except (ValueError, TypeError):
+        for index in range(len(targets)):
+            try:
+                measure(completions[index : index + 1], targets[index : index + 1], grammar, thresholds=thresholds)
+            except (ValueError, TypeError) as error:
+                raise ValueError(f"{chunk.place(index)}: {str(error).removeprefix('row 0: ')}") from None
+        raise
