@@ -264,5 +264,30 @@ def test_callers_mistakes_are_named():
     boxes, one = torch.zeros(1, 4, device=DEVICE, requires_grad=True), torch.tensor([0, 1], device=DEVICE)
     with pytest.raises(ValueError, match="boxes must not require a gradient"):
         fused.pair_iou(boxes, one, boxes.detach(), one)
-    with pytest.raises(ValueError, match="at most 1024 predicted boxes, got largest=1025"):
-        fused.match(boxes.detach(), one, boxes.detach(), one, one[1:], one[1:], largest=1025)
+
+
+@pytest.mark.parametrize("dtypes", [(torch.float64, torch.float32), (torch.float32, torch.float64)])
+def test_the_finer_of_two_floats_is_computed_in(dtypes):
+    arguments = answers("jittered", count=50)
+    arguments[0], arguments[4] = arguments[0].to(dtypes[0]), arguments[4].to(dtypes[1])
+    found, expected = fused.compare(*arguments), reference.compare(*arguments)
+    assert found.totals.dtype == expected.totals.dtype == torch.float64
+    close(found.totals, expected.totals)
+    pairs = [which.pair_iou(*of_match(arguments)[:4]) for which in (fused, reference)]
+    assert torch.equal(*pairs)
+
+
+@pytest.mark.parametrize("change", [torch.Tensor.int, lambda tensor: tensor.repeat_interleave(2, 0)[::2]])
+def test_integers_of_any_size_and_strided_tensors_will_do(change):
+    arguments = answers("jittered", count=50)
+    is_changed = [tensor.dtype == torch.int64 or change is not torch.Tensor.int for tensor in arguments]
+    others = [change(tensor) if is_one else tensor for tensor, is_one in zip(arguments, is_changed, strict=True)]
+    assert all(map(torch.equal, fused.compare(*arguments), fused.compare(*others)))
+    assert all(map(torch.equal, fused.match(*of_match(arguments)), fused.match(*of_match(others))))
+
+
+def test_rows_beyond_the_largest_tile_are_paired_all_the_same():
+    boxes = torch.rand(1025, 4, device=DEVICE).sort(1).values.double()[:, [0, 2, 1, 3]]
+    one, images = torch.tensor([0, 1025], device=DEVICE), torch.ones(1025, dtype=torch.int64, device=DEVICE)
+    found = fused.match(boxes, one, boxes, one, images, images)
+    assert found.totals.item() == pytest.approx((boxes[:, 2:] > boxes[:, :2]).all(1).sum().item())

@@ -36,7 +36,7 @@ def type_of(name):
     return POINTERS.get(name, "*fp32" if name in {"angles", "given"} else "*i64")
 
 
-def compiled(name, columns, boxes="fp32", arithmetic="fp32"):
+def compiled(name, columns, boxes="fp32", arithmetic="fp32", integers="i64"):
     program = getattr(programs, name.split(",")[0] + "_program")
     tiles = fused.shape(columns, "cuda")
     options = {"num_warps": tiles.pop("num_warps"), "enable_fp_fusion": False}
@@ -47,6 +47,8 @@ def compiled(name, columns, boxes="fp32", arithmetic="fp32"):
     for argument, kind in signature.items():
         if kind == "*fp32":
             signature[argument] = f"*{boxes if argument in {'boxes', 'target_boxes', 'given'} else arithmetic}"
+        elif kind == "*i64" and not argument.endswith("_out"):
+            signature[argument] = f"*{integers}"
     source = ASTSource(fn=program, signature=signature, constexprs=constants)
     return triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options)
 
@@ -72,10 +74,12 @@ def test_programs_stay_in_registers_and_wait_for_no_one(name, columns, tmp_path)
     assert len(re.findall(r"\bBAR\.", code)) <= (1 if name in {"match, given", "pair_iou", "pair_iou, ciou"} else 0)
 
 
-@pytest.mark.parametrize("floats", [("fp64", "fp64"), ("fp16", "fp32"), ("bf16", "fp32")])
-@pytest.mark.parametrize("name", ["compare", "pair_iou, ciou"])
-def test_programs_compile_for_other_floats(name, floats):
-    assert compiled(name, 16, *floats).asm["cubin"]
+@pytest.mark.parametrize(
+    "types", [("fp64", "fp64"), ("fp16", "fp32"), ("bf16", "fp32"), ("fp32", "fp32", "i32")], ids=" ".join
+)
+@pytest.mark.parametrize("name", ["compare", "match", "pair_iou, ciou"])
+def test_programs_compile_for_other_numbers(name, types):
+    assert compiled(name, 16, *types).asm["cubin"]
 
 
 def test_divisions_are_rounded_to_the_nearest():

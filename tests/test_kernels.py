@@ -357,3 +357,58 @@ def test_a_small_answer_takes_the_short_way():
     assert single.compare_one((box, one > 0, one), (box, one > 0, one)) is not None
     both, twice = box.repeat(2, 1), torch.tensor([1, 1])
     assert single.compare_one((both, twice > 0, twice), (both, twice > 0, twice)) is None, "both want the first"
+
+
+def every_kernel(arguments):
+    """What each kernel gives for the arguments of `compare`, by its name."""
+    boxes, _, images, offsets, target_boxes, _, target_images, target_offsets = arguments
+    ends, sides = (offsets, target_offsets), (boxes, offsets, target_boxes, target_offsets)
+    values = kernels.pair_iou(*sides)
+    return {
+        "pair_iou": (values,),
+        "pair_indices": kernels.pair_indices(*ends),
+        "image_match": (kernels.image_match(images, offsets, target_images, target_offsets),),
+        "match": kernels.match(*sides, images, target_images),
+        "match within labels": kernels.match(
+            *sides, images, target_images, labels=images, target_labels=target_images, objective="count_then_sum"
+        ),
+        "assign": kernels.assign(values, *ends),
+        "compare": kernels.compare(*arguments),
+    }
+
+
+CHANGES = {
+    "integers of 32 bits": lambda tensor: tensor.int() if tensor.dtype == torch.int64 else tensor,
+    "tensors with gaps": lambda tensor: tensor.repeat_interleave(2, 0)[::2],
+    "boxes column by column": lambda tensor: tensor.T.contiguous().T if tensor.dim() == 2 else tensor,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@given(batches())
+def test_how_tensors_lie_in_memory_does_not_matter(change, arguments):
+    expected, found = every_kernel(arguments), every_kernel(tuple(map(change, arguments)))
+    for name, values in expected.items():
+        assert all(map(torch.equal, values, found[name])), name
+
+
+def test_large_batches_of_short_integers_do_not_overflow():
+    count = 50_000
+    offsets = torch.arange(count + 1, dtype=torch.int32)
+    boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0]]).expand(count, 4)
+    images = torch.arange(count, dtype=torch.int32)
+    found = kernels.match(boxes, offsets, boxes, offsets, images, images, labels=images, target_labels=images)
+    assert torch.equal(found.targets, torch.arange(count))
+
+
+@pytest.mark.parametrize("place", [0, 4])
+def test_every_kernel_refuses_gradients(place):
+    boxes, one, images = torch.ones(1, 4), torch.tensor([0, 1]), torch.tensor([1])
+    arguments = [boxes, images > 0, images, one, boxes, images > 0, images, one]
+    arguments[place] = arguments[place].clone().requires_grad_()
+    with pytest.raises(ValueError, match="boxes must not require a gradient"):
+        kernels.compare(*arguments)
+    with pytest.raises(ValueError, match="boxes must not require a gradient"):
+        kernels.match(*(arguments[number] for number in (0, 3, 4, 7, 2, 6)))
+    with pytest.raises(ValueError, match="values must not require a gradient"):
+        kernels.assign(torch.ones(1, requires_grad=True), one, one)

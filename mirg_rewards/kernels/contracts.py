@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, get_args
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
 Kind = Literal["iou", "giou", "diou", "ciou"]
@@ -56,7 +56,7 @@ def check_labels(labels: Tensor | None, target_labels: Tensor | None) -> None:
         raise ValueError(f"labels and target_labels go together, got no {missing}")
 
 
-def check_rows(offsets: Int64[Tensor, " c"], target_offsets: Int64[Tensor, " c"]) -> None:
+def check_rows(offsets: Int[Tensor, " c"], target_offsets: Int[Tensor, " c"]) -> None:
     """Raises ValueError if the two sides differ in rows; only shapes are looked at, so no device is waited for.
 
     >>> check_rows(torch.tensor([0, 1]), torch.tensor([0, 2]))

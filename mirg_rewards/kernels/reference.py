@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor
 
 from mirg_rewards.kernels.contracts import (
@@ -46,9 +46,9 @@ __all__ = ["assign", "compare", "image_match", "match", "pair_indices", "pair_io
 
 def pair_iou(
     boxes: Float[Tensor, "n 4"],
-    offsets: Int64[Tensor, " c"],
+    offsets: Int[Tensor, " c"],
     target_boxes: Float[Tensor, "m 4"],
-    target_offsets: Int64[Tensor, " c"],
+    target_offsets: Int[Tensor, " c"],
     kind: Kind = "iou",
     *,
     margin: float = 0.0,
@@ -82,17 +82,17 @@ def pair_iou(
 
 def match(
     boxes: Float[Tensor, "n 4"],
-    offsets: Int64[Tensor, " c"],
+    offsets: Int[Tensor, " c"],
     target_boxes: Float[Tensor, "m 4"],
-    target_offsets: Int64[Tensor, " c"],
-    images: Int64[Tensor, " n"],
-    target_images: Int64[Tensor, " m"],
+    target_offsets: Int[Tensor, " c"],
+    images: Int[Tensor, " n"],
+    target_images: Int[Tensor, " m"],
     *,
     objective: Objective = "sum",
     kind: Kind = "iou",
     threshold: float = 0.5,
-    labels: Int64[Tensor, " n"] | None = None,
-    target_labels: Int64[Tensor, " m"] | None = None,
+    labels: Int[Tensor, " n"] | None = None,
+    target_labels: Int[Tensor, " m"] | None = None,
     margin: float = 0.0,
     least: float = 0.0,
     largest: int | None = None,
@@ -114,9 +114,9 @@ def match(
     check_choices(kind, objective)
     check_labels(labels, target_labels)
     ours, theirs = _sides(boxes, offsets, target_boxes, target_offsets, margin)
-    places, target_places = _array(images), _array(target_images)
+    places, target_places = _integers(images), _integers(target_images)
     if labels is not None and target_labels is not None:
-        places, target_places = _within_labels(places, target_places, _array(labels), _array(target_labels))
+        places, target_places = _within_labels(places, target_places, _integers(labels), _integers(target_labels))
     found = []
     for chunk in chunks(ours.offsets, theirs.offsets):
         pairs = pairs_of(_groups(chunk, places, target_places))
@@ -127,9 +127,7 @@ def match(
     return _matching(found, boxes)
 
 
-def assign(
-    values: Float[Tensor, " pairs"], offsets: Int64[Tensor, " c"], target_offsets: Int64[Tensor, " c"]
-) -> Matching:
+def assign(values: Float[Tensor, " pairs"], offsets: Int[Tensor, " c"], target_offsets: Int[Tensor, " c"]) -> Matching:
     """The one-to-one pairing of each row with the largest sum, for any values of its pairs.
 
     Values below 0, and what is not finite, count as 0, and a pair of value 0 is no pair. `match` is this for overlaps;
@@ -141,7 +139,7 @@ def assign(
     check_rows(offsets, target_offsets)
     worth = _array(as_arithmetic(values, "values"))
     worth, at, found = np.where((worth > 0) & (worth < np.inf), worth, 0), 0, []
-    for chunk in chunks(_array(offsets), _array(target_offsets)):
+    for chunk in chunks(_integers(offsets), _integers(target_offsets)):
         pairs = pairs_of(row_groups(chunk.counts, chunk.target_counts))
         weights = worth[at : at + len(pairs.left)]
         found.append(_best(chunk, pairs, weights, weights))
@@ -150,7 +148,7 @@ def assign(
 
 
 def pair_indices(
-    offsets: Int64[Tensor, " c"], target_offsets: Int64[Tensor, " c"]
+    offsets: Int[Tensor, " c"], target_offsets: Int[Tensor, " c"]
 ) -> tuple[Int64[Tensor, " pairs"], Int64[Tensor, " pairs"]]:
     """Of every pair the index of what is predicted and of its target, in the order of `pair_iou`.
 
@@ -158,15 +156,15 @@ def pair_indices(
     (tensor([0, 0, 1, 2]), tensor([0, 1, 2, 2]))
     """
     check_rows(offsets, target_offsets)
-    pairs = pairs_of(row_groups(np.diff(_array(offsets)), np.diff(_array(target_offsets))))
+    pairs = pairs_of(row_groups(np.diff(_integers(offsets)), np.diff(_integers(target_offsets))))
     return _tensor([pairs.left], offsets), _tensor([pairs.right], offsets)
 
 
 def image_match(
-    images: Int64[Tensor, " n"],
-    offsets: Int64[Tensor, " c"],
-    target_images: Int64[Tensor, " m"],
-    target_offsets: Int64[Tensor, " c"],
+    images: Int[Tensor, " n"],
+    offsets: Int[Tensor, " c"],
+    target_images: Int[Tensor, " m"],
+    target_offsets: Int[Tensor, " c"],
 ) -> Float[Tensor, " b"]:
     """Mentions of images that are right, over the larger count of mentions; each true mention is met once at most.
 
@@ -178,10 +176,10 @@ def image_match(
     tensor([0.6667], dtype=torch.float64)
     """
     check_rows(offsets, target_offsets)
-    said, true = _array(images), _array(target_images)
+    said, true = _integers(images), _integers(target_images)
     shares = [
         _image_shares(chunk, _groups(chunk, said, true), said)
-        for chunk in chunks(_array(offsets), _array(target_offsets))
+        for chunk in chunks(_integers(offsets), _integers(target_offsets))
     ]
     return _tensor(shares, images)
 
@@ -189,12 +187,12 @@ def image_match(
 def compare(
     boxes: Float[Tensor, "n 4"],
     has_box: Bool[Tensor, " n"],
-    images: Int64[Tensor, " n"],
-    offsets: Int64[Tensor, " c"],
+    images: Int[Tensor, " n"],
+    offsets: Int[Tensor, " c"],
     target_boxes: Float[Tensor, "m 4"],
     target_has_box: Bool[Tensor, " m"],
-    target_images: Int64[Tensor, " m"],
-    target_offsets: Int64[Tensor, " c"],
+    target_images: Int[Tensor, " m"],
+    target_offsets: Int[Tensor, " c"],
     *,
     largest: int | None = None,
 ) -> Comparison:
@@ -210,7 +208,8 @@ def compare(
         if alone is not None:
             return alone
     ours, theirs = _sides(boxes, offsets, target_boxes, target_offsets)
-    said, true, is_boxed, is_target_boxed = map(_array, (images, target_images, has_box, target_has_box))
+    said, true = _integers(images), _integers(target_images)
+    is_boxed, is_target_boxed = _array(has_box), _array(target_has_box)
     all_boxed = is_boxed.all() and is_target_boxed.all()
     shares, totals = [], []
     for chunk in chunks(ours.offsets, theirs.offsets):
@@ -234,16 +233,23 @@ class _Side(NamedTuple):
 def _sides(
     boxes: Tensor, offsets: Tensor, target_boxes: Tensor, target_offsets: Tensor, margin: float = 0.0
 ) -> tuple[_Side, _Side]:
-    """The two sides as arrays, their boxes wider and higher by the margin."""
+    """The two sides as arrays of one type, their boxes wider and higher by the margin."""
     check_rows(offsets, target_offsets)
     arrays = [_array(as_arithmetic(boxes, "boxes")), _array(as_arithmetic(target_boxes, "target_boxes"))]
+    if arrays[0].dtype != arrays[1].dtype:
+        arrays = [side.astype(np.float64) for side in arrays]
     if margin:
         arrays = [side + np.array([0, 0, margin, margin], side.dtype) for side in arrays]
-    return _Side(arrays[0], _array(offsets)), _Side(arrays[1], _array(target_offsets))
+    return _Side(arrays[0], _integers(offsets)), _Side(arrays[1], _integers(target_offsets))
 
 
 def _array(tensor: Tensor) -> npt.NDArray[Any]:
     return tensor.cpu().numpy()
+
+
+def _integers(tensor: Tensor) -> IntArray:
+    """As int64, whatever integers they are: products of them must not overflow."""
+    return _array(tensor).astype(np.int64, copy=False)
 
 
 def _tensor(arrays: list[npt.NDArray[Any]], like: Tensor) -> Tensor:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor
 
+from mirg_rewards.kernels import reference
 from mirg_rewards.kernels.contracts import (
     Comparison,
     Kind,
@@ -32,14 +33,14 @@ from mirg_rewards.kernels.fused import programs
 __all__ = ["assign", "compare", "image_match", "match", "pair_indices", "pair_iou"]
 
 MOST = 1024
-"""Predicted boxes of one row that can be matched."""
+"""Predicted boxes of a row up to which it is paired here; batches with more are left to `reference`."""
 
 
 def pair_iou(
     boxes: Float[Tensor, "n 4"],
-    offsets: Int64[Tensor, " c"],
+    offsets: Int[Tensor, " c"],
     target_boxes: Float[Tensor, "m 4"],
-    target_offsets: Int64[Tensor, " c"],
+    target_offsets: Int[Tensor, " c"],
     kind: Kind = "iou",
     *,
     margin: float = 0.0,
@@ -50,7 +51,7 @@ def pair_iou(
     check_rows(offsets, target_offsets)
     ours, theirs = _boxes(boxes, "boxes", margin), _boxes(target_boxes, "target_boxes", margin)
     firsts = _firsts(offsets, target_offsets)
-    values = torch.empty(int(firsts[-1]), dtype=_float(ours), device=boxes.device)
+    values = torch.empty(int(firsts[-1]), dtype=_float(ours, theirs), device=boxes.device)
     sides = (ours, _angles(ours, kind), offsets, theirs, _angles(theirs, kind), target_offsets)
     _launch(programs.pair_iou_program, 16, values, firsts, *sides, least=least, KIND=kind)
     return values
@@ -58,29 +59,41 @@ def pair_iou(
 
 def match(
     boxes: Float[Tensor, "n 4"],
-    offsets: Int64[Tensor, " c"],
+    offsets: Int[Tensor, " c"],
     target_boxes: Float[Tensor, "m 4"],
-    target_offsets: Int64[Tensor, " c"],
-    images: Int64[Tensor, " n"],
-    target_images: Int64[Tensor, " m"],
+    target_offsets: Int[Tensor, " c"],
+    images: Int[Tensor, " n"],
+    target_images: Int[Tensor, " m"],
     *,
     objective: Objective = "sum",
     kind: Kind = "iou",
     threshold: float = 0.5,
-    labels: Int64[Tensor, " n"] | None = None,
-    target_labels: Int64[Tensor, " m"] | None = None,
+    labels: Int[Tensor, " n"] | None = None,
+    target_labels: Int[Tensor, " m"] | None = None,
     margin: float = 0.0,
     least: float = 0.0,
     largest: int | None = None,
 ) -> Matching:
     """`reference.match`; `largest` is the largest count of predicted boxes of a row, and rows with more get NaN.
 
-    Without `largest` it waits for the device once, to learn it. Raises ValueError for more than `MOST`.
+    Without `largest` it waits for the device once, to learn it.
     """
     check_choices(kind, objective)
     check_labels(labels, target_labels)
     check_rows(offsets, target_offsets)
     ours, theirs = _boxes(boxes, "boxes", margin), _boxes(target_boxes, "target_boxes", margin)
+    columns = _columns(offsets, largest)
+    if columns > MOST:
+        return reference.match(
+            *(boxes, offsets, target_boxes, target_offsets, images, target_images),
+            objective=objective,
+            kind=kind,
+            threshold=threshold,
+            labels=labels,
+            target_labels=target_labels,
+            margin=margin,
+            least=least,
+        )
     side = (ours, _angles(ours, kind), images, images if labels is None else labels)
     target_side = (
         theirs,
@@ -88,10 +101,10 @@ def match(
         target_images,
         target_images if target_labels is None else target_labels,
     )
-    found = _unfilled(len(boxes), ours, offsets)
+    found = _unfilled(len(boxes), _float(ours, theirs), offsets)
     _launch(
         programs.match_program,
-        _columns(offsets, largest),
+        columns,
         *(*found, *side, *target_side, ours, offsets, offsets, target_offsets),
         least=least,
         threshold=threshold,
@@ -102,17 +115,17 @@ def match(
     return found
 
 
-def assign(
-    values: Float[Tensor, " pairs"], offsets: Int64[Tensor, " c"], target_offsets: Int64[Tensor, " c"]
-) -> Matching:
+def assign(values: Float[Tensor, " pairs"], offsets: Int[Tensor, " c"], target_offsets: Int[Tensor, " c"]) -> Matching:
     """`reference.assign`; waits for the device, to learn how many boxes there are and the largest count of a row."""
     check_rows(offsets, target_offsets)
-    given = _ready(values, "values")
-    found = _unfilled(int(offsets[-1]), given, offsets)
+    given, columns = _ready(values, "values"), _columns(offsets, None)
+    if columns > MOST:
+        return reference.assign(values, offsets, target_offsets)
+    found = _unfilled(int(offsets[-1]), _float(given), offsets)
     unused = (given, given, offsets, offsets)
     _launch(
         programs.match_program,
-        _columns(offsets, None),
+        columns,
         *(*found, *unused, *unused, given, _firsts(offsets, target_offsets), offsets, target_offsets),
         least=0.0,
         threshold=0.0,
@@ -124,7 +137,7 @@ def assign(
 
 
 def pair_indices(
-    offsets: Int64[Tensor, " c"], target_offsets: Int64[Tensor, " c"]
+    offsets: Int[Tensor, " c"], target_offsets: Int[Tensor, " c"]
 ) -> tuple[Int64[Tensor, " pairs"], Int64[Tensor, " pairs"]]:
     """`reference.pair_indices`, of PyTorch's own kernels; waits for the device once."""
     check_rows(offsets, target_offsets)
@@ -136,10 +149,10 @@ def pair_indices(
 
 
 def image_match(
-    images: Int64[Tensor, " n"],
-    offsets: Int64[Tensor, " c"],
-    target_images: Int64[Tensor, " m"],
-    target_offsets: Int64[Tensor, " c"],
+    images: Int[Tensor, " n"],
+    offsets: Int[Tensor, " c"],
+    target_images: Int[Tensor, " m"],
+    target_offsets: Int[Tensor, " c"],
 ) -> Float[Tensor, " b"]:
     """`reference.image_match`."""
     check_rows(offsets, target_offsets)
@@ -151,30 +164,33 @@ def image_match(
 def compare(
     boxes: Float[Tensor, "n 4"],
     has_box: Bool[Tensor, " n"],
-    images: Int64[Tensor, " n"],
-    offsets: Int64[Tensor, " c"],
+    images: Int[Tensor, " n"],
+    offsets: Int[Tensor, " c"],
     target_boxes: Float[Tensor, "m 4"],
     target_has_box: Bool[Tensor, " m"],
-    target_images: Int64[Tensor, " m"],
-    target_offsets: Int64[Tensor, " c"],
+    target_images: Int[Tensor, " m"],
+    target_offsets: Int[Tensor, " c"],
     *,
     largest: int | None = None,
 ) -> Comparison:
     """`reference.compare`; `largest` is the largest count of claims of an answer, and totals of answers with more are NaN.
 
-    Without `largest` it waits for the device once, to learn it. Raises ValueError for more than `MOST`.
+    Without `largest` it waits for the device once, to learn it.
     """
     check_rows(offsets, target_offsets)
     side = (_boxes(boxes, "boxes"), has_box, images, offsets)
     target_side = (_boxes(target_boxes, "target_boxes"), target_has_box, target_images, target_offsets)
+    columns = _columns(offsets, largest)
+    if columns > MOST:
+        return reference.compare(*side, *target_side)
     rows, device = len(offsets) - 1, boxes.device
     found = Comparison(
         torch.empty(rows, dtype=torch.float64, device=device),
-        torch.empty(rows, dtype=_float(side[0]), device=device),
+        torch.empty(rows, dtype=_float(side[0], target_side[0]), device=device),
         torch.empty(rows, dtype=torch.int64, device=device),
         torch.empty(rows, dtype=torch.int64, device=device),
     )
-    _launch(programs.compare_program, _columns(offsets, largest), *found, *side, *target_side)
+    _launch(programs.compare_program, columns, *found, *side, *target_side)
     return found
 
 
@@ -207,10 +223,6 @@ def _launch(program: Any, columns: int, *tensors: Tensor, **options: Any) -> Non
 def _columns(offsets: Tensor, largest: int | None) -> int:
     if largest is None:
         largest = int(offsets.diff().max()) if len(offsets) > 1 else 0
-    if not 0 <= largest <= MOST:
-        raise ValueError(
-            f"a row may have at most {MOST} predicted boxes, got largest={largest}; kernels.reference takes any number"
-        )
     return int(max(8, triton.next_power_of_2(largest)))
 
 
@@ -228,8 +240,9 @@ def _boxes(boxes: Tensor, name: str, margin: float = 0.0) -> Tensor:
     return boxes.to(_float(boxes)) + torch.tensor((0, 0, margin, margin), dtype=_float(boxes), device=boxes.device)
 
 
-def _float(boxes: Tensor) -> torch.dtype:
-    return torch.float64 if boxes.dtype == torch.float64 else torch.float32
+def _float(*sides: Tensor) -> torch.dtype:
+    """What is computed in: float64 if either side is."""
+    return torch.float64 if any(side.dtype == torch.float64 for side in sides) else torch.float32
 
 
 def _angles(boxes: Tensor, kind: str) -> Tensor:
@@ -246,9 +259,9 @@ def _firsts(offsets: Tensor, target_offsets: Tensor) -> Tensor:
     return torch.cat((counts.new_zeros(1), counts.cumsum(0)))
 
 
-def _unfilled(count: int, like: Tensor, offsets: Tensor) -> Matching:
+def _unfilled(count: int, dtype: torch.dtype, offsets: Tensor) -> Matching:
     return Matching(
-        torch.empty(count, dtype=torch.int64, device=like.device),
-        torch.empty(count, dtype=_float(like), device=like.device),
-        torch.empty(len(offsets) - 1, dtype=_float(like), device=like.device),
+        torch.empty(count, dtype=torch.int64, device=offsets.device),
+        torch.empty(count, dtype=dtype, device=offsets.device),
+        torch.empty(len(offsets) - 1, dtype=dtype, device=offsets.device),
     )
