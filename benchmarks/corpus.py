@@ -12,17 +12,20 @@ WORDS = (
 ).split()
 
 
-def completions(count: int, grammar: Grammar = GRAMMARS["mirg"], seed: int = 0) -> tuple[list[str], list[Target]]:
-    """`count` completions of 300 to 2,000 characters with 1 to 8 boxes, most of them near the truth, and their targets.
+def completions(
+    count: int, grammar: Grammar = GRAMMARS["mirg"], seed: int = 0, *, most: int = 8, rarely: float = 0.0
+) -> tuple[list[str], list[Target]]:
+    """`count` completions of 300 to 2,000 characters with 1 to `most` boxes, near the truth, and their targets.
 
-    Where a grammar writes points or polygons only, those.
+    With the chance `rarely`, one has 20 boxes. Where a grammar writes points or polygons only, those.
     """
     generator = random.Random(seed)
     texts, targets = [], []
     for _ in range(count):
         images = generator.randint(2, 4)
         size = (1008, 1008)
-        true = [_claim(generator, images) for _ in range(generator.randint(1, 8))]
+        boxes = 20 if rarely and generator.random() < rarely else generator.randint(1, most)
+        true = [_claim(generator, images) for _ in range(boxes)]
         said = [_as_written(_near(generator, claim), grammar) for claim in true]
         generator.shuffle(said)
         body = render(said, grammar, [size] * images)

@@ -1,6 +1,6 @@
 """Times the way from text to reward, on one thread, behind a green test run; appends its figures to results.csv.
 
-python benchmarks/run.py            # about two minutes
+python benchmarks/run.py            # about three minutes
 python benchmarks/run.py --no-write # prints only
 """
 
@@ -12,6 +12,7 @@ import datetime as dt
 import gc
 import json
 import platform
+import resource
 import subprocess
 import sys
 import time
@@ -76,6 +77,23 @@ def _answer(text: str) -> str:
     return text[text.rfind("<answer>") + 8 : text.rfind("</answer>")]
 
 
+def by_batch_size(rounds: int) -> dict[str, float]:
+    """Microseconds an answer of the whole way, in batches of three sizes: 1 or 2 boxes, or in 2 % of the answers 20."""
+    scorer = presets.mirg_rl()
+    batches = {count: completions(count, most=2, rarely=0.02) for count in (COUNT, 16 * COUNT)}
+    texts, targets = batches[COUNT]
+    batches[1] = texts[:1], targets[:1]
+    calls = {count: 256 if count == 1 else 1 for count in batches}
+    seconds = medians(
+        {
+            str(count): lambda batch=batch, count=count: [scorer(*batch) for _ in range(calls[count])]
+            for count, batch in batches.items()
+        },
+        rounds,
+    )
+    return {f"Scorer, {count} a batch": 1e6 * seconds[str(count)] / count / calls[count] for count in batches}
+
+
 def parse_by_grammar(rounds: int) -> dict[str, float]:
     """Microseconds to parse a completion in each grammar; JSON also without `orjson`."""
     corpora = {name: completions(1024, grammar) for name, grammar in GRAMMARS.items()}
@@ -136,14 +154,20 @@ def main() -> int:
         return 1
     torch.set_num_threads(1)
     stages = from_text_to_reward(options.rounds)
+    sizes = by_batch_size(max(3, options.rounds // 2))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     grammars = parse_by_grammar(max(3, options.rounds // 2))
     hostile = worst_megabyte()
 
     console = Console()
-    base = stages["rfind + json.loads"]
-    table = Table("stage", "us / completion", "ratio", title=f"{COUNT} completions, one thread")
+    base, faster = stages["rfind + json.loads"], stages["rfind + orjson.loads"]
+    table = Table("stage", "us / completion", "ratio", "to orjson", title=f"{COUNT} completions, one thread")
     for name, value in stages.items():
-        table.add_row(name, f"{value:.2f}", f"{value / base:.2f}")
+        table.add_row(name, f"{value:.2f}", f"{value / base:.2f}", f"{value / faster:.2f}")
+    console.print(table)
+    table = Table("answers a batch", "us / answer", title=f"2 % with 20 boxes; {peak:.0f} MB at most, corpus and all")
+    for name, value in sizes.items():
+        table.add_row(name, f"{value:.2f}")
     console.print(table)
     table = Table("grammar", "parse, us / completion", "ratio", "worst hostile MB, ms", "which repeats")
     for name, value in grammars.items():
@@ -154,6 +178,8 @@ def main() -> int:
 
     if not options.no_write:
         rows = [("score", name, f"{value:.2f}", "us/completion") for name, value in stages.items()]
+        rows += [("score", name, f"{value:.2f}", "us/completion") for name, value in sizes.items()]
+        rows += [("score", "peak memory of all that, corpus included", f"{peak:.0f}", "MB")]
         rows += [("parse", name, f"{value:.2f}", "us/completion") for name, value in grammars.items()]
         rows += [("hostile", name, f"{value:.1f}", "ms/MB") for name, (value, _) in hostile.items()]
         stamp = (

@@ -42,8 +42,8 @@ FAMILIES = {
     "huge": (1000, 8, 1),
     "broken": (500, 6, 1),
     "many": (160, 20, 1),
-    "sixty_four": (8, 64, 1),
-    "sixty_four_ties": (8, 64, 1),
+    "sixty_four": (4, 64, 1),
+    "sixty_four_ties": (4, 64, 1),
 }
 
 
