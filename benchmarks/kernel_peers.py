@@ -12,8 +12,6 @@ from torch import Tensor
 
 from mirg_rewards import kernels
 
-INSTALL = "pip install supervision pycocotools lapx torch-linear-assignment torchvision orjson"
-
 Arguments = tuple[Tensor, ...]
 Contestants = dict[str, Callable[[], Any]]
 

@@ -2,6 +2,8 @@
 
 python benchmarks/run.py            # about three minutes
 python benchmarks/run.py --no-write # prints only
+
+Others are timed where they are installed: pip install supervision trl ms-swift
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import torch
 from corpus import HOSTILE, completions
 from rich.console import Console
 from rich.table import Table
+from text_peers import boxes, formats
 
 import mirg_rewards
 from mirg_rewards import GRAMMARS, format_reward, image_reward, object_reward, parse, presets
@@ -116,6 +119,14 @@ def parse_by_grammar(rounds: int) -> dict[str, float]:
     return {name: 1e6 * value / 1024 for name, value in seconds.items()}
 
 
+def beside_others(rounds: int) -> dict[str, dict[str, float]]:
+    """Microseconds a completion of those that do the same work, and are installed."""
+    return {
+        title: {name: 1e6 * value / 1024 for name, value in medians(contestants, rounds).items()}
+        for title, contestants in {"format": formats(1024), "boxes of qwen25_json": boxes(1024)}.items()
+    }
+
+
 def worst_megabyte() -> dict[str, tuple[float, str]]:
     """For each grammar the milliseconds of its worst hostile megabyte, and what that repeats."""
     worst: dict[str, tuple[float, str]] = {}
@@ -157,6 +168,7 @@ def main() -> int:
     sizes = by_batch_size(max(3, options.rounds // 2))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     grammars = parse_by_grammar(max(3, options.rounds // 2))
+    others = beside_others(options.rounds)
     hostile = worst_megabyte()
 
     console = Console()
@@ -169,6 +181,12 @@ def main() -> int:
     for name, value in sizes.items():
         table.add_row(name, f"{value:.2f}")
     console.print(table)
+    for title, contestants in others.items():
+        table = Table(title, "us / completion", "ratio")
+        ours = next(iter(contestants.values()))
+        for name, value in contestants.items():
+            table.add_row(name, f"{value:.2f}", f"{value / ours:.2f}")
+        console.print(table)
     table = Table("grammar", "parse, us / completion", "ratio", "worst hostile MB, ms", "which repeats")
     for name, value in grammars.items():
         milliseconds, piece = hostile.get(name, (None, ""))
@@ -180,6 +198,11 @@ def main() -> int:
         rows = [("score", name, f"{value:.2f}", "us/completion") for name, value in stages.items()]
         rows += [("score", name, f"{value:.2f}", "us/completion") for name, value in sizes.items()]
         rows += [("score", "peak memory of all that, corpus included", f"{peak:.0f}", "MB")]
+        rows += [
+            ("score", f"{title}: {name}", f"{value:.2f}", "us/completion")
+            for title, contestants in others.items()
+            for name, value in contestants.items()
+        ]
         rows += [("parse", name, f"{value:.2f}", "us/completion") for name, value in grammars.items()]
         rows += [("hostile", name, f"{value:.1f}", "ms/MB") for name, (value, _) in hostile.items()]
         stamp = (
