@@ -10,6 +10,7 @@ from typing import Any
 
 _READ = 2**20
 _LONGEST = 2**28
+_ENDS = frozenset(", ]\t\n\r")
 _BETWEEN = re.compile(r"[\s,]*+")
 
 
@@ -29,7 +30,7 @@ def entries(path: str | Path, key: str | None = None) -> Iterator[Any]:
                 return
             try:
                 entry, end = decoder.raw_decode(text, at)
-                if end == len(text):
+                if text[end : end + 1] not in _ENDS:
                     raise ValueError("a number may go on")
             except ValueError as error:
                 # Twice as much each time, so that a long entry is not read over and over.

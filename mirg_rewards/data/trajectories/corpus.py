@@ -67,7 +67,12 @@ def make_trajectories(
     made = output.with_name(f".{output.name}.{job}.made.jsonl")
     notes = "jsonl" if rows != source else reader
     work = _MakeChunk(notes, writer, dialect, seed, budget, benchmark)
-    summaries = _summaries(rows, made, work, settings, workers, progress)
+    try:
+        summaries = _summaries(rows, made, work, settings, workers, progress)
+    except ValueError:
+        if rows != source:
+            rows.unlink()
+        raise
     report = reduce(add, (Report.from_counts(part["report"]) for part in summaries), Report())
     report = report + _deliver(made, output, summaries, rejections)
     made.unlink()
