@@ -174,7 +174,7 @@ def test_a_coco_file_that_is_wrong_names_the_entry(tmp_path, key, change):
 @pytest.mark.parametrize("size", [1, 7, 64, 2**20])
 def test_a_list_is_read_entry_by_entry_whatever_the_buffer(tmp_path, monkeypatch, size):
     monkeypatch.setattr("mirg_rewards.data.readers.streams._READ", size)
-    rows = [{"a": [1, {"b": "]}, \\\""}]}, 12, "text", [], {}, 1.5, None, "x" * 3000]
+    rows = [{"a": [1, {"b": ']}, \\"'}]}, 12, "text", [], {}, 1.5, None, "x" * 3000]
     path = tmp_path / "list.json"
     path.write_text(json.dumps(rows))
     assert list(entries(path)) == rows

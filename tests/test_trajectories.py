@@ -4,7 +4,9 @@ import random
 import re
 from dataclasses import replace
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from mirg_rewards import GRAMMARS, Box, Claim, parse
 from mirg_rewards.data.annotations import PREDICATES, Annotation, ImageNote, ObjectNote, Query, Relation
@@ -304,3 +306,26 @@ def test_an_annotation_whose_notes_do_not_hang_together_is_refused():
         group(relations=(Relation("truck", "left_of", "car"),))
     with pytest.raises(ValueError, match="predicate"):
         Annotation.from_json(tracked().to_json().replace("next_frame", "eats"))
+
+
+@hypothesis.given(
+    label=st.one_of(
+        st.text(max_size=40),
+        st.sampled_from(["</think>", "Image-2", "not in the first image", '"', "\\", "[1, 2, 3, 4]"]),
+    ),
+    other=st.text(max_size=20),
+    corners=st.tuples(*[st.floats(0, 1)] * 4),
+    name=st.sampled_from(sorted(ALL)),
+    seed=st.integers(0, 1000),
+)
+def test_whatever_is_noted_the_result_is_true_or_a_rejection(label, other, corners, name, seed):
+    made = group()
+    truck, dog = made.objects
+    annotation = replace(made, objects=(replace(truck, label=label, box=corners), replace(dog, label=other)))
+    result = build([annotation], ALL[name], seed=seed)[0]
+    if isinstance(result, Trajectory):
+        (claim,) = parse(result.text, ALL[name].grammar, SIZES).claims
+        assert claim.image == 2 or not ALL[name].names_image
+        assert max(abs(a - b) for a, b in zip(claim.box.corners, corners, strict=True)) < 0.03
+    else:
+        assert result.reason

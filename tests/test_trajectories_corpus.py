@@ -57,7 +57,7 @@ def make(source, output, writer="trl", **options):
 
 def rows_of(path):
     if path.suffix == ".parquet":
-        import pyarrow.parquet as parquet
+        from pyarrow import parquet
 
         return parquet.read_table(path).to_pylist()
     text = path.read_text()
@@ -102,7 +102,9 @@ def test_rows_of_the_other_trainers_earn_all_there_is_through_their_adapters(few
     targets = [row["target"] for row in rows_of(tmp_path / "sft.jsonl")]
     function = verl_adapter.wrap(SCORER)
     for text, row in zip(texts, rows_of(tmp_path / "rl.parquet"), strict=True):
-        assert row["prompt"][0]["content"].count("<image>") == len(row["images"]) == len(row["extra_info"]["image_sizes"])
+        assert (
+            row["prompt"][0]["content"].count("<image>") == len(row["images"]) == len(row["extra_info"]["image_sizes"])
+        )
         truth = row["reward_model"]["ground_truth"]
         assert function(row["data_source"], text, truth, row["extra_info"])["score"] == pytest.approx(1.0, abs=1e-5)
     swift = ms_swift_adapter.wrap(SCORER)(args=None)
@@ -201,7 +203,9 @@ def test_options_that_do_not_go_together_end_with_one_sentence(few, tmp_path, ca
     assert says in capsys.readouterr().err
 
 
-COMMAND = "import sys\nfrom mirg_rewards.cli import main\nif __name__ == '__main__':\n    sys.exit(main(sys.argv[1:]))\n"
+COMMAND = (
+    "import sys\nfrom mirg_rewards.cli import main\nif __name__ == '__main__':\n    sys.exit(main(sys.argv[1:]))\n"
+)
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import json
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import pytest
 
@@ -70,7 +71,7 @@ def test_a_rewriter_that_touches_a_claim_is_not_heard(harm):
 class Teacher(BaseHTTPRequestHandler):
     """Speaks the protocol of chat completions."""
 
-    asked = []
+    asked: ClassVar = []
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
