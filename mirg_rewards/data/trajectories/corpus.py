@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from mirg_rewards.data.annotations import Annotation
-from mirg_rewards.data.jobs import Summary, run_in_parts
+from mirg_rewards.data.jobs import Summary, Workers, run_in_parts
 from mirg_rewards.data.readers.kinds import READERS
 from mirg_rewards.data.rows import Chunk, replacing
 from mirg_rewards.data.trajectories.building import BUDGET, build, claim_set
@@ -40,7 +40,7 @@ def make_trajectories(
     dialect: Dialect,
     seed: int = 0,
     budget: int = BUDGET,
-    workers: int | None = None,
+    workers: int | Workers | None = None,
     compose: tuple[int, int] | None = None,
     benchmark: frozenset[str] = frozenset(),
     rejections: str | Path | None = None,
@@ -113,7 +113,7 @@ def _summaries(
     made: Path,
     work: _MakeChunk,
     settings: str,
-    workers: int | None,
+    workers: int | Workers | None,
     progress: Callable[[float], object] | None,
 ) -> list[Summary]:
     kept = made.with_suffix(".json")
