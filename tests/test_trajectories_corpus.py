@@ -41,8 +41,12 @@ def annotation(number):
     return Annotation(f"n{number}", images, (note,), Query(f"Find the {label}.", "group_grounding", ("it",)))
 
 
-def annotations_file(path, count):
-    path.write_text("".join(annotation(number).to_json() + "\n" for number in range(count)))
+def annotations_file(path, count, sound=1):
+    """So many rows; but for each `sound`-th they are rejected at a glance."""
+    with path.open("w") as file:
+        for number in range(count):
+            line = annotation(number).to_json() + "\n"
+            file.write(line if number % sound == 0 else line.replace('"target", "size"', '"distractor", "size"'))
     return path
 
 
@@ -210,19 +214,19 @@ COMMAND = (
 
 @pytest.mark.slow
 def test_killed_in_the_middle_and_taken_up_again_the_file_is_the_same_byte_for_byte(tmp_path):
-    source = annotations_file(tmp_path / "notes.jsonl", 3 * CHUNK + 5)
+    source = annotations_file(tmp_path / "notes.jsonl", 3 * CHUNK + 5, sound=8)
     whole = make(source, tmp_path / "whole.jsonl", workers=1)
     assert make(source, tmp_path / "two.jsonl", workers=2).counts() == whole.counts()
     assert (tmp_path / "two.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     output = tmp_path / "out.jsonl"
     command = [sys.executable, "-c", COMMAND, "trajectories", str(source), "--output", str(output), "--workers", "1"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as running:
-        while not list(tmp_path.glob(".out.*.parts/000000.jsonl")):
+        while not list(tmp_path.glob("*.parts/000000.jsonl")):
             assert running.poll() is None, running.stderr.read()
             time.sleep(0.05)
         running.send_signal(signal.SIGKILL)
     assert not output.exists()
-    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob(".out.*.parts/*.jsonl")}
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.parts/*.jsonl")}
     assert kept
     assert make(source, output, workers=1).counts() == whole.counts()
     assert output.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
