@@ -46,6 +46,15 @@ def test_a_model_is_not_told_apart_from_itself():
         assert found.interval[0] < 0 < found.interval[1], "that no entry differs is no proof that none would"
 
 
+@pytest.mark.parametrize("better", range(1, 12))
+def test_the_interval_holds_none_where_few_answers_differ(better):
+    """As the exact test has it, which says no to five differences of five and yes to six."""
+    ours, theirs = np.zeros(100), np.zeros(100)
+    ours[:better] = 1
+    found = one(compare(*(summarize({"acc@0.5": values}) for values in (ours, theirs))))
+    assert (found.interval[0] > 0) == (found.p < 0.05) == (better > 5)
+
+
 def test_every_row_of_a_table_is_compared():
     groups = ["a"] * 150 + ["b"] * 50
     ours, theirs = (summarize({"acc@0.5": hits(seed, rate)}, groups) for seed, rate in ((0, 0.7), (1, 0.5)))

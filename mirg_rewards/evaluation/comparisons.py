@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -12,6 +13,7 @@ from mirg_rewards.evaluation.resampling import (
     Values,
     flipped_means,
     interval,
+    rate_interval,
     resampled_means,
     rows_of,
     strata,
@@ -80,9 +82,11 @@ def compare(
     metrics = [name for name in ours.values if name in theirs.values] if metrics is None else list(metrics)
     _check(ours, theirs, metrics)
     differences = np.column_stack([ours.values[name] - theirs.values[name] for name in metrics])
+    # Where the first is better, and where the other is.
+    parts = np.column_stack([differences.clip(0, None), (-differences).clip(0, None)])
     clusters = np.arange(len(differences)) if ours.clusters is None else ours.clusters
     groups = rows_of(ours.groups, tuple(ours.by_group))
-    drawn = strata(differences, groups, clusters, resampled_means, resamples, seed)
+    drawn = strata(parts, groups, clusters, resampled_means, resamples, seed)
     flipped = strata(differences, groups, clusters, flipped_means, resamples, seed + 1)
     rows = [(group, [group], [1.0], ours.by_group[group], theirs.by_group[group]) for group in groups]
     if len(groups) > 1:
@@ -91,16 +95,18 @@ def compare(
         rows.append(("per entry", list(groups), sizes, ours.per_entry, theirs.per_entry))
     found, nulls = [], []
     for name, members, weights, one, other in rows:
-        apart = weighed_draws([drawn[member] for member in members], weights)
+        strata_drawn = [drawn[member] for member in members]
+        gained, lost = np.hsplit(weighed_draws(strata_drawn, weights), 2)
+        means = np.average([stratum.means for stratum in strata_drawn], axis=0, weights=weights)
         null = weighed_draws([flipped[member] for member in members], weights)
-        count = sum(drawn[member].clusters for member in members)
+        count = sum(stratum.clusters for stratum in strata_drawn)
         for place, metric in enumerate(metrics):
             gap = one[metric] - other[metric]
-            ends = interval(gap, apart[:, place], count, len(members))
-            low, high = max(ends[0], -1.0), min(ends[1], 1.0)
+            up, down = means[place], means[place + len(metrics)]
+            ends = _interval(up, down, gained[:, place], lost[:, place], count, len(members))
             p = _p_value(gap, null[:, place])
             nulls.append(null[:, place])
-            found.append(Difference(name, metric, one.n, one[metric], other[metric], (low, high), p, p))
+            found.append(Difference(name, metric, one.n, one[metric], other[metric], ends, p, p))
     adjusted = adjusted_p_values([each.difference for each in found], np.column_stack(nulls))
     return tuple(replace(each, p_adjusted=p) for each, p in zip(found, adjusted, strict=True))
 
@@ -124,6 +130,21 @@ def adjusted_p_values(differences: Sequence[float], nulls: Values) -> list[float
     # A larger difference has no larger p.
     p_values = np.maximum.accumulate(reached[::-1] / (1 + len(nulls)))[::-1]
     return [float(p) for p in p_values[np.argsort(order, kind="stable")]]
+
+
+def _interval(up: float, down: float, gained: Values, lost: Values, clusters: int, groups: int) -> tuple[float, float]:
+    """The interval of `up - down`: that of its draws, or where it is wider the one that those of its parts make.
+
+    Where few answers differ, all of them for the better, no draw is below 0; the part that was never seen may be.
+    Two parts make an interval by Newcombe's square-and-add rule (Statistics in Medicine 17, 1998).
+    """
+    low, high = interval(up - down, gained - lost, clusters, groups)
+    (up_low, up_high), (down_low, down_high) = (
+        rate_interval(mean, draws, clusters, groups) for mean, draws in ((up, gained), (down, lost))
+    )
+    low = min(low, up - down - math.hypot(up - up_low, down_high - down))
+    high = max(high, up - down + math.hypot(up_high - up, down - down_low))
+    return max(low, -1.0), min(high, 1.0)
 
 
 def _p_value(gap: float, null: Values) -> float:

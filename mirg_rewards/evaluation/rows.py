@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mirg_rewards.claims import Target
 from mirg_rewards.data.rows import Chunk, read_rows
@@ -26,6 +26,14 @@ class Columns:
     group: str = "group"
 
 
+class EvaluatedRows(NamedTuple):
+    """The evaluation of a file's rows, a hash of each row's target, and the places of rows without a completion."""
+
+    evaluation: Evaluation
+    targets: tuple[int, ...]
+    unanswered: tuple[int, ...]
+
+
 def evaluate_rows(
     path: str | Path,
     grammar: Grammar,
@@ -34,11 +42,11 @@ def evaluate_rows(
     thresholds: Sequence[float] = THRESHOLDS,
     resamples: int = RESAMPLES,
     progress: Callable[[float], object] | None = None,
-) -> tuple[Evaluation, tuple[int, ...]]:
-    r"""How well the completions of a `.jsonl` or `.parquet` file meet their targets, and a hash of each row's target.
+) -> EvaluatedRows:
+    r"""How well the completions of a `.jsonl` or `.parquet` file meet their targets.
 
     Rows of one group, such as the completions of one prompt, are drawn together for the intervals. A completion that is
-    missing (None) is a wrong answer. The file is read some rows at a time. Raises ValueError that names the line.
+    missing (None or empty) is a wrong answer. The file is read some rows at a time. Raises ValueError that names the line.
 
     >>> import json, tempfile
     >>> from mirg_rewards import GRAMMARS
@@ -46,7 +54,7 @@ def evaluate_rows(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "rollouts.jsonl")
     ...     _ = path.write_text(json.dumps(row) + "\n")
-    ...     evaluate_rows(path, GRAMMARS["mirg"])[0].mean["acc@0.5"]
+    ...     evaluate_rows(path, GRAMMARS["mirg"]).evaluation.mean["acc@0.5"]
     1.0
     """
     columns = columns or Columns()
@@ -54,9 +62,11 @@ def evaluate_rows(
     tasks: list[str] = []
     groups: list[Any] = []
     hashes: list[int] = []
+    unanswered: list[int] = []
     for chunk in read_rows(path):
         targets, completions = _read(chunk, columns)
         parts.append(_measured(chunk, completions, targets, grammar, thresholds))
+        unanswered += [chunk.numbers[index] for index, said in enumerate(completions) if not said]
         for number, row in zip(chunk.numbers, chunk.rows, strict=True):
             task, group = row.get(columns.task), row.get(columns.group)
             tasks.append("all" if task is None else str(task))
@@ -66,7 +76,8 @@ def evaluate_rows(
             progress(chunk.done)
     if not parts:
         raise ValueError(f"{path} has no rows")
-    return summarize_measures(joined(parts), tasks, groups, resamples=resamples), tuple(hashes)
+    evaluation = summarize_measures(joined(parts), tasks, groups, resamples=resamples)
+    return EvaluatedRows(evaluation, tuple(hashes), tuple(unanswered))
 
 
 def _read(chunk: Chunk, columns: Columns) -> tuple[list[Target], list[Any]]:

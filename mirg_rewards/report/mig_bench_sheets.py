@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mirg_rewards.data.mig_bench import TASKS
 from mirg_rewards.evaluation import Evaluation
 from mirg_rewards.evaluation.published import PUBLISHED, File, Published
+from mirg_rewards.report.evaluate_options import listed, shown_accuracy, unanswered_note
 from mirg_rewards.report.tables import Sheet, evaluation_rows, sheet
 
 
@@ -34,13 +35,9 @@ def mig_bench_sheet(
     if unhittable:
         fate = "left out" if left_out else "counted as misses"
         notes.append(
-            f"The true boxes of entries {_listed(unhittable)} are inverted: no answer can meet them, they are {fate}."
+            f"The true boxes of entries {listed(unhittable)} are inverted: no answer can meet them, they are {fate}."
         )
-    if unanswered:
-        are = "entry has" if len(unanswered) == 1 else "entries have"
-        notes.append(
-            f"{len(unanswered)} {are} no response, or an empty one, and count as wrong: {_listed(unanswered)}."
-        )
+    notes += unanswered_note(unanswered, "entry")
     return sheet(
         rows,
         metrics,
@@ -49,15 +46,6 @@ def mig_bench_sheet(
         marked={(names.get(choice, choice), "image_accuracy"), ("mean", "acc@0.5")},
         interval=shown_accuracy(metrics),
     )
-
-
-def shown_accuracy(metrics: Sequence[str]) -> str:
-    """The accuracy that is looked at first: at 0.5, which papers print, or at the first threshold.
-
-    >>> shown_accuracy(["acc@0.3", "acc@0.5"]), shown_accuracy(["acc@0.75", "mean_iou"])
-    ('acc@0.5', 'acc@0.75')
-    """
-    return "acc@0.5" if "acc@0.5" in metrics else next(metric for metric in metrics if metric.startswith("acc@"))
 
 
 def published_rows(file: File, *, others: bool) -> tuple[tuple[Published, bool], ...]:
@@ -100,7 +88,3 @@ def published_sheet(evaluation: Evaluation, rows: Sequence[tuple[Published, bool
         tuple(notes),
         frozenset(breaks),
     )
-
-
-def _listed(positions: Sequence[int], most: int = 10) -> str:
-    return ", ".join(map(str, positions[:most])) + (", ..." if len(positions) > most else "")

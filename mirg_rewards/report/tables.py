@@ -173,7 +173,7 @@ def heading(metric: str) -> str:
     return _HEADINGS.get(metric, metric.replace("acc@", "Acc@").replace("_", " "))
 
 
-_HEADINGS = {"mean_iou": "mean IoU"}
+_HEADINGS = {"mean_iou": "mean IoU", "ap50": "AP50"}
 
 
 def _metrics(rows: Rows) -> list[str]:
