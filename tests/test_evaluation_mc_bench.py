@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from mirg_rewards import GRAMMARS
+from mirg_rewards.cli import main
 from mirg_rewards.data import mc_bench
 from mirg_rewards.evaluation.average_precision import Detections, average_precision, hits_of
 from mirg_rewards.evaluation.mc_bench import evaluate_detections, evaluate_mc_bench
@@ -235,3 +236,30 @@ def test_a_detection_of_no_image_is_named(tmp_path):
     samples = mc_bench.read(written(tmp_path, "truth.json", benchmark(SAMPLES)))
     with pytest.raises(ValueError, match=r"found.json: row 0 must have the image_id"):
         mc_bench.read_detections(written(tmp_path, "found.json", [{"image_id": 1, "bbox": [0, 0, 1, 1]}]), samples)
+
+
+def test_mc_bench_from_the_command_line(tmp_path, capsys):
+    truth = written(tmp_path, "truth.json", benchmark(SAMPLES))
+    rows = [{"id": 500 + number, "response": answer} for number, answer in enumerate(TRUTHS)]
+    responses = tmp_path / "out.jsonl"
+    responses.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command = ["evaluate", "mc-bench", "--annotations", str(truth), "--resamples", "50"]
+    assert main([*command, "--responses", str(responses), "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["per_entry"]["metrics"]["ap50"]["mean"] == 1
+    # Reasoning has one sample, where nothing is to be found: it has no average precision.
+    assert "ap50" not in found["groups"]["reasoning"]["metrics"]
+    detections = written(
+        tmp_path, "found.json", [{"image_id": 10, "category_id": 1, "bbox": [0, 0, 100, 100], "score": 0.5}]
+    )
+    assert main([*command, "--responses", str(detections)]) == 0
+    shown = capsys.readouterr().out
+    assert "AP50" in shown
+    assert "per entry" in shown
+    assert (
+        main(
+            [*command, "--responses", str(detections), "--compare", str(responses), "--metrics", "image_level_accuracy"]
+        )
+        == 0
+    )
+    assert "image level accuracy beside out.jsonl" in capsys.readouterr().out

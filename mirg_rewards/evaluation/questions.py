@@ -80,12 +80,18 @@ def summarize_measures(
 
 
 def null_as_nothing(response: str) -> str:
-    """A response in which GroundingME's way to say that nothing is there is written as every grammar reads it.
+    """A response whose answer is GroundingME's way to say that nothing is there, as every grammar reads it.
 
-    >>> null_as_nothing('There is none. {"bbox_2d": null}')
-    'There is none. []'
+    Words beside it are left out; a response that has a box too stays as it is.
+
+    >>> null_as_nothing('<think>I look.</think>There is none. {"bbox_2d": null}')
+    '<think>I look.</think>[]'
     """
-    return _NULL.sub("[]", response)
+    head, end, answer = response.rpartition("</think>")
+    nulls = len(_NULL.findall(answer))
+    if not nulls or answer.count('"bbox_2d"') != nulls:
+        return response
+    return f"{head}{end}{'<answer>[]</answer>' if '<answer>' in answer else '[]'}"
 
 
 # Possessive: no way back, so the time is linear.
