@@ -1,4 +1,4 @@
-"""The command line: `mirg-rewards evaluate`, `score`, `audit`, `report`, `inspect` and `trajectories`."""
+"""The command line: `mirg-rewards evaluate`, `score`, `audit`, `report`, `inspect`, `trajectories` and `serve`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from mirg_rewards.report.evaluate import add_evaluate
 from mirg_rewards.report.progress import progress_bar
 from mirg_rewards.report.trajectories import add_trajectories
 from mirg_rewards.scoring import score_file
+from mirg_rewards.server.commands import add_serve
 
 _SCORE_EXAMPLES = """examples:
   mirg-rewards score rollouts.jsonl --output scored.jsonl
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     add_report(commands, reading, _grammar)
     add_inspect(commands, reading, _grammar)
     add_trajectories(commands, reading, _grammar)
+    add_serve(commands, reading, _grammar)
     return parser
 
 

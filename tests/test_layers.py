@@ -14,6 +14,7 @@ LAYERS = (
     {"presets", "data", "testing"},
     {"evaluation", "scoring"},
     {"adapters", "report"},
+    {"server"},
     {"cli"},
 )
 HEIGHT = {part: height for height, parts in enumerate(LAYERS) for part in parts}

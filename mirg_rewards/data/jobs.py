@@ -171,8 +171,13 @@ def _processes(count: int) -> Iterator[Workers]:
 def _executor(workers: int) -> Executor:
     if workers == 1:
         return ThreadPoolExecutor(1)
+    return processes(workers)
+
+
+def processes(count: int) -> ProcessPoolExecutor:
+    """So many processes to work in, which leave Ctrl-C to this one and end with it."""
     # Spawned: a fork of a process that has used torch may hang.
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_begin)
+    return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_begin)
 
 
 def _begin() -> None:

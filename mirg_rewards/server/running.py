@@ -1,0 +1,66 @@
+"""A server on a port, from its first request to its last."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import socket
+from collections.abc import Callable
+
+from mirg_rewards.scorer import Scorer
+from mirg_rewards.server.application import Limits, application
+
+
+def serve(
+    scorer: Scorer,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    workers: int | None = None,
+    limits: Limits = Limits(),
+    about: str = "",
+    ready: Callable[[str], object] = print,
+) -> None:
+    """Answer requests for rewards until SIGTERM or Ctrl-C, and then finish those that are running.
+
+    Scores in `workers` processes, by default one for each core; so call it under `if __name__ == "__main__"`. Port 0 is
+    any that is free. `ready` is called with the address once requests are taken. There is no access control: on another
+    `host` than loopback, all who reach it may have their rows scored.
+
+    Raises OSError for an address that cannot be had, ImportError without the extra `serve`.
+    """
+    count = workers or len(os.sched_getaffinity(0))
+    _check_pickles(scorer)
+    with _listening(host, port) as listener:
+        address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+        app = application(scorer, workers=count, limits=limits, about=about, ready=lambda: ready(address))
+        import uvicorn
+
+        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_keep_alive=75)
+        # uvicorn stops in peace, and then raises the signal once more, which must not end the process.
+        handlers = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            uvicorn.Server(config).run([listener])
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise OSError(f"cannot listen at {host}:{port}: {error.strerror or error}") from None
+    # Those accepted inherit it: else an answer waits 40 ms for the client to confirm its head.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+def _check_pickles(scorer: Scorer) -> None:
+    try:
+        pickle.dumps(scorer)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise TypeError(
+            f"scorer must pickle, since other processes score; its reward lies in a module: {error}"
+        ) from None
