@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE ?= 1
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[trl,testing,parquet,report,serve,gpu,demo]" --group dev --group page
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[trl,testing,parquet,report,serve,openai,gpu,demo]" --group dev --group page
 	touch $@
 
 # Those trainers that install beside one another, and each other one alone.

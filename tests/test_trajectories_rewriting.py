@@ -101,7 +101,7 @@ def endpoint():
 
 
 def test_a_teacher_behind_an_endpoint_rewrites_through_the_real_client(endpoint, monkeypatch):
-    pytest.importorskip("openai")
+    pytest.importorskip("openai", reason="the extra mirg-rewards[openai] is not installed")
     monkeypatch.setenv("OPENAI_BASE_URL", endpoint)
     monkeypatch.setenv("OPENAI_API_KEY", "local")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
