@@ -283,7 +283,8 @@ def test_each_kind_is_known_and_earns_the_same(kind):
     assert judged.kind == kind
     assert judged([RIGHT, "?"], [TRUTH, TRUTH]) == [1.0, 0.0]
     assert judged([], []) == []
-    check_reward(KINDS[kind], max_examples=3)
+    handed = all_but("never_raises", "form", "alone_or_in_a_batch", "pickled", "input_unchanged", "results_kept")
+    check_reward(KINDS[kind], skip=handed, max_examples=5)
 
 
 def test_completions_may_be_chat_messages():

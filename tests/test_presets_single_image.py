@@ -4,7 +4,7 @@ import math
 import pickle
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirg_rewards import Box, Claim, Point, Target, render
@@ -125,6 +125,7 @@ TEXTS = st.lists(
 
 
 @presets
+@settings(max_examples=settings().max_examples // 2)
 @given(text=TEXTS, target=st.sampled_from([ONE, TWO, NONE, BUTTON]))
 def test_finite_and_in_range_on_any_text(preset, most, text, target):
     for compat in (False, True):

@@ -38,6 +38,7 @@ SCORERS = {name: preset() for name, preset in ALL.items()}
 SCORERS |= {f"{name}_compat": preset(compat=True) for name, preset in (ALL if HAS_COCO else WITHOUT_COCO).items()}
 scorers = pytest.mark.parametrize("scorer", SCORERS.values(), ids=SCORERS.keys())
 safe = pytest.mark.parametrize("preset", ALL.values(), ids=ALL.keys())
+few = settings(max_examples=settings().max_examples // 5)  # of texts or batches that every preset is given
 
 
 def accuracy(scorer, text, target):
@@ -204,7 +205,7 @@ def test_the_published_detection_reads_the_last_answer_and_weighted_sum_any_text
 
 
 @needs_coco
-@settings(max_examples=30)
+@few
 @given(answer_batches(min_size=1))
 def test_average_precision_is_coco_s_where_no_box_is_false(batch):
     # Right boxes alone, in any order and number: nothing depends on how ties are ranked.
@@ -224,6 +225,7 @@ def meets(a, b):
     return a.x1 < b.x2 and b.x1 < a.x2 and a.y1 < b.y2 and b.y1 < a.y2
 
 
+@few
 @given(answer_batches(min_size=1), st.randoms())
 def test_average_precision_is_bounded_whole_for_the_truth_and_blind_to_order(batch, random):
     answers, true = batch
@@ -314,6 +316,7 @@ def test_the_safe_form_sees_which_image_a_box_is_in(preset):
 
 
 @safe
+@few
 @given(st.data())
 def test_the_truth_earns_everything_in_the_safe_form(preset, data):
     target = data.draw(targets().filter(lambda target: None not in target.sizes))
@@ -324,7 +327,7 @@ def test_the_truth_earns_everything_in_the_safe_form(preset, data):
 
 
 @scorers
-@settings(max_examples=20)
+@few
 @given(st.data())
 def test_any_text_earns_a_finite_reward_from_0_to_2(scorer, data):
     wild = st.lists(st.sampled_from([*PIECES, *"[]{}()0123456789,.- \n"]) | st.text(max_size=8), max_size=30)

@@ -81,7 +81,7 @@ PENALTIES = {
     "repetition": Repetition(2, 0.5),
 }
 PARTS = OVERLAPS | POINTS | NAMES | PENALTIES
-few = settings(max_examples=10)  # of batches that every part is given
+few = settings(max_examples=settings().max_examples // 5)  # of batches that every part is given
 
 
 def lowest(part):
@@ -240,6 +240,7 @@ DEFINITIONS = {
 
 
 @pytest.mark.parametrize(("part", "worth", "how", "by_image", "by_label"), DEFINITIONS.values(), ids=DEFINITIONS.keys())
+@settings(max_examples=settings().max_examples // 2)
 @given(batches(min_size=1))
 def test_a_part_is_what_its_formula_says(part, worth, how, by_image, by_label, batch):
     earned = part(*packed(batch)).tolist()
