@@ -33,7 +33,7 @@ Predicate = Literal[
     "above",
     "below",
 ]
-"""What one note may be to another; the first four and `other_view` are between objects, or the images that show them."""
+"""What one note may be to another: an object, or an image as a whole."""
 
 PREDICATES: tuple[Predicate, ...] = get_args(Predicate)
 

@@ -58,7 +58,7 @@ def build(
     the tokens of a text, which may be `budget`. A `rewriter` may put the reasoning in other words; where it touches a claim,
     the text stays as it was, or with `keep_original=False` is rejected.
 
-    Raises ValueError where the grammar cannot be used at all, such as one of pixels for images of unknown size.
+    All are scored as one batch, and held in memory: for files there is `corpus.make_trajectories`.
 
     >>> from mirg_rewards.data.annotations import ImageNote, ObjectNote, Query
     >>> images = ImageNote(1, "distractor"), ImageNote(2, "target")

@@ -170,6 +170,7 @@ LEAKS = (
 
 DENIALS = frozenset(
     "not no never none neither nor cannot nothing without unlikely false wrong incorrect untrue doubt hardly instead "
-    "mistake".split()
+    "mistake mistaken except exclude excluded ruled reject rejected dismiss discard absent missing lack lacks fail fails "
+    "unlike opposite contrary refuse denied deny".split()
 )
 """Words that could turn a claim around: outside of claims there are none of them."""
