@@ -65,7 +65,7 @@ def build(
     >>> dog = ObjectNote("dog", 2, "dog", (0.1, 0.2, 0.5, 0.9), "target")
     >>> (made,) = build([Annotation("7", images, (dog,), Query("Find the dog.", "group_grounding", ("dog",)))])
     >>> print(made.text)
-    <think>One object is described, and several pictures could show it.
+    <think>Which of them fits?
     Let me go through them. After a look, Image-1 can be ruled out.
     This leaves one of them. So Image-2 must hold the answer.
     Here is what was described. The box goes tightly around "dog" [100, 200, 500, 900] in Image-2.
@@ -133,9 +133,10 @@ def _draft(
         raise RuleError(Rule.NOTES, f"the grammar counts in pixels, and the size of Image-{missing} is not known")
     rng = random.Random(f"{seed} {annotation.id}")
     openers = OPENERS.get(annotation.query.task, OPENERS[""])
+    thing = rng.choice(phrases.THINGS)
     steps = []
     for kind, claims in plan(annotation, boxes=dialect.think_boxes):
-        text = _worded(kind, claims, openers[kind], annotation, dialect, rng)
+        text = _worded(kind, claims, openers[kind], annotation, dialect, rng, thing)
         if text:
             steps.append(Step(kind, text, tuple(claims)))
     checked = _checked(steps, annotation, dialect, budget, tokens)
@@ -168,6 +169,7 @@ def _worded(
     annotation: Annotation,
     dialect: Dialect,
     rng: random.Random,
+    thing: str,
 ) -> str:
     opener = rng.choice(openers)
     if kind == "look" and not claims:
@@ -176,7 +178,7 @@ def _worded(
     for claim in claims:
         about = "image" if isinstance(claim, ImageClaim) else "object" if isinstance(claim, Claim) else "relation"
         form = rng.choice(SENTENCES[kind, about])
-        sentence = form.replace("{}", phrases.write(claim, dialect, annotation.sizes, rng))
+        sentence = form.replace("{}", phrases.write(claim, dialect, annotation.sizes, rng, thing))
         sentences.append(f"{sentence[:1].upper()}{sentence[1:]}.")
     return " ".join(sentences)
 

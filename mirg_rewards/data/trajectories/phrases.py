@@ -77,8 +77,10 @@ class Mention(NamedTuple):
     is_object: bool
 
 
-def write(claim: TraceClaim, dialect: Dialect, sizes: Sequence[Size | None], rng: random.Random) -> str:
-    """A clause that makes the claim, one of several that do.
+def write(
+    claim: TraceClaim, dialect: Dialect, sizes: Sequence[Size | None], rng: random.Random, thing: str = THINGS[0]
+) -> str:
+    """A clause that makes the claim, one of several that do; an object without a label is called `thing`.
 
     >>> from mirg_rewards import Box
     >>> from mirg_rewards.data.trajectories.dialects import DIALECTS
@@ -91,11 +93,11 @@ def write(claim: TraceClaim, dialect: Dialect, sizes: Sequence[Size | None], rng
         return f"{before}Image-{claim.image}{behind}"
     if isinstance(claim, RelationClaim):
         ends = [
-            f"Image-{end}" if isinstance(end, int) else _object(end, dialect, sizes, rng)
+            f"Image-{end}" if isinstance(end, int) else _object(end, dialect, sizes, rng, thing)
             for end in (claim.subject, claim.object)
         ]
         return rng.choice(BETWEEN[claim.predicate]).join(ends)
-    return _object(claim, dialect, sizes, rng)
+    return _object(claim, dialect, sizes, rng, thing)
 
 
 def read(text: str, dialect: Dialect, sizes: Sequence[Size | None]) -> list[tuple[TraceClaim, Span]]:
@@ -128,17 +130,16 @@ def read(text: str, dialect: Dialect, sizes: Sequence[Size | None]) -> list[tupl
     return found
 
 
-def _object(claim: Claim, dialect: Dialect, sizes: Sequence[Size | None], rng: random.Random) -> str:
+def _object(claim: Claim, dialect: Dialect, sizes: Sequence[Size | None], rng: random.Random, thing: str) -> str:
     if claim.box is None:
-        name = quoted(claim.label) or rng.choice(THINGS)
-        return f"{name} in Image-{claim.image}"
+        return f"{quoted(claim.label) or thing} in Image-{claim.image}"
     written = render([claim], dialect.written, sizes).removeprefix(f"Image-{claim.image}: ")
     if dialect.boxes == "tag":
         head, numbers = written.rsplit("[", 1)
         written = f"{head}<box>{numbers[:-1].replace(',', '')}</box>"
     if rng.random() < 0.5 and claim.label:
         return f"Image-{claim.image} {written}"
-    return f"{'' if claim.label else rng.choice(THINGS) + ' '}{written} in Image-{claim.image}"
+    return f"{'' if claim.label else thing + ' '}{written} in Image-{claim.image}"
 
 
 def _mentions(text: str) -> Iterator[Mention]:
