@@ -1,6 +1,9 @@
 import csv
 import io
+import itertools
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -195,3 +198,40 @@ def test_a_wrong_command_ends_with_a_sentence(command, tmp_path, monkeypatch, ca
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
+
+
+PAGE = Path(__file__).parent.parent / "docs" / "evaluation.md"
+
+
+def table(text, title):
+    """The rows of the Markdown table below a title, cell by cell."""
+    lines = text.split(f"**{title}**")[1].strip().splitlines()
+    rows = itertools.takewhile(lambda line: line.startswith("|"), lines)
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
+def test_the_example_of_the_page_is_what_comes_out(tmp_path):
+    annotations = os.environ.get("MIRG_REWARDS_MIG_BENCH")
+    if not annotations:
+        pytest.skip("MIRG_REWARDS_MIG_BENCH does not name MIG-Bench's annotation file")
+    whole, middle = (
+        answers(tmp_path, name, [box] * 4295)
+        for name, box in (("whole.jsonl", "(0,0),(999,999)"), ("middle.jsonl", "(250,250),(750,750)"))
+    )
+    given = ["--annotations", annotations, "--responses", str(whole), "--mode", "official", "--compare", str(middle)]
+    assert main(["evaluate", "mig-bench", *given, "--output", str(tmp_path / "out.md")]) == 0
+    shown, found = PAGE.read_text(), (tmp_path / "out.md").read_text()
+    for title in ("MIG-Bench, official, in percent", "Acc@0.5 beside middle.jsonl"):
+        expected, computed = table(shown, title), table(found, title)
+        drawn = {number for number, name in enumerate(expected[0]) if name in ("95 % interval", "p", "adjusted p")}
+        assert drawn
+        for one, other in zip(expected, computed, strict=True):
+            assert [cell for number, cell in enumerate(one) if number not in drawn] == [
+                cell for number, cell in enumerate(other) if number not in drawn
+            ]
+
+
+def test_the_page_names_every_command():
+    shown = PAGE.read_text()
+    for benchmark in ("mig-bench", "mc-bench", "refcoco", "grounding-me", "rows"):
+        assert f"mirg-rewards evaluate {benchmark} " in shown
