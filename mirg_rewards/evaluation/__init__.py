@@ -1,8 +1,8 @@
 """How good the answers to a benchmark are: accuracy at IoU thresholds and image accuracy, by group, with intervals."""
 
 from mirg_rewards.evaluation.comparisons import Difference, compare
-from mirg_rewards.evaluation.measures import THRESHOLDS, Measures, evaluate, measure
 from mirg_rewards.evaluation.mc_bench import evaluate_mc_bench
+from mirg_rewards.evaluation.measures import THRESHOLDS, Measures, evaluate, measure
 from mirg_rewards.evaluation.mig_bench import evaluate_mig_bench, evaluate_mig_bench_officially
 from mirg_rewards.evaluation.questions import evaluate_questions
 from mirg_rewards.evaluation.rows import evaluate_rows
