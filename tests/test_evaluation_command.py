@@ -112,9 +112,14 @@ def test_joint_accuracy_needs_the_box_and_the_image(command, capsys):
     assert metrics["joint@0.5"]["mean"] == metrics["image_accuracy"]["mean"] == 0.6
 
 
-def test_entries_without_a_response_are_named(command, capsys):
+def test_entries_without_a_response_are_named(command, tmp_path, capsys):
     assert command(texts=["", RIGHT, ""] + [RIGHT] * 17) == 0
     assert "2 entries have no response, or an empty one, and count as wrong: 0, 2." in capsys.readouterr().out
+    other = answers(tmp_path, "old.jsonl", [RIGHT] * 7)
+    assert command("--compare", other, "--allow-missing") == 0
+    assert (
+        "old.jsonl: 13 entries have no response, or an empty one, and count as wrong: 7, 8," in capsys.readouterr().out
+    )
 
 
 def test_a_comparison_says_which_differences_are_real(command, tmp_path, capsys):

@@ -15,7 +15,13 @@ from mirg_rewards.evaluation import Difference, Evaluation, evaluate_mig_bench, 
 from mirg_rewards.evaluation.published import file_of
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.report.commands import GrammarOf
-from mirg_rewards.report.evaluate_options import as_the_other, compared, evaluation_options, shown_accuracy
+from mirg_rewards.report.evaluate_options import (
+    as_the_other,
+    compared,
+    evaluation_options,
+    shown_accuracy,
+    unanswered_note,
+)
 from mirg_rewards.report.findings import Findings, summaries_as_json, write
 from mirg_rewards.report.mig_bench_sheets import mig_bench_sheet, published_rows, published_sheet
 
@@ -118,8 +124,8 @@ def _mig_bench(arguments: argparse.Namespace, grammar_of: GrammarOf) -> None:
     sheets = [mig_bench_sheet(ours, arguments.mode, shown, unhittable, unanswered, left_out=left_out)]
     differences: tuple[Difference, ...] = ()
     if arguments.compare:
-        theirs, _ = judged(arguments.compare, as_the_other(arguments))
-        differences, others = compared(ours, theirs, arguments)
+        theirs, without = judged(arguments.compare, as_the_other(arguments))
+        differences, others = compared(ours, theirs, arguments, unanswered_note(without, "entry"))
         sheets += others
     published = published_rows(file, others=arguments.published == "all") if arguments.published and file else ()
     if published:

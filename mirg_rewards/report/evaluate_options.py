@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mirg_rewards.evaluation import THRESHOLDS, Difference, Evaluation, compare
@@ -51,12 +52,18 @@ def as_the_other(arguments: argparse.Namespace) -> argparse.Namespace:
 
 
 def compared(
-    ours: Evaluation, theirs: Evaluation, arguments: argparse.Namespace
+    ours: Evaluation, theirs: Evaluation, arguments: argparse.Namespace, notes: Sequence[str] = ()
 ) -> tuple[tuple[Difference, ...], list[Sheet]]:
-    """The differences of --metrics from the evaluation of the file of --compare, and a sheet for each metric."""
+    """The differences of --metrics from the evaluation of the file of --compare, and a sheet for each metric.
+
+    `notes` are about that file, and stand below the sheets.
+    """
     metrics = arguments.metrics or [shown_accuracy(list(ours.values))]
     differences = compare(ours, theirs, metrics, resamples=arguments.resamples)
-    return differences, [comparison_sheet(differences, metric, arguments.compare.name) for metric in metrics]
+    name = arguments.compare.name
+    sheets = [comparison_sheet(differences, metric, name) for metric in metrics]
+    about = tuple(f"{name}: {note}" for note in notes)
+    return differences, [replace(sheet, notes=(*sheet.notes, *about)) for sheet in sheets]
 
 
 def _thresholds(text: str) -> tuple[float, ...]:

@@ -176,7 +176,8 @@ def _finish(
 ) -> None:
     evaluation, unanswered = judged(path, arguments)
     metrics = [name for name in evaluation.per_entry.means if name not in skipped]
-    below = [*notes, *unanswered_note(unanswered, "row" if benchmark == "rows" else "question")]
+    what = "row" if benchmark == "rows" else "question"
+    below = [*notes, *unanswered_note(unanswered, what)]
     if len(evaluation.by_group) > 1:
         below.insert(0, "The mean weighs the tasks alike, whatever their size.")
     first = "ap50" if "ap50" in metrics else shown_accuracy(metrics)
@@ -191,8 +192,8 @@ def _finish(
     differences: tuple[Difference, ...] = ()
     sheets: list[Sheet] = []
     if arguments.compare:
-        theirs, _ = judged(arguments.compare, as_the_other(arguments))
-        differences, sheets = compared(evaluation, theirs, arguments)
+        theirs, without = judged(arguments.compare, as_the_other(arguments))
+        differences, sheets = compared(evaluation, theirs, arguments, unanswered_note(without, what))
     facts = {
         "benchmark": benchmark,
         "responses": path.name,
