@@ -5,7 +5,7 @@ SEED ?= 0
 SECONDS ?= 60
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: test slow fuzz lint types wheel demo bench clean test-trainers test-ms-swift test-verifiers
+.PHONY: test slow fuzz lint types wheel demo bench clean test-trainers test-ms-swift test-verifiers test-lmms-eval
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -37,6 +37,11 @@ test-ms-swift: .venv-ms-swift/installed
 
 test-verifiers: .venv-verifiers/installed
 	.venv-verifiers/bin/python -m pytest -q -rs tests/adapters -k verifiers
+
+# A torchvision for CUDA, which comes along, does not load beside a torch for the CPU, and is not needed.
+test-lmms-eval: .venv-lmms-eval/installed
+	.venv-lmms-eval/bin/python -m pip uninstall -q -y torchvision
+	.venv-lmms-eval/bin/python -m pytest -q -rs tests/adapters -k lmms
 
 fuzz: .venv/installed
 	$(BIN)/python -m pip install -q -c constraints.txt --group fuzz

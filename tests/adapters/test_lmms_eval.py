@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -94,8 +96,13 @@ def judged(model, **options):
     )
 
 
-def test_the_harness_gives_the_numbers_of_evaluate(bench, model):
-    found = judged(model)["results"]
+STRIPS = SimpleNamespace(reasoning_tags='[["<think>", "</think>"]]', process_with_media=False)
+"""What the command sets: without a word of the task's own, the scorers would never see the thinking."""
+
+
+@pytest.mark.parametrize("cli", [None, STRIPS], ids=["called", "by command"])
+def test_the_harness_gives_the_numbers_of_evaluate(bench, model, cli):
+    found = judged(model, cli_args=cli)["results"]
     entries = mig_bench.read(bench)
     responses = [said(entry.position) for entry in entries]
     official = evaluate_mig_bench_officially(entries, responses)
@@ -117,18 +124,6 @@ def test_a_model_sees_all_images_in_order_and_the_prompt_of_the_benchmark(bench,
     assert set(map(str, model.asked)) == {str((QUESTION + SUFFIX, [(64, 48), (100, 80)]))}
 
 
-def test_thinking_reaches_the_scorers(bench, model):
-    """The official scorer takes the first box of the whole text, thinking included, whatever the command would strip."""
-    from types import SimpleNamespace
-
-    cli = SimpleNamespace(
-        reasoning_tags='[["<think>", "</think>"]]', process_with_media=False, output_path=None, log_samples=True
-    )
-    found = judged(model, cli_args=cli)
-    responses = [sample["filtered_resps"][0] for samples in found["samples"].values() for sample in samples]
-    assert any("<think>" in response for response in responses)
-
-
 @pytest.mark.slow
 def test_the_command_gives_the_golden_numbers_of_the_benchmark(tmp_path):
     pytest.importorskip("lmms_eval", reason=REASON)
@@ -137,10 +132,16 @@ def test_the_command_gives_the_golden_numbers_of_the_benchmark(tmp_path):
         pytest.skip("MIRG_REWARDS_MIG_BENCH does not name MIG-Bench's annotation file")
     command = [sys.executable, "-m", "lmms_eval", "--model", "dummy", "--tasks", "mig_bench", "--batch_size", "1"]
     # The names of the file's images are enough for a model that does not look.
-    options = ["--model_args", "response=(0;0)", "--include_path", str(FOLDER), "--output_path", str(tmp_path / "out")]
-    options[1] = "response=[0.0, 0.0, 0.999, 0.999]"
+    model = [
+        "--model_args",
+        "response=[0.0, 0.0, 0.999, 0.999]",
+        "--include_path",
+        str(FOLDER),
+        "--output_path",
+        str(tmp_path / "out"),
+    ]
     environment = {**os.environ, "LMMS_EVAL_DATASETS_CACHE": str(tmp_path / "cache")}
-    subprocess.run([*command, *options], check=True, env=environment)
+    subprocess.run([*command, *model], check=True, env=environment)
     (written,) = (tmp_path / "out").rglob("*results.json")
     found = json.loads(written.read_text())["results"]
     percent = [100 * found[f"mig_bench_{task}"]["official_acc@0.5,none"] for task in mig_bench.TASKS]
@@ -148,28 +149,22 @@ def test_the_command_gives_the_golden_numbers_of_the_benchmark(tmp_path):
     assert 100 * found["mig_bench"]["official_acc@0.5,none"] == pytest.approx(5.82, abs=0.005)
 
 
+def doc_of(entry):
+    """An entry as it comes back from a table of datasets."""
+    doc = {name: value for name, value in asdict(entry).items() if value is not None}
+    return doc | {"images": list(entry.images), "answer": list(entry.answer)}
+
+
 def test_a_model_that_counts_in_pixels_gets_the_sizes_of_the_images(bench):
     functions = wrap(GRAMMARS["qwen25_json"], bench)
-    (doc,) = [vars_of(entry) for entry in mig_bench.read(bench) if entry.position == 0]
+    doc = doc_of(mig_bench.read(bench)[0])
     right = '[{"image": 2, "bbox_2d": [0, 0, 42, 84]}]'
     found = functions.results(doc, [right])
     assert found["strict_acc@0.7"] == found["strict_image_accuracy"] == 1.0
 
 
-def vars_of(entry):
-    return {
-        "position": entry.position,
-        "task": entry.task,
-        "images": list(entry.images),
-        "question": entry.question,
-        "answer": list(entry.answer),
-        "target_image": entry.target_image,
-        "how": entry.how,
-    }
-
-
 def test_an_inverted_truth_is_an_official_miss_and_no_strict_row(bench):
-    (doc,) = [vars_of(entry) for entry in mig_bench.read(bench) if not entry.hittable]
+    (doc,) = [doc_of(entry) for entry in mig_bench.read(bench) if not entry.hittable]
     found = wrap(GRAMMARS["migician"], bench).results(doc, [SAID[0]])
     assert found["official_acc@0.3"] == 0.0
     assert not any(name.startswith("strict") for name in found)
