@@ -22,7 +22,7 @@ HEIGHT = {part: height for height, parts in enumerate(LAYERS) for part in parts}
 ONLY_IN = {
     "hypothesis": {"testing"},
     "triton": {"kernels/fused"},
-    "PIL": {"report", "data/scenes.py"},
+    "PIL": {"report", "data/scenes.py", "adapters/lmms_eval.py"},
     "matplotlib": {"report"},
     "jinja2": {"report"},
     "shapely": {"rewards/polygons.py"},
