@@ -121,15 +121,20 @@ class _Crew:
 
 
 async def _body(request: Any, most: int) -> bytes:
+    from starlette.requests import ClientDisconnect
+
     pieces, size = [], 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size <= most:
-            pieces.append(piece)
-        elif size > _PATIENCE * most:
-            break
-        else:
-            pieces.clear()
+    try:
+        async for piece in request.stream():
+            size += len(piece)
+            if size <= most:
+                pieces.append(piece)
+            elif size > _PATIENCE * most:
+                break
+            else:
+                pieces.clear()
+    except ClientDisconnect:
+        raise Refused(400, "the request ended before its body did") from None
     if size > most:
         raise Refused(413, f"the body is too large: at most {most} bytes (--max-bytes)")
     return b"".join(pieces)

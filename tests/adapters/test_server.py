@@ -47,6 +47,7 @@ def server():
     yield address
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
+    assert "Traceback" not in process.stderr.read()
     process.stderr.close()
 
 
@@ -157,6 +158,18 @@ def test_a_body_without_a_length_is_bounded_too(server):
             wire.sendall(b"100000\r\n" + b" " * 2**20 + b"\r\n")
         wire.sendall(b"0\r\n\r\n")
         assert wire.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_client_that_goes_away_is_counted_and_leaves_no_trace(server):
+    name = 'mirg_rewards_requests_total{path="/score",status="400"}'
+    before = metrics(server).get(name, 0)
+    host, port = server.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as wire:
+        wire.sendall(b'POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{"rows": [')
+    until = time.monotonic() + 10
+    while metrics(server).get(name, 0) == before and time.monotonic() < until:
+        time.sleep(0.05)
+    assert metrics(server)[name] == before + 1
 
 
 @pytest.mark.parametrize(("path", "body", "status"), [("/", None, 404), ("/scores", {}, 404), ("/score", None, 405)])
