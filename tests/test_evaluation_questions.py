@@ -1,6 +1,6 @@
 import json
+import re
 
-import numpy as np
 import pytest
 
 from mirg_rewards import GRAMMARS, Box, Claim, Target, render
@@ -266,10 +266,7 @@ def test_rows_are_compared_one_by_one(tmp_path, capsys):
         ({"completion": "a"}, "line 2: there is no 'target'"),
         ({"completion": 5, "target": "{}"}, "line 2: 'completion' must be text or a list of chat messages, got int"),
         ({"completion": "a", "target": "{"}, "line 2: 'target': "),
-        (
-            {"completion": [5], "target": {"claims": [], "sizes": [None]}},
-            "line 2: .*must be a string or a list of chat",
-        ),
+        ({"completion": "a", "target": {"claims": [{"image": 2}], "sizes": [None]}}, "line 2: 'target': .*got 2"),
     ],
     ids=str,
 )
@@ -278,9 +275,7 @@ def test_a_wrong_row_of_ones_own_is_named(tmp_path, capsys, row, message):
     assert run("rows", written(tmp_path, "rows.jsonl", [good, row])) == 2
     error = capsys.readouterr().err
     assert "Traceback" not in error
-    assert np.char.count(error, "\n") == 1
-    with pytest.raises((ValueError, TypeError), match=message):
-        raise ValueError(error)
+    assert re.fullmatch(f"mirg-rewards: .*rows.jsonl: {message}.*\n", error)
     assert run("rows", written(tmp_path, "empty.jsonl", [])) == 2
     assert "has no rows" in capsys.readouterr().err
 
