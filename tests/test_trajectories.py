@@ -169,6 +169,8 @@ def broken(name):
         "answer in a distractor": replace(made, objects=(replace(truck, image=1), dog)),
         "distractor with the label": replace(made, objects=(truck, replace(dog, label="White Truck"))),
         "one file twice": replace(made, images=(replace(made.images[0], file="2.jpg"), *made.images[1:])),
+        "a mark for an image": replace(made, query=replace(made.query, text="<image>Find it.")),
+        "a label that is such a mark": replace(made, objects=(truck, replace(dog, label="<image>"))),
         "sides": replace(
             made,
             objects=(*made.objects, ObjectNote("car", 2, "car", (0.6, 0.4, 0.8, 0.6))),
@@ -179,7 +181,17 @@ def broken(name):
 
 @pytest.mark.parametrize(
     "name",
-    ["inverted", "outside", "no box", "answer in a distractor", "distractor with the label", "one file twice", "sides"],
+    [
+        "inverted",
+        "outside",
+        "no box",
+        "answer in a distractor",
+        "distractor with the label",
+        "one file twice",
+        "a mark for an image",
+        "a label that is such a mark",
+        "sides",
+    ],
 )
 def test_notes_that_cannot_be_true_are_rejected(name):
     made = trajectory(broken(name))

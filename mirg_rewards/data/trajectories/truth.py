@@ -29,6 +29,9 @@ _SIDES = {
 
 def check_notes(annotation: Annotation) -> None:
     """Raises RuleError for notes that cannot all be true: a box that is none, or a contradiction between two notes."""
+    for text in (annotation.query.text, *(note.label for note in annotation.objects)):
+        if "<image>" in text:
+            raise RuleError(Rule.NOTES, f"trainers put an image wherever a text has <image>, as {text!r} does")
     for note in annotation.objects:
         if note.box is None:
             continue
