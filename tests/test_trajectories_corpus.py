@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -192,6 +193,24 @@ def test_a_line_that_is_wrong_ends_the_command_with_one_sentence(tmp_path, capsy
     assert says in error
     assert error.count("\n") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl"]
+
+
+def test_sizes_are_read_from_the_images_where_a_grammar_of_pixels_needs_them(tmp_path, capsys):
+    pillow = pytest.importorskip("PIL.Image")
+    one = annotation(1)
+    images = tuple(replace(image, size=None) for image in one.images)
+    for image in images:
+        pillow.new("RGB", (640, 480)).save(tmp_path / image.file)
+    (tmp_path / "in.jsonl").write_text(replace(one, images=images).to_json() + "\n")
+    command = ["trajectories", str(tmp_path / "in.jsonl"), "--output", str(tmp_path / "out.jsonl")]
+    assert main([*command, "--grammar", "qwen25_json"]) == 0
+    assert "notes 1" in capsys.readouterr().out
+    assert main([*command, "--grammar", "qwen25_json", "--image-folder", str(tmp_path)]) == 0
+    (row,) = rows_of(tmp_path / "out.jsonl")
+    assert Target.from_json(row["target"]).sizes == ((640, 480),) * 3
+    (tmp_path / images[0].file).unlink()
+    assert main([*command, "--image-folder", str(tmp_path), "--seed", "1"]) == 2
+    assert images[0].file in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

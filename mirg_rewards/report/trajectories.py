@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from mirg_rewards.claims import Size
 from mirg_rewards.data.readers.kinds import READERS
 from mirg_rewards.data.rows import replacing
 from mirg_rewards.data.trajectories import DIALECTS, Dialect
@@ -61,6 +63,9 @@ def add_trajectories(commands: Any, reading: argparse.ArgumentParser, grammar_of
     made.add_argument("--budget", type=int, default=BUDGET, metavar="N", help="tokens of a text (default: %(default)s)")
     made.add_argument("--compose", type=_pair, metavar="N-M", help="make rows of N to M images of single ones")
     made.add_argument("--benchmark", type=Path, metavar="FILE", help="leave out its images: MIG_data.json, or a list")
+    made.add_argument(
+        "--image-folder", type=Path, metavar="DIR", help="where images lie: their sizes are read if not noted"
+    )
     made.add_argument("--rejections", type=Path, metavar="FILE", help="write what was not made, and by which rule")
     made.add_argument("--report", type=Path, metavar="FILE", help="write the counts as JSON")
     made.add_argument(
@@ -81,6 +86,7 @@ def _trajectories(arguments: argparse.Namespace, grammar_of: GrammarOf) -> None:
             workers=arguments.workers,
             compose=arguments.compose,
             benchmark=image_names(arguments.benchmark) if arguments.benchmark else frozenset(),
+            size_of=_ImageFolder(arguments.image_folder) if arguments.image_folder else None,
             rejections=arguments.rejections,
             progress=progress,
         )
@@ -133,6 +139,19 @@ def _dialect(arguments: argparse.Namespace, grammar_of: GrammarOf) -> Dialect:
         names_image=chosen.names_image or not is_own,
         official=chosen.official and is_own,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _ImageFolder:
+    folder: Path
+
+    def __call__(self, file: str) -> Size:
+        try:
+            from PIL import Image
+        except ImportError:
+            raise ImportError('sizes of images are read with Pillow: pip install "mirg-rewards[report]"') from None
+        with Image.open(self.folder / file) as image:
+            return image.size
 
 
 def _pair(text: str) -> tuple[int, int]:

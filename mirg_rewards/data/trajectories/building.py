@@ -130,7 +130,7 @@ def _draft(
     sizes = annotation.sizes
     if dialect.grammar.space.span is None and None in sizes:
         missing = sizes.index(None) + 1
-        raise RuleError(Rule.NOTES, f"the grammar counts in pixels, and the size of Image-{missing} is not known")
+        raise RuleError(Rule.NOTES, f"the grammar counts in pixels, and the size of Image-{missing} is not noted")
     rng = random.Random(f"{seed} {annotation.id}")
     openers = OPENERS.get(annotation.query.task, OPENERS[""])
     thing = rng.choice(phrases.THINGS)

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from mirg_rewards.claims import Size
 from mirg_rewards.data.annotations import Annotation
 from mirg_rewards.data.jobs import Summary, Workers, run_in_parts
 from mirg_rewards.data.readers.kinds import READERS
@@ -43,15 +44,17 @@ def make_trajectories(
     workers: int | Workers | None = None,
     compose: tuple[int, int] | None = None,
     benchmark: frozenset[str] = frozenset(),
+    size_of: Callable[[str], Size] | None = None,
     rejections: str | Path | None = None,
     progress: Callable[[float], object] | None = None,
 ) -> Report:
     """Write the trajectories of the annotations in `source` to `output`, and say what they are.
 
     `reader` and `writer` are names of `READERS` and `WRITERS`. With `compose` each single image becomes a row of so many
-    images, from the fewest to the most. Images of `benchmark` are rejected (`image_names`). `rejections` is a JSONL file
-    for what was not made, each with its rule. For `workers`, `progress` and going on after an interruption see
-    `run_in_parts`; the same call gives the same file, byte for byte, in any number of processes.
+    images, from the fewest to the most. Images of `benchmark` are rejected (`image_names`). `size_of` gives the size of an
+    image file where it is not noted. `rejections` is a JSONL file for what was not made, each with its rule. For `workers`,
+    `progress` and going on after an interruption see `run_in_parts`; the same call gives the same file, byte for byte, in any
+    number of processes.
 
     Raises ValueError that names the file, the line, what is wrong and what to do.
     """
@@ -61,12 +64,12 @@ def make_trajectories(
         raise ValueError(f"{output} must end with {' or '.join(known.suffixes)}, which is what {writer} reads")
     if not output.parent.is_dir():
         raise ValueError(f"{output} cannot be written: there is no folder {output.parent}")
-    settings = repr((reader, writer, dialect, seed, budget, compose, sorted(benchmark)))
+    settings = repr((reader, writer, dialect, seed, budget, compose, sorted(benchmark), size_of))
     job = hashlib.blake2b(f"{settings} {source.resolve()} {_about(source)}".encode(), digest_size=6).hexdigest()
     rows = _rows(source, reader, output.with_name(f".{output.name}.{job}.rows.jsonl"), compose, seed)
     made = output.with_name(f".{output.name}.{job}.made.jsonl")
     notes = "jsonl" if rows != source else reader
-    work = _MakeChunk(notes, writer, dialect, seed, budget, benchmark)
+    work = _MakeChunk(notes, writer, dialect, seed, budget, benchmark, size_of)
     try:
         summaries = _summaries(rows, made, work, settings, workers, progress)
     except ValueError:
@@ -133,6 +136,7 @@ class _MakeChunk:
     seed: int
     budget: int
     benchmark: frozenset[str]
+    size_of: Callable[[str], Size] | None
 
     def __call__(self, chunk: Chunk, part: Path) -> Summary:
         results = self._results(chunk)
@@ -166,9 +170,19 @@ class _MakeChunk:
                 yield Rejection(**{**row["rejected"], "rule": Rule(row["rejected"]["rule"])})
                 return
             for one in READERS[self.reader].notes(row):
-                yield contaminated(one, self.benchmark) if isinstance(one, Annotation) else one
+                yield contaminated(_sized(one, self.size_of), self.benchmark) if isinstance(one, Annotation) else one
         except ValueError as error:
             raise ValueError(f"{chunk.place(index)}: {error}") from None
+
+
+def _sized(annotation: Annotation, size_of: Callable[[str], Size] | None) -> Annotation:
+    if size_of is None or None not in annotation.sizes:
+        return annotation
+    images = tuple(
+        image if image.size or not image.file else replace(image, size=size_of(image.file))
+        for image in annotation.images
+    )
+    return replace(annotation, images=images)
 
 
 def _head(one: Trajectory) -> list[Any]:
