@@ -22,10 +22,10 @@ EXTRAS-trainers := trl,verl,skyrl,ray,serve
 	touch $@
 
 test: .venv/installed
-	$(BIN)/python -m pytest -q -rs -m "not slow"
+	$(BIN)/python -m pytest -q -rs -n auto --dist worksteal -m "not slow"
 
 slow: .venv/installed
-	$(BIN)/python -m pytest -q -rs -m slow
+	$(BIN)/python -m pytest -q -rs -n auto --dist worksteal -m slow
 
 # OpenRLHF's own requirements need CUDA; its executor, which is what is driven, needs none of them.
 test-trainers: .venv-trainers/installed

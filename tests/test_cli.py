@@ -369,7 +369,7 @@ def test_help_says_how(capsys, command):
 
 
 def test_ctrl_c_leaves_no_half_file_and_the_same_command_goes_on(tmp_path):
-    source, out = lines(tmp_path / "in.jsonl", completions(60_000)), tmp_path / "out.jsonl"
+    source, out = lines(tmp_path / "in.jsonl", completions(30_000)), tmp_path / "out.jsonl"
     command = [sys.executable, "-c", COMMAND, "score", source, "--output", str(out)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while process.poll() is None and len(list(tmp_path.glob(".out.jsonl.parts/*[0-9].jsonl"))) < 2:

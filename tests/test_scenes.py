@@ -21,7 +21,7 @@ RICH = SceneConfig(
 )
 # Few enough scenes that the same ones come again and again.
 CRAMPED = SceneConfig(images=(1, 2), colours=("red", "green"), scales=(("", 1, 1),), grid=2)
-DECOYS = replace(RICH, decoys=1.0)
+DECOYS = replace(RICH, shapes=(1, 2), decoys=1.0)
 CONFIGS = {"plain": PLAIN, "rich": RICH, "cramped": CRAMPED, "decoys": DECOYS}
 each_config = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 
