@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from mirg_rewards.cli import main
 from mirg_rewards.data.readers.kinds import READERS
 from mirg_rewards.data.readers.streams import entries
 from mirg_rewards.data.trajectories import Rejection, Rule, Trajectory, build
@@ -191,3 +192,19 @@ def test_a_file_that_is_no_list_says_so(tmp_path):
         list(entries(tmp_path / "a.json"))
     with pytest.raises(ValueError, match="must have a list under 'boxes'"):
         list(entries(tmp_path / "a.json", "boxes"))
+
+
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+def test_a_file_of_mgrounding_goes_all_the_way_through_the_command(tmp_path, suffix):
+    rows = [row for row, *_ in PARTS.values()] + list(REJECTED.values())
+    rows = [{**row, "id": number} for number, row in enumerate(rows)]
+    text = json.dumps(rows, indent=1) if suffix == ".json" else "".join(json.dumps(row) + "\n" for row in rows)
+    source = tmp_path / f"rows{suffix}"
+    source.write_text(text)
+    command = ["trajectories", str(source), "--reader", "mgrounding", "--output", str(tmp_path / "out.jsonl")]
+    assert main([*command, "--rejections", str(tmp_path / "lost.jsonl")]) == 0
+    made = [json.loads(line)["id"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    lost = [json.loads(line)["rejected"] for line in (tmp_path / "lost.jsonl").read_text().splitlines()]
+    assert made == [str(number) for number in range(len(PARTS))]
+    assert [(one["id"], one["rule"]) for one in lost] == [(str(len(PARTS) + n), "source") for n in range(len(REJECTED))]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([source.name, "lost.jsonl", "out.jsonl"])
