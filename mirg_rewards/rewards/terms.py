@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import compress
+from operator import is_
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -39,8 +40,7 @@ def image_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     >>> image_reward(*pack([Parsed((Claim(3), Claim(1))), Parsed((Claim(3),))], [target, target]))
     tensor([1.0000, 0.5000])
     """
-    share = compared(answers, targets).image_shares
-    return unless_lost(share, answers, answers.claims.counts + targets.claims.counts).float()
+    return compared(answers, targets).image_shares.float()
 
 
 def object_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
@@ -56,22 +56,27 @@ def object_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     >>> object_reward(*pack([Parsed((Claim(1, half),)), Parsed((Claim(2, true),))], [target, target]))
     tensor([0.5000, 0.0000])
     """
-    share, totals, counts, target_counts = compared(answers, targets)
+    image_shares, totals, counts, target_counts = compared(answers, targets)
     larger = torch.maximum(counts, target_counts)
-    without = unless_lost(share, answers, answers.claims.counts + targets.claims.counts)
-    return torch.where(larger > 0, totals / larger.clamp_min(1), without).float()
+    return torch.where(larger > 0, totals / larger.clamp_min(1), image_shares).float()
 
 
 def compared(answers: Answers, targets: Targets) -> kernels.Comparison:
-    """`kernels.compare` of what is claimed and what is true; made once where the answers remember what was compared."""
+    """`kernels.compare` of what is claimed and what is true; but silence that could not be read finds no image.
+
+    Made once where the answers remember what was compared.
+    """
     said, true = answers.claims, targets.claims
-    memory = [] if answers.compared is None else answers.compared
-    for one, other, comparison in memory:
-        if one is said and other is true:
+    key, memory = (said, answers.defects, true), answers.compared or []
+    for known, comparison in memory:
+        if all(map(is_, known, key)):
             return comparison
     ours, theirs = ((side.boxes, side.has_box, side.images, side.offsets) for side in (said, true))
     comparison = kernels.compare(*ours, *theirs)
-    memory.append((said, true, comparison))
+    image_shares = unless_lost(comparison.image_shares, answers, said.counts + true.counts)
+    comparison = comparison._replace(image_shares=image_shares)
+    if answers.compared is not None:
+        answers.compared.append((key, comparison))
     return comparison
 
 
