@@ -1,4 +1,5 @@
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,17 @@ MESSY = [json.loads(line) for line in (Path(__file__).parent / "data/messy_sampl
 def test_sample_completions_are_read_as_a_careful_reader_does(sample):
     said = read(sample)
     assert is_exact(said, sample), f"{sample['note']}: expected {sample['expected']}, read {said}"
+
+
+@pytest.mark.parametrize("grammar", GRAMMARS.values(), ids=GRAMMARS.keys())
+def test_a_grammar_reads_alike_on_the_other_side_of_a_pickle(grammar):
+    pickled = pickle.loads(pickle.dumps(grammar))
+    assert pickled == grammar
+    for sample in (SAMPLES + MESSY)[::4]:
+        sizes = [(1000, 1000)] * sample["n_images"]
+        assert parse(sample["text"], pickled, sizes) == parse(sample["text"], grammar, sizes)
+    half = "Image-1: <|begin_of_box|>[[62, 62]"
+    assert parse(half, pickled, [(1000, 1000)]) == parse(half, grammar, [(1000, 1000)])
 
 
 def test_every_family_has_samples():

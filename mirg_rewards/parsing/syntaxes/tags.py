@@ -208,7 +208,7 @@ def read(passage: Passage, *, style: Style | None = None) -> Reading:
             # An answer in JSON, between the tokens or around them.
             continue
         places, lost = _places(
-            content, mark.kind, closed=closed, square_points=style is not None and style.form is ANY_BRACKET
+            content, mark.kind, closed=closed, square_points=style is not None and style.form == ANY_BRACKET
         )
         if not places and not lost and _DIGIT.search(content):
             continue
@@ -324,7 +324,7 @@ def _place(claim: Written, *, style: Style) -> str:
     place = claim.polygon or claim.box or claim.point
     assert place is not None
     tags = style.box
-    if claim.polygon is not None and (style.polygon or style.form is BINS):
+    if claim.polygon is not None and (style.polygon or style.form == BINS):
         tags = style.polygon or style.box
         if tags[0] == "<quad>" and len(claim.polygon) != 8:
             raise ValueError(f"a quad has four corners, got {claim}")
@@ -361,9 +361,9 @@ def _syntax(name: str, style: Style, *, sentences: bool = False) -> Syntax:
     pattern = re.compile((_IN_SENTENCE if sentences else BEFORE_LABEL) + label + box + r"(?:\n(?!\n)|\Z)")
     return Syntax(
         name,
-        partial(read_or_pairs if style.form is PAIRS else read, style=style),
+        partial(read_or_pairs if style.form == PAIRS else read, style=style),
         partial(write, style=style, reference=_sentence if sentences else None),
-        BOX | POINT | (POLYGON if style.polygon or style.form is BINS else frozenset()),
+        BOX | POINT | (POLYGON if style.polygon or style.form == BINS else frozenset()),
         partial(glance, pattern=pattern),
         points_x_first=name == "FUYU_TAGS",
     )
