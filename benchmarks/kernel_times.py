@@ -1,7 +1,7 @@
 """Times the kernels beside others that do the same work, on one thread, behind a green test run; appends to results.csv.
 
-python benchmarks/kernels.py            # about three minutes; on a machine with a GPU also the Triton kernels
-python benchmarks/kernels.py --no-write # prints only
+python benchmarks/kernel_times.py            # about three minutes; on a machine with a GPU also the Triton kernels
+python benchmarks/kernel_times.py --no-write # prints only
 
 Others are timed where they are installed: pip install supervision pycocotools lapx torch-linear-assignment torchvision
 (torch-linear-assignment has kernels of its own for a GPU only where it was built beside CUDA's compiler).
