@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from mirg_rewards import GRAMMARS, Box, Claim, Target, presets, render
+from mirg_rewards import GRAMMARS, Box, Claim, Point, Target, presets, render
 from mirg_rewards.adapters.columns import measures
 from mirg_rewards.cli import main
+from mirg_rewards.server import answers
 
 for package in ("fastapi", "uvicorn", "prometheus_client"):
     pytest.importorskip(package, reason="the extra mirg-rewards[serve] is not installed")
@@ -120,6 +121,18 @@ BAD_ROWS = {
     "no messages": (ROW | {"completion": [1]}, "completion", "must be a string or a list of chat messages"),
     "no object": ([ROW], None, "must be an object with completion and target, got list"),
 }
+
+
+def test_a_row_that_the_reward_cannot_judge_is_a_bad_row():
+    scorer = presets.gui_r1(grammar=GRAMMAR)
+    point = Target((Claim(1, point=Point(0.5, 0.5)),), ((56, 56),)).to_json()
+    unsized = point.replace("[56, 56]", "null")
+    rows = [{"completion": "", "target": target} for target in (point, unsized)]
+    labels = {"query": ["", ""], "prompts": ["", ""], "labels": [point, unsized]}
+    for path, column, body in [("/score", "target", {"rows": rows}), ("/openrlhf", "labels", labels)]:
+        status, found, *_ = answers.answer(path, scorer, 10, json.dumps(body).encode())
+        assert (status, json.loads(found)["row"], json.loads(found)["column"]) == (422, 1, column)
+        assert "needs the size of image 1" in json.loads(found)["error"]
 
 
 @pytest.mark.parametrize("mistake", BAD_ROWS)
