@@ -393,7 +393,7 @@ def _checked_sizes(name: str, sizes: Iterable[Size | None]) -> tuple[Size | None
             sides = None if size is None else tuple(map(operator.index, size))
         except TypeError:
             sides = ()
-        if sides is not None and (len(sides) != 2 or min(sides) <= 0):
-            raise ValueError(f"{name}[{number}] must be (width, height) in whole pixels above 0, got {size!r}")
+        if sides is not None and (len(sides) != 2 or not all(0 < side < 2**31 for side in sides)):
+            raise ValueError(f"{name}[{number}] must be (width, height) in whole pixels above 0, got {size!r:.80}")
         checked.append(None if sides is None else (sides[0], sides[1]))
     return tuple(checked)
