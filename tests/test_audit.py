@@ -432,6 +432,7 @@ def test_the_command_reads_a_preset_by_the_grammar_that_is_asked_for(capsys):
         (["my_rewards.py:second_box"], "my_rewards.py has no second_box; it has first_box, columns_of, with_columns"),
         (["my_rewards.py:NUMBER"], "must be callable, got 3"),
         (["broken.py:reward"], "broken.py cannot be imported: SyntaxError"),
+        (["script.py:reward"], "script.py cannot be imported: SystemExit: 0"),
         (["my_rewards.py:with_columns"], "truth"),
         (["my_rewards.py:first_box", "--compat"], "--compat is for --preset"),
         (["--preset", "mirg_rl", "--compat"], "mirg_rl has no compat form"),
@@ -443,6 +444,7 @@ def test_the_command_reads_a_preset_by_the_grammar_that_is_asked_for(capsys):
 def test_a_wrong_command_ends_with_a_sentence_and_status_2(rewards, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(rewards.parent)
     (rewards.parent / "broken.py").write_text("def reward(:")
+    (rewards.parent / "script.py").write_text("raise SystemExit(0)")
     assert main(["audit", *arguments]) == 2
     error = capsys.readouterr().err
     assert message in error

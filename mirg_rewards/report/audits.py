@@ -112,7 +112,7 @@ def loading() -> Iterator[Callable[[str], Any]]:
             sys.path.insert(0, str(file.parent))
             try:
                 spec.loader.exec_module(modules[file])
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise ValueError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
         if not hasattr(modules[file], name):
             names = [key for key, value in vars(modules[file]).items() if callable(value) and not key.startswith("_")]
