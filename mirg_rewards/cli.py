@@ -13,6 +13,7 @@ from typing import Any
 import mirg_rewards
 from mirg_rewards.adapters.ray_data import cluster
 from mirg_rewards.coordinates import PIXELS, Space
+from mirg_rewards.data.rows import check_output
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.presets import PRESETS
 from mirg_rewards.report.audits import audit_command
@@ -52,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         arguments = _parser().parse_args(argv)
+        _check_outputs(arguments)
         status: int | None = arguments.run(arguments)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
@@ -135,6 +137,15 @@ def _add_audit(commands: Any, reading: argparse.ArgumentParser) -> None:
     form = audit.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print all that was found as JSON")
     form.add_argument("--markdown", action="store_true", help="print the table in Markdown")
+
+
+def _check_outputs(arguments: argparse.Namespace) -> None:
+    """See that nothing is written over what is read, or over what else is written."""
+    given = {name: value if isinstance(value, list) else [value] for name, value in vars(arguments).items()}
+    for name in ("output", "json", "report", "rejections"):
+        for path in given.pop(name, ()):
+            if isinstance(path, Path):
+                check_output(path, (other for values in given.values() for other in values if isinstance(other, Path)))
 
 
 def _space(text: str) -> Space:

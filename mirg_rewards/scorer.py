@@ -123,6 +123,10 @@ def as_text(response: Response | None, row: int = 0) -> str:
     last = messages[-1] if messages else {}
     content = last.get("content")
     if content is not None and not isinstance(content, str):
+        if not isinstance(content, Sequence):
+            raise TypeError(
+                f"responses[{row}] must have a content that is a string or a list of blocks, got {type(content).__name__}"
+            )
         content = "".join(str(block.get("text") or "") for block in content if isinstance(block, Mapping))
     thoughts = (last.get(key) for key in ("reasoning_content", "reasoning", "thinking"))
     thought = next((thought for thought in thoughts if thought and isinstance(thought, str)), None)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -57,11 +58,26 @@ def score_file(
     source, output = Path(source), Path(output)
     columns = completion_column, target_column, prefix
     work = _ScoreChunk(scorer, *columns, schema_of(output, source))
-    settings = f"{scorer!r} {columns}"
+    settings = f"{scorer.grammar!r} {_described(scorer.reward)} {scorer.device} {columns}"
     parts = run_in_parts(source, output, work, settings=settings, workers=workers, progress=progress)
     rows = sum(part["rows"] for part in parts)
     means = {name: sum(part["sums"][name] for part in parts) / rows for name in parts[0]["sums"]}
     return Scored(rows, means, sum((Diagnosis.from_json(part["diagnosis"]) for part in parts), Diagnosis()))
+
+
+def _described(value: Any) -> str:
+    """A reward down to its last part, alike in every process: the job of another reward is another job."""
+    if isinstance(value, partial):
+        return f"partial{_described((value.func, value.args, value.keywords))}"
+    if is_dataclass(value) and not isinstance(value, type):
+        return f"{type(value).__qualname__}{_described({field.name: getattr(value, field.name) for field in fields(value)})}"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key!r}: {_described(entry)}' for key, entry in value.items())}}}"
+    if isinstance(value, tuple | list):
+        return f"({', '.join(map(_described, value))})"
+    if isinstance(value, set | frozenset):
+        return f"({', '.join(sorted(map(_described, value)))})"
+    return f"{value.__module__}.{value.__qualname__}" if hasattr(value, "__qualname__") else repr(value)
 
 
 def columns_of(scores: Scores, measures: Mapping[str, Tensor] = MappingProxyType({})) -> dict[str, list[Any]]:

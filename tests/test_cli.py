@@ -293,6 +293,8 @@ GOOD = {"completion": RIGHT, "target": TARGET.to_json()}
         (GOOD | {"completion": None}, "line 3: 'completion' must be text .*got NoneType"),
         (GOOD | {"completion": 5}, "line 3: 'completion' must be text or a list of chat messages, got int"),
         (GOOD | {"completion": "\ud83d", "target": "{"}, "line 3: 'target': "),
+        (GOOD | {"completion": [{"content": 5}]}, r"line 3: responses\[0\] must have a content that is a string"),
+        (GOOD | {"target": {"claims": [], "sizes": [[10**400, 1]]}}, r"line 3: 'target': sizes\[0\] must be"),
         (GOOD | {"reward": 1}, "has a column 'reward' already"),
     ],
     ids=lambda line: str(line)[:40],
@@ -326,7 +328,18 @@ def test_a_missing_size_is_an_error_of_its_line(tmp_path, capsys):
         (["score", "in.jsonl", "--output", "no/out.jsonl"], "no folder no"),
         (["score", "empty.jsonl", "--output", "out.jsonl"], "empty.jsonl has no rows"),
         (["score", "wrong.parquet", "--output", "out.jsonl"], "wrong.parquet is not a readable parquet file"),
+        (["score", "twice.parquet", "--output", "out.jsonl"], "twice.parquet has 2 columns 'a'; rename or drop"),
+        (["score", "torn.parquet", "--output", "out.jsonl"], "torn.parquet is not a readable parquet file: "),
         (["score", "in.jsonl"], "--output"),
+        (["score", "in.jsonl", "--output", "folder.jsonl"], "folder.jsonl cannot be written: it is a folder"),
+        (["score", "in.jsonl", "--output", "./in.jsonl"], "in.jsonl is named twice"),
+        (["report", "in.jsonl", "--output", "in.jsonl"], "in.jsonl is named twice"),
+        (["evaluate", "rows", "in.jsonl", "--output", "in.jsonl"], "in.jsonl is named twice"),
+        (["trajectories", "in.jsonl", "--output", "in.jsonl"], "in.jsonl is named twice"),
+        (
+            ["trajectories", "in.jsonl", "--output", "out.jsonl", "--rejections", "out.jsonl"],
+            "out.jsonl is named twice",
+        ),
         (["score", "in.jsonl", "--output", "out.jsonl", "--space", "0"], "--space"),
         (["score", "in.jsonl", "--output", "out.jsonl", "--grammar", "klingon"], "--grammar"),
         (["evaluate"], "BENCHMARK"),
@@ -335,10 +348,16 @@ def test_a_missing_size_is_an_error_of_its_line(tmp_path, capsys):
     ids=" ".join,
 )
 def test_a_wrong_command_ends_with_a_sentence_and_status_2(tmp_path, monkeypatch, capsys, arguments, message):
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     monkeypatch.chdir(tmp_path)
     lines(tmp_path / "in.jsonl", [GOOD])
     (tmp_path / "empty.jsonl").touch()
     (tmp_path / "wrong.parquet").write_text("text")
+    (tmp_path / "folder.jsonl").mkdir()
+    parquet.write_table(pa.table([["x"], ["y"]], ["a", "a"]), tmp_path / "twice.parquet")
+    parquet.write_table(pa.table({"a": ["x" * 50]}), tmp_path / "torn.parquet")
+    whole = (tmp_path / "torn.parquet").read_bytes()
+    (tmp_path / "torn.parquet").write_bytes(whole[:21] + bytes(10) + whole[31:])
     before = sorted(tmp_path.iterdir())
     assert main(arguments) == 2
     assert message in capsys.readouterr().err

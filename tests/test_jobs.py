@@ -1,5 +1,6 @@
 """Long work in parts: any number of processes, any interruption, one result."""
 
+import errno
 import json
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mirg_rewards import Box, Claim, Target, presets
+from mirg_rewards.data import jobs
 from mirg_rewards.data.jobs import run_in_parts
 from mirg_rewards.data.rows import CHUNK
 from mirg_rewards.scoring import score_file
@@ -152,6 +154,38 @@ def test_an_interruption_keeps_what_is_done(tmp_path):
     part.write_text('{"n": 0}\n')
     assert [summary["rows"] for summary in run_in_parts(source, output, write_numbers, settings="")] == [CHUNK] * 3
     assert output.read_text().startswith(f'{{"n": 0}}\n{{"n": {CHUNK + 1}}}\n')
+
+
+def fill_disk_late(chunk, part):
+    if chunk.numbers[0] > CHUNK:
+        raise OSError(errno.ENOSPC, "No space left on device")
+    return write_numbers(chunk, part)
+
+
+def test_a_full_disk_keeps_what_is_done(tmp_path):
+    source, output = numbered(tmp_path / "in.jsonl"), tmp_path / "out.jsonl"
+    with pytest.raises(OSError, match="No space left on device; the same command goes on from here"):
+        run_in_parts(source, output, fill_disk_late, settings="")
+    assert (tmp_path / ".out.jsonl.parts" / "000000.jsonl").exists()
+    assert [summary["rows"] for summary in run_in_parts(source, output, write_numbers, settings="")] == [CHUNK] * 3
+    with pytest.raises(FileNotFoundError):
+        run_in_parts(tmp_path / "none.jsonl", tmp_path / "other.jsonl", write_numbers, settings="")
+    assert sorted(tmp_path.iterdir()) == [source, output]
+
+
+def test_parts_of_another_reward_are_not_taken_for_ones_own(tmp_path, monkeypatch):
+    source, output = rollouts(tmp_path / "in.jsonl", 3), tmp_path / "out.jsonl"
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "join", stop)
+        with pytest.raises(KeyboardInterrupt):
+            score_file(source, output, presets.vlm_r1_od_ap())
+    with pytest.raises(ValueError, match="unfinished job with other settings"):
+        score_file(source, output, presets.vlm_r1_od_ap50())  # of the same names and weights
+    score_file(source, output, presets.vlm_r1_od_ap())
 
 
 def test_parts_of_another_job_are_not_taken_for_ones_own(tmp_path):

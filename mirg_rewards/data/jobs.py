@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import mirg_rewards
-from mirg_rewards.data.rows import CHUNK, Chunk, join, read_rows, replacing
+from mirg_rewards.data.rows import CHUNK, Chunk, check_output, join, read_rows, replacing
 
 Summary = dict[str, Any]
 Work = Callable[[Chunk, Path], Summary]
@@ -52,12 +52,13 @@ def run_in_parts(
     on one file apart. `workers` are processes, by default as many as there are cores, and none for a small file, or those
     of a cluster; `progress` is called with the share that is done.
 
-    Raises what `work` raises, and leaves no parts then; ValueError where the parts of another job are in the way; and
-    KeyboardInterrupt with a sentence on how to go on.
+    Raises what `work` raises, and leaves no parts then; ValueError where `output` is the source or a folder, or the parts of
+    another job are in the way; and KeyboardInterrupt, or OSError of a full disk, with a sentence on how to go on.
     """
     count = workers.count if isinstance(workers, Workers) else workers
     if count is not None and count < 1:
         raise ValueError(f"workers must be at least 1, got {count}")
+    check_output(output, [source])
     chunks = read_rows(source)
     crew = nullcontext(workers) if isinstance(workers, Workers) else _processes(workers or _workers_for(source))
     folder = output.with_name(f".{output.name}.parts")
@@ -73,7 +74,10 @@ def run_in_parts(
     except BrokenExecutor as error:
         message = "a worker died, perhaps for want of memory; the same command goes on from here"
         raise OSError(f"{message} ({error})") from None
-    except Exception:
+    except Exception as error:
+        # A full disk says nothing against the parts that are there.
+        if isinstance(error, OSError) and any(folder.glob("[0-9]*.json")):
+            raise OSError(f"{error}; the same command goes on from here") from None
         shutil.rmtree(folder)
         raise
     shutil.rmtree(folder)

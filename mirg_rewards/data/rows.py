@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
@@ -153,6 +153,19 @@ def replacing(path: str | Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def check_output(path: Path, others: Iterable[Path]) -> None:
+    """Raises ValueError, before there is work to lose, where `path` is a folder or one of the `others` in hand.
+
+    >>> check_output(Path("rows.jsonl"), [Path("./rows.jsonl")])
+    Traceback (most recent call last):
+    ValueError: rows.jsonl is named twice; what is written must be a file of its own
+    """
+    if path.is_dir():
+        raise ValueError(f"{path} cannot be written: it is a folder")
+    if path.resolve() in {other.resolve() for other in others}:
+        raise ValueError(f"{path} is named twice; what is written must be a file of its own")
+
+
 def _is_parquet(path: Path) -> bool:
     if path.suffix.lower() not in (".jsonl", ".parquet"):
         raise ValueError(f"{path} must end with .jsonl or .parquet")
@@ -191,12 +204,18 @@ def _read_parquet(path: Path, size: int) -> Iterator[Chunk]:
     arrow = _arrow()
     try:
         with arrow.parquet.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            for name in names:
+                if names.count(name) > 1:
+                    raise ValueError(f"{path} has {names.count(name)} columns {name!r}; rename or drop all but one")
             start, total = 0, max(file.metadata.num_rows, 1)
             for batch in filter(len, file.iter_batches(batch_size=size)):
                 end = start + batch.num_rows
                 yield Chunk(path, list(range(start, end)), end / total, table=arrow.Table.from_batches([batch]))
                 start = end
-    except arrow.ArrowInvalid as error:
+    except (arrow.ArrowInvalid, arrow.ArrowNotImplementedError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the system's own, which names the file; Arrow raises the others for what it cannot unpack
         raise ValueError(f"{path} is not a readable parquet file: {error}") from None
 
 
