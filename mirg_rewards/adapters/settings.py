@@ -67,8 +67,11 @@ def _space(space: int | str) -> Space:
     if space == "pixels":
         return PIXELS
     try:
+        # A whole number: 1.5, or the yes of YAML, would be 1, which reads every box in silence as another.
+        if isinstance(space, bool) or int(space) != float(space):
+            raise ValueError
         return Space(int(space))
-    except ValueError:
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f'space must be "pixels" or a whole number such as 1000, got {space!r}') from None
 
 
