@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -132,6 +132,21 @@ def _term(reward: Reward, scorer: Scorer, scores: Scores) -> Tensor:
         if term is reward:
             return scores.terms[name]
     return reward(scores.answers, scores.targets)
+
+
+def scored(
+    scorer: Scorer, responses: Sequence[Response], targets: Sequence[Target], place: Callable[[int], str]
+) -> Scores:
+    """What a batch earns. Raises ValueError headed by the `place` of the row whose target lacks what the reward needs."""
+    try:
+        return scorer(responses, targets)
+    except ValueError:
+        for row, (response, target) in enumerate(zip(responses, targets, strict=True)):
+            try:
+                scorer([response], [target])
+            except ValueError as error:
+                raise ValueError(f"{place(row)}: {str(error).removeprefix('row 0: ')}") from None
+        raise
 
 
 def score_rows(scorer: Scorer, responses: Sequence[Response], targets: Sequence[Target]) -> list[dict[str, float]]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import mirg_rewards
-from mirg_rewards.adapters.columns import finite_floats, measures, read_target
+from mirg_rewards.adapters.columns import finite_floats, measures, read_target, scored
 from mirg_rewards.scorer import Scorer, as_text
 from mirg_rewards.scoring import columns_of
 
@@ -47,7 +47,7 @@ class DatasetReward:
             for row, wire in enumerate(wires)
         ]
         texts = [self._text(completion, place(row)) for row, completion in enumerate(completions)]
-        scores = self.scorer(texts, targets)
+        scores = scored(self.scorer, texts, targets, lambda row: f"{place(row)}, column {self.target_column!r}")
         finite_floats(scores.total, "reward", indices)
         extra = measures(self.scorer, scores) if self.with_measures else {}
         new = {self.prefix + name: values for name, values in columns_of(scores, extra).items()}

@@ -17,7 +17,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from mirg_rewards.adapters.columns import column_of, finite_floats, image_sizes, prompt_with_placeholders, read_target
+from mirg_rewards.adapters.columns import (
+    column_of,
+    finite_floats,
+    image_sizes,
+    prompt_with_placeholders,
+    read_target,
+    scored,
+)
 from mirg_rewards.claims import Size, Target
 from mirg_rewards.coordinates import PIXELS, UNIT
 from mirg_rewards.data.targets import target_from_boxes
@@ -44,7 +51,7 @@ class SwiftReward:
         images = columns.get("images") or [None] * len(completions)
         targets = [self._target(row, wire, images[row], columns) for row, wire in enumerate(wires)]
         texts = [as_text([{"content": completion}]) for completion in completions]
-        scores = self.scorer(texts, targets)
+        scores = scored(self.scorer, texts, targets, lambda row: f"row {row}, column {self.column!r}")
         return finite_floats(scores.total if self.term is None else scores.terms[self.term], type(self).__name__)
 
     def _target(self, row: int, wire: Any, images: Sequence[Any] | None, columns: Mapping[str, Any]) -> Target:

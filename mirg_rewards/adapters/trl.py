@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mirg_rewards.adapters.columns import column_of, finite_floats, image_sizes, measures, read_target
+from mirg_rewards.adapters.columns import column_of, finite_floats, image_sizes, measures, read_target, scored
 from mirg_rewards.claims import Claim, Defect, Parsed, Target
 from mirg_rewards.presets import PRESETS
 from mirg_rewards.rewards import Weighted
@@ -53,7 +53,7 @@ class _Batch:
                 return rows, last[3]
             known: dict[Any, Target] = {}  # a prompt's completions share its target
             targets = [self._target(wire, row, columns, known) for row, wire in zip(rows, held, strict=True)]
-            scores = self.scorer(texts, targets)
+            scores = scored(self.scorer, texts, targets, lambda index: f"row {rows[index]}, column {self.column!r}")
             found = {"total": scores.total, **scores.terms}
             self._log(columns, rows, len(completions), scores)
             self.last = (completions, texts, held, found)

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirg_rewards import GRAMMARS, Box, Claim, Target, presets, render
-from mirg_rewards.adapters import areal, easyr1, ms_swift, openrlhf, skyrl, slime, trl, verl
+from mirg_rewards import GRAMMARS, Box, Claim, Point, Target, presets, render
+from mirg_rewards.adapters import areal, datasets, easyr1, ms_swift, openrlhf, skyrl, slime, trl, verl
+from mirg_rewards.adapters.settings import scorer_from_settings
 
 TARGET = Target((Claim(2, Box(0.25, 0.25, 0.75, 0.75)),), ((56, 56), (28, 56)))
 WIRE = TARGET.to_json()
@@ -144,3 +145,22 @@ def test_adapters_import_no_trainer():
     code = f"import {imports}, sys; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not TRAINERS & set(found.split())
+
+
+@pytest.mark.parametrize("space", [1.5, True, [1000], float("inf"), "thousand"])
+def test_a_space_is_not_made_of_what_is_none(space):
+    with pytest.raises(ValueError, match="space must be"):
+        scorer_from_settings(space=space)
+    assert scorer_from_settings(space=1000.0) == scorer_from_settings(space="1000")
+
+
+def test_a_target_that_lacks_what_the_reward_needs_is_named_by_its_row():
+    scorer = presets.gui_r1(grammar=GRAMMARS["qwen3_json"])
+    sized, unsized = (Target((Claim(1, point=Point(0.5, 0.5)),), (size,)).to_json() for size in ((56, 56), None))
+    needs = "needs the size of image 1"
+    with pytest.raises(ValueError, match=f"^row 2, column 'target': .*{needs}"):
+        trl.wrap(scorer)(completions=["", "", ""], target=[None, sized, unsized])
+    with pytest.raises(ValueError, match=f"^row 1, column 'target': .*{needs}"):
+        ms_swift.wrap(scorer)()(["", ""], target=[sized, unsized])
+    with pytest.raises(ValueError, match=f"^row 71, column 'target': .*{needs}"):
+        datasets.wrap(scorer)({"completion": ["", ""], "target": [sized, unsized]}, [70, 71])
