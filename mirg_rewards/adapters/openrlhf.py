@@ -54,7 +54,13 @@ class OpenRLHFReward:
         missing = sorted({"query", "prompts", "labels"} - set(request))
         if missing:
             raise ValueError(f"a request needs query, prompts and labels, one of each a row; {missing} is not there")
-        return self(request["query"], request["prompts"], request["labels"])
+        queries, prompts, labels = lists = request["query"], request["prompts"], request["labels"]
+        is_text = all(isinstance(text, str) for texts in lists[:2] if isinstance(texts, list) for text in texts)
+        if not is_text or not all(isinstance(one, list) for one in lists) or len({len(one) for one in lists}) > 1:
+            raise ValueError(
+                "query, prompts and labels of a request must be lists of one length, the first two of texts"
+            )
+        return self(queries, prompts, labels)
 
 
 def wrap(scorer: Scorer) -> OpenRLHFReward:

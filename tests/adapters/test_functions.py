@@ -164,3 +164,12 @@ def test_a_target_that_lacks_what_the_reward_needs_is_named_by_its_row():
         ms_swift.wrap(scorer)()(["", ""], target=[sized, unsized])
     with pytest.raises(ValueError, match=f"^row 71, column 'target': .*{needs}"):
         datasets.wrap(scorer)({"completion": ["", ""], "target": [sized, unsized]}, [70, 71])
+
+
+@pytest.mark.parametrize("change", [{"query": [None]}, {"prompts": []}, {"labels": 5}, {"query": "text"}], ids=str)
+def test_a_request_of_openrlhf_in_another_form_is_refused(change):
+    request = {"query": ["Q: A"], "prompts": ["Q: "], "labels": [WIRE]}
+    reward = openrlhf.wrap(presets.mirg_rl())
+    assert reward.answer(request)["rewards"] >= 0
+    with pytest.raises(ValueError, match="must be lists of one length"):
+        reward.answer(request | change)
