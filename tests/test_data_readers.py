@@ -8,6 +8,7 @@ from mirg_rewards.cli import main
 from mirg_rewards.data.readers.kinds import READERS
 from mirg_rewards.data.readers.streams import entries
 from mirg_rewards.data.trajectories import Rejection, Rule, Trajectory, build
+from mirg_rewards.data.trajectories.composing import composed
 
 BOX = "<|box_start|>(100,200),(300,400)<|box_end|>"
 OTHER = "<|box_start|>(150,200),(350,400)<|box_end|>"
@@ -127,6 +128,15 @@ def test_each_turn_is_a_question_of_its_own():
     assert third.rule is Rule.SOURCE
 
 
+@pytest.mark.parametrize("turns", [0, 1, 3])
+def test_a_conversation_that_ends_with_a_question_is_not_lost_without_a_word(turns):
+    row = talk(f"Find {DOG}.", f"It's in the third image. {BOX}")
+    row["conversations"] = (row["conversations"] + [{"from": "human", "value": "And the cat?"}])[:turns]
+    *_, last = noted(row)
+    assert last.rule is Rule.SOURCE
+    assert last.id == ("7#1" if turns == 3 else "7")
+
+
 def test_a_row_without_conversation_is_an_error_that_names_its_place(tmp_path):
     path = tmp_path / "rows.json"
     path.write_text(json.dumps([talk("?", BOX), {"id": 3, "images": ["a"]}]))
@@ -156,12 +166,32 @@ def test_coco_gives_a_question_for_each_kind_of_thing_in_an_image(tmp_path):
     path.write_text(json.dumps(COCO))
     first, second, third = READERS["coco"].annotations(path)
     assert [note.box for note in first.answer] == [(0.1, 0.1, 0.5, 0.5), (0.5, 0.5, 1.0, 1.0)]
-    assert [note.label for note in first.of_role("candidate")] == ["cat"]
+    assert [(note.label, note.box is None) for note in first.of_role("candidate")] == [("cat", False), ("sheep", True)]
     assert (first.query.text, first.images[0].file, first.sizes) == ("Find every dog.", "a.jpg", ((640, 480),))
     assert second.query.text == "Find every cat."
     made = build([first, second, third])
     assert [type(one) for one in made] == [Trajectory, Trajectory, Rejection]
     assert made[2].rule is Rule.NOTES
+
+
+def test_every_kind_of_thing_in_an_image_of_coco_is_noted_so_that_none_misleads_where_it_is_asked_for(tmp_path):
+    kinds = [f"kind {number}" for number in range(12)]
+    boxes = [(1, kind, 0) for kind in kinds] + [(2, kinds[11], 0), (3, kinds[11], 1), (3, kinds[3], 0)]
+    file = {
+        "images": [{"id": n, "file_name": f"photo_{n}.jpg", "width": 100, "height": 100} for n in (1, 2, 3)],
+        "categories": [{"id": number, "name": kind} for number, kind in enumerate(kinds)],
+        "annotations": [
+            {"image_id": image, "category_id": kinds.index(kind), "bbox": [5, 5, 20, 20], "iscrowd": crowd}
+            for image, kind, crowd in boxes
+        ],
+    }
+    path = tmp_path / "instances.json"
+    path.write_text(json.dumps(file))
+    for seed in range(5):
+        made = list(composed(READERS["coco"].annotations(path), (2, 3), seed=seed))
+        asked = [one for one in made if one.id.startswith(("1/kind 11", "2/kind 11"))]
+        assert [(type(one), one.rule) for one in asked] == [(Rejection, Rule.SOURCE)] * 2
+        assert all(isinstance(one, Trajectory) for one in build([one for one in made if one not in asked]))
 
 
 @pytest.mark.parametrize(("key", "change"), [("images", {"width": 0}), ("annotations", {"bbox": [1, 2, 3]})])

@@ -41,8 +41,9 @@ class _Box(pydantic.BaseModel):
 def read(path: str | Path) -> Iterator[Annotation]:
     """The annotations of a file with `images`, `annotations` (`bbox` as x, y, width, height in pixels) and `categories`.
 
-    An object is called by its `caption`, or by the name of its category. Crowds are left out, with all that is asked of
-    their category in that image, since they are not boxes of one thing. The boxes of the whole file are held in memory,
+    An object is called by its `caption`, or by the name of its category. Crowds are not boxes of one thing: nothing is asked
+    of their category in that image, and it is noted without a box. Every kind of thing in an image is noted in each of its
+    annotations, so that what they do not note is not there. The boxes of the whole file are held in memory,
     the rest is not. Raises ValueError that names the file and the entry.
     """
     names = {category.id: category.name for category in _each(path, "categories", _Category)}
@@ -64,6 +65,7 @@ def _of_image(image: _Image, boxes: list[tuple[str, tuple[float, float, float, f
         notes = []
         for number, (name, (x, y, width, height), _) in enumerate(boxes):
             if name in crowded:
+                notes.append(ObjectNote(str(number), 1, name))
                 continue
             # What a box has of rounding beyond the border is not the border's.
             right, bottom = min(x + width, size[0]), min(y + height, size[1])
@@ -72,7 +74,11 @@ def _of_image(image: _Image, boxes: list[tuple[str, tuple[float, float, float, f
             notes.append(ObjectNote(str(number), 1, name, (x1, y1, x2, y2), role))  # type: ignore[arg-type] # one of two
         asked = [note for note in notes if note.role == "target"]
         if len(asked) <= MOST:
-            others = [note for note in notes if note.role != "target"][: MOST - len(asked)]
+            rest = [note for note in notes if note.role != "target"]
+            # One of each kind, however many: see `composed` for what hangs on it.
+            kinds = list({note.label: note for note in reversed(rest)}.values())[::-1]
+            more = [note for note in rest if note not in kinds and note.box is not None]
+            others = [*kinds, *more[: max(0, MOST - len(asked) - len(kinds))]]
             query = Query(f"Find every {label}.", "detection", tuple(note.id for note in asked))
             note = ImageNote(1, "target", size, image.file_name)
             yield Annotation(f"{image.id}/{label}", (note,), (*asked, *others), query)

@@ -99,6 +99,9 @@ def annotate(row: Mapping[str, Any]) -> Iterator[Annotation | Rejection]:
             yield _annotation(name, task, talk.images, asked.value, said.value)
         except ValueError as error:
             yield Rejection(Rule.SOURCE, str(error), name, task)
+    if len(turns) % 2 or not turns:
+        name = f"{talk.id}#{len(turns) // 2}" if len(turns) > 2 else talk.id
+        yield Rejection(Rule.SOURCE, "nothing is answered: the conversation ends with a question", name, task)
 
 
 def _task(talk: _Conversation) -> str:
