@@ -278,8 +278,23 @@ def test_the_box_may_not_come_before_its_image_is_named():
 def test_a_budget_a_duplicate_and_a_size_that_is_lacking_are_rejected():
     assert build([group()], budget=20)[0].rule is Rule.LENGTH
     assert [one.rule for one in build([group(), replace(group(), id="other")])[1:]] == [Rule.DUPLICATE]
+    short = len(trajectory(group()).text) - 1
+    one, other = build([group(), replace(group(), id="other 3")], budget=short, tokens=len)
+    assert (one.rule, type(other)) == (Rule.LENGTH, Trajectory)
     without = replace(group(), images=tuple(replace(image, size=None) for image in group().images))
     assert build([without], ALL["qwen25_json"])[0].rule is Rule.NOTES
+
+
+def test_one_object_under_two_ids_is_no_answer_of_two():
+    truck = group().objects[0]
+    again = replace(group(), objects=(*group().objects, replace(truck, id="again")))
+    assert trajectory(replace(again, query=replace(again.query, answer=("truck", "again")))).rule is Rule.NOTES
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_where_there_is_nothing_to_find_no_step_finds_it(seed):
+    made = trajectory(nothing_to_find(), seed=seed)
+    assert [step.kind for step in made.steps] == ["look", "compare"]
 
 
 def test_a_box_that_rounding_spoils_is_not_taught():
@@ -316,6 +331,8 @@ def test_an_annotation_whose_notes_do_not_hang_together_is_refused():
         group(images=group().images[1:])
     with pytest.raises(ValueError, match="object's id"):
         group(relations=(Relation("truck", "left_of", "car"),))
+    with pytest.raises(ValueError, match="each object once"):
+        group(query=replace(group().query, answer=("truck", "truck")))
     with pytest.raises(ValueError, match="predicate"):
         Annotation.from_json(tracked().to_json().replace("next_frame", "eats"))
 

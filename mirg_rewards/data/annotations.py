@@ -40,6 +40,8 @@ PREDICATES: tuple[Predicate, ...] = get_args(Predicate)
 SPACES: dict[str, Space] = {"fraction": UNIT, "thousandth": THOUSAND, "pixel": PIXELS}
 """The units that boxes of the JSON form may be in."""
 
+_LARGEST = 2**31
+
 
 @dataclass(frozen=True, slots=True)
 class ImageNote:
@@ -50,6 +52,10 @@ class ImageNote:
     size: Size | None = None
     file: str = ""
     caption: str = ""
+
+    def __post_init__(self) -> None:
+        if self.size is not None and not all(0 < side < _LARGEST for side in self.size):
+            raise ValueError(f"size must be (width, height) in whole pixels above 0, got {self.size!r:.80}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +133,8 @@ class Annotation:
             for end in (relation.subject, relation.object):
                 if end not in (numbers if isinstance(end, int) else ids):
                     raise ValueError(f"a relation must be of an image's number or an object's id, got {end!r}")
+        if len(set(self.query.answer)) != len(self.query.answer):
+            raise ValueError(f"the query's answer must name each object once, got {list(self.query.answer)}")
         for name in self.query.answer:
             if name not in ids:
                 raise ValueError(f"the query's answer must be ids of objects, got {name!r}")

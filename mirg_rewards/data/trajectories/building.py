@@ -77,8 +77,8 @@ def build(
         try:
             if (key := claim_set(annotation)) in seen:
                 raise RuleError(Rule.DUPLICATE, "another trajectory makes the same claims about the same images")
-            seen.add(key)
             results.append(_draft(annotation, dialect, seed, budget, tokens, rewriter, keep_original=keep_original))
+            seen.add(key)
         except RuleError as error:
             results.append(_rejection(annotation, error))
     verdicts = iter(check_answers([one for one in results if isinstance(one, Draft)], dialect))

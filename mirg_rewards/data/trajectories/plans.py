@@ -16,7 +16,8 @@ _MOST_CHECKS = 2
 def plan(annotation: Annotation, *, boxes: bool = True) -> Plan:
     """The claims of each step: the reference; the other images; the image to answer in; the place; what confirms it.
 
-    No claim about the answer comes before its image is named. Without `boxes` the claims about objects have none.
+    No claim about the answer comes before its image is named. Where there is nothing to find, the images are all that is
+    gone through. Without `boxes` the claims about objects have none.
 
     >>> from mirg_rewards.data.annotations import ImageNote, ObjectNote, Query
     >>> images = ImageNote(1, "distractor"), ImageNote(2, "target")
@@ -49,6 +50,8 @@ def plan(annotation: Annotation, *, boxes: bool = True) -> Plan:
         elif image.role == "reference" and image.number not in shown and not others:
             look.append(ImageClaim(image.number, "reference"))
     compare += [notes.relation(relation) for relation in early]
+    if not targets:
+        return [("look", look), ("compare", compare)]
     return [
         ("look", look),
         ("compare", compare),

@@ -44,6 +44,9 @@ def check_notes(annotation: Annotation) -> None:
     for note in annotation.answer:
         if note.box is None or note.role != "target":
             raise RuleError(Rule.NOTES, f"object {note.id!r} is an answer, and needs a box and the role target")
+    places = [(note.image, note.label, note.box) for note in annotation.answer]
+    if twice := [place for place in places if places.count(place) > 1]:
+        raise RuleError(Rule.NOTES, f"the answer has one and the same object twice: {twice[0]}")
     held = {note.image for note in annotation.answer}
     if held != set(annotation.images_of("target")):
         raise RuleError(
