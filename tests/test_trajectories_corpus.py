@@ -183,6 +183,13 @@ def test_composing_works_from_the_command_and_needs_images_that_lack_what_is_ask
         ("{", "line 2 is not JSON"),
         ('{"id": "x"}', "line 2: images: field required"),
         (annotation(1).to_json().replace('"it"]', '"that"]'), "line 2: the query's answer must be ids of objects"),
+        (annotation(1).to_json().replace("[640, 480]", "[0, 480]"), "line 2: images.0: value error, size must be"),
+        (
+            annotation(1).to_json().replace("[640, 480]", "[0, 480]")[:-1] + ', "unit": "pixel"}',
+            "line 2: images.0: value error, size must be",
+        ),
+        ('{"rejected": 5}', "line 2: a row of `rejected` alone"),
+        ('{"rejected": {"rule": "notes"}}', "line 2: a row of `rejected` alone"),
     ],
 )
 def test_a_line_that_is_wrong_ends_the_command_with_one_sentence(tmp_path, capsys, line, says):
@@ -195,7 +202,7 @@ def test_a_line_that_is_wrong_ends_the_command_with_one_sentence(tmp_path, capsy
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl"]
 
 
-def test_sizes_are_read_from_the_images_where_a_grammar_of_pixels_needs_them(tmp_path, capsys):
+def test_sizes_are_read_from_the_images_where_a_grammar_of_pixels_needs_them(tmp_path, capsys, monkeypatch):
     pillow = pytest.importorskip("PIL.Image")
     one = annotation(1)
     images = tuple(replace(image, size=None) for image in one.images)
@@ -208,9 +215,22 @@ def test_sizes_are_read_from_the_images_where_a_grammar_of_pixels_needs_them(tmp
     assert main([*command, "--grammar", "qwen25_json", "--image-folder", str(tmp_path)]) == 0
     (row,) = rows_of(tmp_path / "out.jsonl")
     assert Target.from_json(row["target"]).sizes == ((640, 480),) * 3
+    monkeypatch.setattr(pillow, "MAX_IMAGE_PIXELS", 100)
+    assert main([*command, "--image-folder", str(tmp_path), "--seed", "1"]) == 2
+    assert "line 1: " in capsys.readouterr().err
     (tmp_path / images[0].file).unlink()
     assert main([*command, "--image-folder", str(tmp_path), "--seed", "1"]) == 2
-    assert images[0].file in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "line 1: " in error
+    assert images[0].file in error
+
+
+def test_the_table_shows_tasks_as_they_are_written(tmp_path, capsys):
+    one = annotation(1)
+    odd = replace(one, query=replace(one.query, task="[/b][red]x"))
+    (tmp_path / "in.jsonl").write_text(odd.to_json() + "\n")
+    assert main(["trajectories", str(tmp_path / "in.jsonl"), "--output", str(tmp_path / "out.jsonl")]) == 0
+    assert "[/b][red]x" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from mirg_rewards.claims import Size
@@ -114,7 +115,7 @@ def report_table(report: Report) -> Table:
         rules = {key.rpartition("/")[2]: n for key, n in report.rejected.items() if key.rpartition("/")[0] == task}
         spread = {key.rpartition("/")[2]: share for key, share in entropy.items() if key.rpartition("/")[0] == task}
         table.add_row(
-            task,
+            escape(task),
             str(report.made[task]),
             str(sum(rules.values())),
             ", ".join(f"{rule} {count}" for rule, count in sorted(rules.items())),
@@ -150,8 +151,11 @@ class _ImageFolder:
             from PIL import Image
         except ImportError:
             raise ImportError('sizes of images are read with Pillow: pip install "mirg-rewards[report]"') from None
-        with Image.open(self.folder / file) as image:
-            return image.size
+        try:
+            with Image.open(self.folder / file) as image:
+                return image.size
+        except Image.DecompressionBombError as error:
+            raise ValueError(f"{self.folder / file}: {error}; note its size") from None
 
 
 def _pair(text: str) -> tuple[int, int]:

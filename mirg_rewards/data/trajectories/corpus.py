@@ -111,6 +111,13 @@ def _rejected(one: Rejection) -> str:
     return json.dumps({"rejected": {**asdict(one), "rule": one.rule.value}}, ensure_ascii=False)
 
 
+def _read_rejection(wire: Any) -> Rejection:
+    try:
+        return Rejection(**{**wire, "rule": Rule(wire["rule"])})
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(f"a row of `rejected` alone must be as this command writes it, got {wire!r:.80}") from None
+
+
 def _summaries(
     rows: Path,
     made: Path,
@@ -167,11 +174,11 @@ class _MakeChunk:
         row: Mapping[str, Any] = chunk.rows[index]
         try:
             if set(row) == {"rejected"}:
-                yield Rejection(**{**row["rejected"], "rule": Rule(row["rejected"]["rule"])})
+                yield _read_rejection(row["rejected"])
                 return
             for one in READERS[self.reader].notes(row):
                 yield contaminated(_sized(one, self.size_of), self.benchmark) if isinstance(one, Annotation) else one
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             raise ValueError(f"{chunk.place(index)}: {error}") from None
 
 
