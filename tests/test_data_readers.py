@@ -194,7 +194,9 @@ def test_every_kind_of_thing_in_an_image_of_coco_is_noted_so_that_none_misleads_
         assert all(isinstance(one, Trajectory) for one in build([one for one in made if one not in asked]))
 
 
-@pytest.mark.parametrize(("key", "change"), [("images", {"width": 0}), ("annotations", {"bbox": [1, 2, 3]})])
+@pytest.mark.parametrize(
+    ("key", "change"), [("images", {"width": 0}), ("images", {"width": 10**400}), ("annotations", {"bbox": [1, 2, 3]})]
+)
 def test_a_coco_file_that_is_wrong_names_the_entry(tmp_path, key, change):
     path = tmp_path / "instances.json"
     path.write_text(json.dumps({**COCO, key: [{**COCO[key][0], **change}]}))

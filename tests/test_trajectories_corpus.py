@@ -225,6 +225,23 @@ def test_sizes_are_read_from_the_images_where_a_grammar_of_pixels_needs_them(tmp
     assert images[0].file in error
 
 
+def test_an_error_names_the_file_that_was_given_and_not_the_one_that_was_made_of_it(tmp_path, capsys):
+    pytest.importorskip("PIL.Image")
+    source = tmp_path / "in.json"
+    command = ["trajectories", str(source), "--reader", "mgrounding", "--output", str(tmp_path / "out.jsonl")]
+    source.write_text("[]")
+    assert main(command) == 2
+    assert f"{source} has no rows" in capsys.readouterr().err
+    said = "In the first image: <|box_start|>(100,200),(300,400)<|box_end|>"
+    turns = [{"from": "human", "value": "<image>Find it."}, {"from": "gpt", "value": said}]
+    source.write_text(json.dumps([{"id": 1, "images": ["lost.jpg"], "conversations": turns}]))
+    assert main([*command, "--image-folder", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert f"{source}: annotation 1: " in error
+    assert "lost.jpg" in error
+    assert [path.name for path in tmp_path.iterdir()] == ["in.json"]
+
+
 def test_the_table_shows_tasks_as_they_are_written(tmp_path, capsys):
     one = annotation(1)
     odd = replace(one, query=replace(one.query, task="[/b][red]x"))

@@ -17,6 +17,9 @@ MOST = 8
 """A question whose answer would have more boxes than this is not asked."""
 
 
+_Side = Annotated[int, pydantic.Field(gt=0, lt=2**31)]
+
+
 class _Category(pydantic.BaseModel):
     id: int
     name: str
@@ -25,8 +28,8 @@ class _Category(pydantic.BaseModel):
 class _Image(pydantic.BaseModel):
     id: int | str
     file_name: str
-    width: pydantic.PositiveInt
-    height: pydantic.PositiveInt
+    width: _Side
+    height: _Side
 
 
 class _Box(pydantic.BaseModel):
@@ -77,7 +80,8 @@ def _of_image(image: _Image, boxes: list[tuple[str, tuple[float, float, float, f
             rest = [note for note in notes if note.role != "target"]
             # One of each kind, however many: see `composed` for what hangs on it.
             kinds = list({note.label: note for note in reversed(rest)}.values())[::-1]
-            more = [note for note in rest if note not in kinds and note.box is not None]
+            named = {note.id for note in kinds}
+            more = [note for note in rest if note.id not in named and note.box is not None]
             others = [*kinds, *more[: max(0, MOST - len(asked) - len(kinds))]]
             query = Query(f"Find every {label}.", "detection", tuple(note.id for note in asked))
             note = ImageNote(1, "target", size, image.file_name)

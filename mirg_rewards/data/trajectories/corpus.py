@@ -72,10 +72,11 @@ def make_trajectories(
     work = _MakeChunk(notes, writer, dialect, seed, budget, benchmark, size_of)
     try:
         summaries = _summaries(rows, made, work, settings, workers, progress)
-    except ValueError:
-        if rows != source:
-            rows.unlink()
-        raise
+    except ValueError as error:
+        if rows == source:
+            raise
+        rows.unlink()
+        raise ValueError(str(error).replace(f"{rows}: line", f"{source}: annotation")) from None
     report = reduce(add, (Report.from_counts(part["report"]) for part in summaries), Report())
     report = report + _deliver(made, output, summaries, rejections)
     made.unlink()
@@ -97,8 +98,11 @@ def _rows(source: Path, reader: str, rows: Path, compose: tuple[int, int] | None
         notes: Iterable[Annotation | Rejection] = kind.annotations(source)
         if compose is not None:
             notes = composed(notes, compose, seed=seed)
+        note = None
         for note in notes:
             file.write((note.to_json() if isinstance(note, Annotation) else _rejected(note)) + "\n")
+        if note is None:
+            raise ValueError(f"{source} has no rows")
     return rows
 
 
