@@ -57,6 +57,21 @@ def test_a_pool_for_reinforcement_learning_has_questions_that_are_sometimes_answ
         pass_rate_window(0.8, 0.2)
 
 
+def test_a_right_completion_comes_before_a_wrong_one_of_a_better_iou():
+    target = Target(tuple(Claim(image, Box(0.0, 0.0, 0.5, 1.0)) for image in (1, 2)), sizes=(None, None, None))
+
+    def both(width, *more):
+        places = ", ".join(f'{{"image": {image}, "bbox_2d": [0, 0, {width}, 1000]}}' for image in (1, 2, *more))
+        return f"<think></think><answer>[{places}]</answer>"
+
+    for policy in (best_iou, mg_thinker(), pass_rate_window()):
+        texts = [both(500, 3), both(275)]
+        (found,) = sample([texts], [target], GRAMMARS["mirg"], policy, direct=[both(100)])
+        assert found.ious[0] > found.ious[1] > 0.5
+        assert found.image_hits == (False, True)
+        assert found.kept == 1
+
+
 def test_what_does_not_go_together_is_refused():
     with pytest.raises(ValueError, match="targets needs one entry for each of 2 questions, got 1"):
         sample([[], []], [TARGET], GRAMMARS["mirg"], best_iou)

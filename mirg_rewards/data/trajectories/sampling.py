@@ -98,9 +98,10 @@ def best_iou(found: Sampled) -> tuple[int | None, str]:
 def mg_thinker(gain: float = 0.1, far_gain: float = 0.2, threshold: float = RIGHT) -> Policy:
     """MG-Thinker's rule: thinking must be worth it, beside the answer without it.
 
-    Kept is the completion of the best IoU, if the direct answer was right and the IoU grew by `gain`; if it was wrong and
-    is right now; or if it is wrong still, and the IoU grew by `far_gain`. The paper speaks of 10 % and 20 %; here they are
-    differences of IoU, and right is an IoU of `threshold`, neither of which it says.
+    Kept is the completion of the best IoU, a right one before all others, if the direct answer was right and the IoU
+    grew by `gain`; if it was wrong and is right now; or if it is wrong still, and the IoU grew by `far_gain`. The paper
+    speaks of 10 % and 20 %; here they are differences of IoU, and right is an IoU of `threshold`, neither of which it
+    says.
 
     >>> policy = mg_thinker()
     >>> policy(Sampled((0.65,), (True,), (True,), direct=0.6)), policy(Sampled((0.55,), (True,), (True,), direct=0.4))
@@ -113,12 +114,13 @@ def mg_thinker(gain: float = 0.1, far_gain: float = 0.2, threshold: float = RIGH
         sound = [n for n in range(found.k) if found.clean[n]]
         if not sound:
             return None, f"none readable among {found.k}"
-        best = max(sound, key=lambda number: found.ious[number])
+        right = found.right(threshold)
+        best = max(sound, key=lambda number: (right[number], found.ious[number]))
         grown = found.ious[best] - found.direct
         said = f"{'right' if found.direct >= threshold else 'wrong'} before, "
         if found.direct >= threshold:
             return (best if grown >= gain - _EXACT else None), f"{said}and {grown:.2f} better"
-        if found.right(threshold)[best]:
+        if right[best]:
             return best, f"{said}right now"
         return (best if grown >= far_gain - _EXACT else None), f"{said}wrong still, and {grown:.2f} better"
 
@@ -129,7 +131,7 @@ def pass_rate_window(lowest: float = 0.0, highest: float = 1.0, threshold: float
     """Keeps questions that are neither too hard nor too easy: with a pass rate above `lowest` and below `highest`.
 
     By default those that are sometimes answered rightly and sometimes not: a group of GRPO whose rewards are all alike
-    teaches nothing. No published pool states a window that could be named here. The completion kept is the best.
+    teaches nothing. No published pool states a window that could be named here. The completion kept is the best right one.
 
     >>> pass_rate_window()(Sampled((0.9, 0.1), (True, True), (True, True)))
     (0, 'pass rate 0.50')
@@ -139,7 +141,8 @@ def pass_rate_window(lowest: float = 0.0, highest: float = 1.0, threshold: float
 
     def policy(found: Sampled) -> tuple[int | None, str]:
         rate = found.pass_rate(threshold)
-        best = max(range(found.k), key=lambda number: found.ious[number], default=None)
+        right = found.right(threshold)
+        best = max(range(found.k), key=lambda number: (right[number], found.ious[number]), default=None)
         return (best if lowest < rate < highest else None), f"pass rate {rate:.2f}"
 
     return policy
