@@ -16,8 +16,9 @@ from mirg_rewards.parsing.image_names import REFERENCE
 
 Read = list[tuple[TraceClaim, Span]]
 
-_MADE_UP = re.compile(r'[0-9"\[\]<>]')
-_WORD = re.compile(r"[a-z]+(?:n't|n’t)?")
+_MADE_UP = re.compile(r'[\d"“”„«»「」\[\]［］<>]')
+_WORD = re.compile(r"[a-z]+(?:['’ʼ]t)?")
+_LEAK = re.compile("|".join(r"\s+".join(map(re.escape, phrase.split())) for phrase in LEAKS))
 _EXACT = 1e-9
 _SIDES = {
     "left_of": lambda a, b: a[0] + a[2] < b[0] + b[2],
@@ -105,7 +106,7 @@ def _check_prose(text: str, spans: Sequence[Span], start: int) -> None:
             at = start + text.find(found[0])
             raise RuleError(Rule.ORPHAN, f"{found[0]!r} in {prose!r} is of no claim", (at, at + len(found[0])))
         for word in _WORD.findall(prose.lower()):
-            if word in DENIALS or word.endswith(("n't", "n’t")):
+            if word in DENIALS or word.endswith(("n't", "n’t", "nʼt")):
                 raise RuleError(Rule.ORPHAN, f"{word!r} in {prose!r} could turn a claim around")
 
 
@@ -145,12 +146,10 @@ def _check_leaks(steps: Sequence[Step], annotation: Annotation) -> None:
                 raise RuleError(Rule.LEAK, f"the first step holds a box of the answer: {opening.text!r}")
     start = 0
     for step in steps:
-        lowered = step.text.lower()
-        for phrase in LEAKS:
-            if (at := lowered.find(phrase)) >= 0 and not _is_in_label(phrase, annotation):
-                raise RuleError(
-                    Rule.LEAK, f"{phrase!r} owns up to having been told", (start + at, start + at + len(phrase))
-                )
+        for found in _LEAK.finditer(step.text.lower()):
+            if not _is_in_label(found[0], annotation):
+                span = start + found.start(), start + found.end()
+                raise RuleError(Rule.LEAK, f"{found[0]!r} owns up to having been told", span)
         start += len(step.text) + 1
 
 
