@@ -201,6 +201,8 @@ def test_a_threshold_is_compared_in_the_arithmetics_own_precision(dtype, thresho
     one, image = torch.tensor([0, 1], device=DEVICE), torch.tensor([1], device=DEVICE)
     found = fused.match(boxes, one, targets, one, image, image, objective="count", threshold=threshold)
     assert found.totals.item() == 1
+    with pytest.raises(ValueError, match="threshold must be above 0"):
+        fused.match(boxes, one, targets, one, image, image, objective="count", threshold=0.0)
 
 
 @pytest.mark.parametrize("ties", [False, True])

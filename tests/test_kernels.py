@@ -192,6 +192,9 @@ def test_callers_mistakes_are_named():
         kernels.pair_iou(boxes, one, boxes, one, "eiou")
     with pytest.raises(ValueError, match="objective must be one of sum, count, count_then_sum, got 'most'"):
         kernels.match(boxes, one, boxes, one, images, images, objective="most")
+    for threshold in (0.0, -0.5, float("nan")):
+        with pytest.raises(ValueError, match="threshold must be above 0"):
+            kernels.match(boxes, one, boxes, one, images, images, objective="count", threshold=threshold)
     with pytest.raises(ValueError, match="labels and target_labels go together, got no target_labels"):
         kernels.match(boxes, one, boxes, one, images, images, labels=images)
     with pytest.raises(ValueError, match="one number more than there are rows, got 2 and 3 numbers"):

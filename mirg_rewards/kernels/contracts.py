@@ -35,8 +35,8 @@ class Comparison(NamedTuple):
     target_counts: Int64[Tensor, " b"]
 
 
-def check_choices(kind: str, objective: str = "sum") -> None:
-    """Raises ValueError for an overlap or an objective that there is not.
+def check_choices(kind: str, objective: str = "sum", threshold: float = 0.5) -> None:
+    """Raises ValueError for an overlap or an objective that there is not, or a threshold that no overlap must reach.
 
     >>> check_choices("giou", "count")
     """
@@ -44,6 +44,9 @@ def check_choices(kind: str, objective: str = "sum") -> None:
         raise ValueError(f"kind must be one of {', '.join(get_args(Kind))}, got {kind!r}")
     if objective not in get_args(Objective):
         raise ValueError(f"objective must be one of {', '.join(get_args(Objective))}, got {objective!r}")
+    # From 0 down, boxes that do not meet would be a hit, in whatever images they are.
+    if not threshold > 0:
+        raise ValueError(f"threshold must be above 0, got {threshold!r}")
 
 
 def check_labels(labels: Tensor | None, target_labels: Tensor | None) -> None:

@@ -99,7 +99,7 @@ def match(
 ) -> Matching:
     """The best one-to-one pairing of each row's predicted and target boxes; a pair counts only within one image.
 
-    `sum` maximises the sum of overlaps, `count` the number of pairs with an overlap of at least `threshold`, and
+    `sum` maximises the sum of overlaps, `count` the number of pairs with an overlap of at least `threshold`, above 0, and
     `count_then_sum` the sum among those with the largest count. Optimal, so the order of boxes never changes the
     totals. Overlaps below 0 (giou, diou, ciou) count as 0: no pair is forced. A pair of value 0 is no pair. With labels,
     as numbers, a pair counts only within one label too. `margin` and `least` are those of `pair_iou`.
@@ -111,7 +111,7 @@ def match(
     Matching(targets=tensor([1, 0]), values=tensor([0.5000, 0.5000]), totals=tensor([1.]))
     """
     del largest
-    check_choices(kind, objective)
+    check_choices(kind, objective, threshold)
     check_labels(labels, target_labels)
     ours, theirs = _sides(boxes, offsets, target_boxes, target_offsets, margin)
     places, target_places = _integers(images), _integers(target_images)

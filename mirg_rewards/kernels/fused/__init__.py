@@ -78,7 +78,7 @@ def match(
 
     Without `largest` it waits for the device once, to learn it.
     """
-    check_choices(kind, objective)
+    check_choices(kind, objective, threshold)
     check_labels(labels, target_labels)
     check_rows(offsets, target_offsets)
     ours, theirs = _boxes(boxes, "boxes", margin), _boxes(target_boxes, "target_boxes", margin)
