@@ -223,12 +223,18 @@ def test_the_order_in_which_groups_are_named_does_not_matter(tmp_path):
         (lambda whole: whole["descriptions"][0].update(images_id=[7]), r"descriptions\[0\]: images_id"),
         (lambda whole: whole["images"][0].pop("width"), r"descriptions\[0\]: width and height"),
         (lambda whole: whole.update(descriptions=[]), "no descriptions"),
+        (lambda whole: whole["images"][0].update(id=[7]), r"images\[0\]: id must be a number or text"),
+        (lambda whole: whole["categories"][0].update(id={}), r"categories\[0\]: id must be a number or text"),
+        (lambda whole: whole["annotations"][0].update(category_id=[1]), r"annotations\[0\]: category_id must be"),
+        (lambda whole: whole["annotations"][0].update(image_id=[1]), r"annotations\[0\]: image_id must be"),
+        (lambda whole: whole["descriptions"][0].update(images_id=[[7], 8]), r"descriptions\[0\]: images_id"),
+        (lambda whole: whole["descriptions"][1].update(id=500), r"descriptions\[1\] has the id 500, as .*\[0\] has"),
     ],
 )
 def test_a_wrong_file_is_named(tmp_path, change, message):
     whole = benchmark(SAMPLES)
     change(whole)
-    with pytest.raises(ValueError, match=f"truth.json.*{message}"):
+    with pytest.raises((ValueError, TypeError), match=f"truth.json.*{message}"):
         mc_bench.read(written(tmp_path, "truth.json", whole))
 
 
@@ -236,6 +242,24 @@ def test_a_detection_of_no_image_is_named(tmp_path):
     samples = mc_bench.read(written(tmp_path, "truth.json", benchmark(SAMPLES)))
     with pytest.raises(ValueError, match=r"found.json: row 0 must have the image_id"):
         mc_bench.read_detections(written(tmp_path, "found.json", [{"image_id": 1, "bbox": [0, 0, 1, 1]}]), samples)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image_id": [10]}, "image_id must be a number or text"),
+        ({"bbox": [0, float("nan"), 1, 1]}, "bbox must be four numbers"),
+        ({"bbox": [0, 0, 1, 10**400]}, "bbox must be four numbers"),
+        ({"score": float("nan")}, "score must be a number"),
+        ({"score": 10**400}, "score must be a number"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_detection_of_no_numbers_is_named(tmp_path, change, message):
+    samples = mc_bench.read(written(tmp_path, "truth.json", benchmark(SAMPLES)))
+    row = {"image_id": 10, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 0.5}
+    with pytest.raises((ValueError, TypeError), match=f"found.json: row 0: {message}"):
+        mc_bench.read_detections(written(tmp_path, "found.json", [row | change]), samples)
 
 
 def test_mc_bench_from_the_command_line(tmp_path, capsys):

@@ -134,8 +134,8 @@ def row_size(row: Mapping[str, Any], place: str) -> Size:
     (640, 480)
     """
     sides = [row.get("width"), row.get("height")]
-    if not all(isinstance(side, int | float) and side > 0 and side == int(side) for side in sides):
-        raise ValueError(f"{place}: width and height of the image must be whole numbers of pixels, got {sides}")
+    if not all(isinstance(side, int | float) and 0 < side <= _LARGEST and side == int(side) for side in sides):
+        raise ValueError(f"{place}: width and height of the image must be whole numbers of pixels, got {sides!r:.80}")
     return int(sides[0]), int(sides[1])  # type: ignore[arg-type] # checked above
 
 
@@ -150,10 +150,15 @@ def row_box(row: Mapping[str, Any], place: str, name: str = "bbox") -> list[floa
         isinstance(numbers, list | tuple)
         and len(numbers) == 4
         and all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers)
+        and all(abs(number) <= _LARGEST for number in numbers)
     )
     if not is_box:
         raise ValueError(f"{place}: {name} must be four numbers in pixels, got {numbers!r:.80}")
     return list(map(float, numbers or ()))
+
+
+_LARGEST = 2**53
+"""Past this no number is one of pixels: a float does not hold each of them, and infinity is none."""
 
 
 def _position(row: Mapping[str, Any], positions: Mapping[str, int], count: int, place: str) -> int:

@@ -8,6 +8,7 @@ Source: XuYunqiu/MC-Bench, README and eval_mc_bench.py (arXiv 2410.12332).
 from __future__ import annotations
 
 import json
+import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,26 +45,34 @@ class Detection:
 
 
 def read(path: str | Path) -> tuple[Sample, ...]:
-    """The samples of an annotation file, in its order. Raises ValueError that names the file and what is wrong in it."""
+    """The samples of an annotation file, in its order. Raises ValueError or TypeError that names what is wrong in it."""
     whole = _loaded(path)
     if not isinstance(whole, Mapping):
         raise TypeError(f"{path} must be an object as COCO has it, with images and annotations, got a list")
-    images = {image.get("id"): image for image in _rows(whole, "images", path)}
-    names = {category.get("id"): str(category.get("name")) for category in _rows(whole, "categories", path)}
+    images = {_id(row, "id", place): row for place, row in _rows(whole, "images", path)}
+    names = {_id(row, "id", place): str(row.get("name")) for place, row in _rows(whole, "categories", path)}
     by_image: dict[Any, list[tuple[str, Mapping[str, Any]]]] = defaultdict(list)
-    for number, row in enumerate(_rows(whole, "annotations", path)):
+    for place, row in _rows(whole, "annotations", path):
         # The file's README spells it without its e.
-        category = row.get("category_id", row.get("catgory_id"))
+        category = _id(row, "category_id" if "category_id" in row else "catgory_id", place)
         if category not in names:
-            raise ValueError(f"{path}: annotations[{number}] is of category {category!r}, which categories do not have")
-        by_image[row.get("image_id")].append((f"{path}: annotations[{number}]", {**row, "group": names[category]}))
+            raise ValueError(f"{place} is of category {category!r}, which categories do not have")
+        by_image[_id(row, "image_id", place)].append((place, {**row, "group": names[category]}))
     samples = []
-    for number, row in enumerate(_rows(whole, "descriptions", path)):
-        place = f"{path}: descriptions[{number}]"
+    places: dict[str, str] = {}
+    for place, row in _rows(whole, "descriptions", path):
         ids = row.get("images_id")
-        if not isinstance(ids, list) or not ids or any(name not in images for name in ids):
+        if (
+            not isinstance(ids, list)
+            or not ids
+            or any(isinstance(name, list | dict) or name not in images for name in ids)
+        ):
             raise ValueError(f"{place}: images_id must be the ids of its images, got {ids!r:.80}")
-        samples.append(_sample(row, ids, images, by_image, place))
+        sample = _sample(row, ids, images, by_image, place)
+        if str(sample.id) in places:
+            raise ValueError(f"{place} has the id {sample.id!r}, as {places[str(sample.id)]} has")
+        places[str(sample.id)] = place
+        samples.append(sample)
     if not samples:
         raise ValueError(f"{path} has no descriptions")
     return tuple(samples)
@@ -72,7 +81,7 @@ def read(path: str | Path) -> tuple[Sample, ...]:
 def read_detections(path: str | Path, samples: Sequence[Sample]) -> tuple[tuple[Detection, ...], ...]:
     """For each sample what a results file of the official form claims: rows of image_id, category_id, bbox and score.
 
-    `bbox` is `[x, y, width, height]` in pixels. Raises ValueError that names the row.
+    `bbox` is `[x, y, width, height]` in pixels. Raises ValueError or TypeError that names the row.
     """
     rows = _loaded(path)
     if not isinstance(rows, list):
@@ -85,14 +94,14 @@ def read_detections(path: str | Path, samples: Sequence[Sample]) -> tuple[tuple[
     found: list[list[Detection]] = [[] for _ in samples]
     for number, row in enumerate(rows):
         where = f"{path}: row {number}"
-        if not isinstance(row, Mapping) or row.get("image_id") not in owner:
+        if not isinstance(row, Mapping) or _id(row, "image_id", where) not in owner:
             raise ValueError(f"{where} must have the image_id of an image of the benchmark, got {row!r:.80}")
         place, image = owner[row["image_id"]]
         x, y, width, height = row_box(row, where)
         sides = samples[place].target.sizes[image - 1] or (1, 1)
         corners = (x / sides[0], y / sides[1], (x + width) / sides[0], (y + height) / sides[1])
         score, category = row.get("score", 1.0), row.get("category_id", 1)
-        if not isinstance(score, int | float):
+        if not isinstance(score, int | float) or not abs(score) <= sys.float_info.max:
             raise TypeError(f"{where}: score must be a number, got {score!r:.80}")
         found[place].append(Detection(image, corners, float(score), f"group {category}"))
     return tuple(map(tuple, found))
@@ -120,8 +129,17 @@ def _loaded(path: str | Path) -> Any:
         raise ValueError(f"{path} is not JSON: {error}") from None
 
 
-def _rows(whole: Mapping[str, Any], name: str, path: str | Path) -> list[Mapping[str, Any]]:
+def _id(row: Mapping[str, Any], name: str, place: str) -> Any:
+    """What a row's column `name` names. Raises TypeError where it can be no name."""
+    value = row.get(name)
+    if isinstance(value, list | dict):
+        raise TypeError(f"{place}: {name} must be a number or text, got {value!r:.80}")
+    return value
+
+
+def _rows(whole: Mapping[str, Any], name: str, path: str | Path) -> list[tuple[str, Mapping[str, Any]]]:
+    """The rows of a part of the file, each with its place."""
     rows = whole.get(name)
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
         raise ValueError(f"{path}: {name} must be a list of objects; the file has {', '.join(map(str, whole))}")
-    return rows
+    return [(f"{path}: {name}[{number}]", row) for number, row in enumerate(rows)]
