@@ -86,9 +86,13 @@ def test_what_is_rejected_has_no_truth(tmp_path):
         ({"bbox": [20, 10, 1200, 600]}, "line 2: .*read as x1, y1, x2, y2 in an image of 200x100"),
         ({"width": None}, "line 2: width and height"),
         ({"height": 0.5}, "line 2: width and height"),
+        ({"height": float("inf")}, "line 2: width and height"),
+        ({"width": 10**400}, "line 2: width and height"),
+        ({"bbox": [20, 10, 120, 10**400]}, "line 2: bbox must be four numbers"),
+        ({"bbox": [20, 10, 120, float("nan")]}, "line 2: bbox must be four numbers"),
         ({"id": "a"}, "line 2 has the id 'a', as .*line 1 has"),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:40],
 )
 def test_a_wrong_row_is_named(tmp_path, change, message):
     with pytest.raises(ValueError, match=f"refcoco.jsonl: {message}"):
@@ -197,6 +201,19 @@ def test_grounding_me_from_the_command_line(tmp_path, capsys):
         "Rejection": 0.5,
     }
     assert found["groups"]["Spatial"]["metrics"]["claims_nothing"]["mean"] == 0.5
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are(tmp_path, capsys):
+    annotations = written(tmp_path, "[bold]refcoco.jsonl", [ROW | {"id": "[/x]", "task": "a\nb"}, ROW | {"id": "b"}])
+    responses = written(tmp_path, "answers.jsonl", [{"id": "[/x]", "response": ""}, {"id": "b", "response": "?"}])
+    command = ["evaluate", "refcoco", "--annotations", str(annotations), "--responses", str(responses)]
+    assert main([*command, "--resamples", "50"]) == 0
+    assert "wrong: [/x]" in capsys.readouterr().out
+    assert main([*command, "--resamples", "50", "--format", "markdown"]) == 0
+    assert "\n| a b | 1 |" in capsys.readouterr().out
+    rows = written(tmp_path, "[red]rows.jsonl", [{"completion": "", "target": {"claims": [], "sizes": [None]}}])
+    assert main(["evaluate", "rows", str(rows), "--resamples", "50"]) == 0
+    assert "[red]rows.jsonl" in capsys.readouterr().out
 
 
 def test_refcoco_from_the_command_line(tmp_path, capsys):

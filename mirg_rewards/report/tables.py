@@ -40,8 +40,10 @@ class Sheet:
 
     def terminal(self) -> Table:
         """The sheet as a rich table."""
-        caption = "\n".join(self.notes) or None
-        table = Table(title=self.title, caption=caption, title_justify="left", caption_justify="left")
+        # As Text: a file's or a question's name may look like rich's markup.
+        title = None if self.title is None else Text(self.title)
+        caption = Text("\n".join(self.notes)) if self.notes else None
+        table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
         for column, heading in enumerate(self.headings):
             table.add_column(heading, justify="right" if column else "left", no_wrap=True)
         for number, row in enumerate(self.rows):
@@ -192,4 +194,4 @@ def _ends(ends: tuple[float, float] | None, sign: str = "") -> str:
 
 
 def _markdown_row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    return f"| {' | '.join(' '.join(cell.split()).replace('|', chr(92) + '|') for cell in cells)} |"
