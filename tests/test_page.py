@@ -2,6 +2,7 @@ import base64
 import html
 import io
 import json
+import os
 import re
 import sys
 
@@ -156,6 +157,19 @@ def test_odd_values_of_columns_are_shown_as_they_are_or_left_out(tmp_path):
     row = {"prompt": [7], "completion": "?", "reward": 10**400, "format": "no", "defects": None, "step": "x"}
     (rollout,) = rollouts(lines(tmp_path / "in.jsonl", [row]))
     assert (rollout.prompt, rollout.reward, rollout.terms, rollout.step) == ("[7]", None, {}, None)
+
+
+def test_no_row_can_spoil_the_page(tmp_path):
+    rows = [
+        {"prompt": "?", "completion": "?", "iou": 1e308, "advantage": 0.0, "step": [1]},
+        {"prompt": "\ud800", "completion": "\ud800", "iou": float("inf"), "advantage": float("nan"), "step": 1},
+    ]
+    source = lines(tmp_path / "in.jsonl", rows)
+    page = tmp_path / "page.html"
+    judged = judge(rollouts(source, weights=(10.0,)), presets.mirg_rl())
+    write_page(judged, page, title=f"Rollouts of {os.fsdecode(b'a' + bytes([255]))}")
+    assert "Infinity" not in "".join(re.findall(r'type="application/json"[^<]*', page.read_text()))
+    assert [row[3] for row in blocks(page)["index"]["rows"]] == [None, None]
 
 
 def test_completions_of_one_prompt_are_a_group_only_within_a_step(tmp_path):

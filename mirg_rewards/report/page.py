@@ -61,8 +61,9 @@ def write_page(
     style, script = ("".join(map(_resource, names)) for names in (_STYLES, _SCRIPTS))
     with replacing(path) as part, part.open("w", encoding="utf-8") as file:
         pieces = template.generate(
-            title=title,
-            note=note,
+            # A file's name may have bytes that are no text.
+            title=title.encode(errors="replace").decode(),
+            note=note.encode(errors="replace").decode(),
             policy=_policy(style, script, images),
             style=style,
             script=script,

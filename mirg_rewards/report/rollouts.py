@@ -193,7 +193,7 @@ def _rollout(row: Mapping[str, Any], place: str, layout: _Layout, folder: Path) 
         shown=_images_shown(messages),
         reward=reward,
         terms=terms,
-        group=(step, str(group)),
+        group=(str(step), str(group)),
         step=step if isinstance(step, int) else None,
         task=str(_first(row, ("task", "data_source")) or ""),
         advantage=_finite(row.get("advantage")),
@@ -213,7 +213,7 @@ def _weighted(values: list[float | None], weights: tuple[float, ...], place: str
     if len(weights) != len(values):
         raise ValueError(f"{place}: --weights needs one for each of {len(values)} rewards, got {len(weights)}")
     weighted = [weight * value for weight, value in zip(weights, values, strict=True) if value is not None]
-    return sum(weighted) if weighted else None
+    return _finite(sum(weighted)) if weighted else None
 
 
 def _prompt(messages: Any) -> str:
