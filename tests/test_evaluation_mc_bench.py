@@ -174,6 +174,11 @@ def test_the_truth_is_met_in_full(tmp_path):
     assert (found["ap50"], found["image_level_accuracy"], found["mean_iou"], found["unparsed"]) == (1, 1, 1, 0)
 
 
+def test_the_label_of_a_single_group_does_not_count_even_where_it_names_another(tmp_path):
+    answers = [said((1, "Group 2", LEFT)), said((1, "group 2", LEFT), (2, "group 1", RIGHT)), *TRUTHS[2:]]
+    assert judged(tmp_path, answers).per_entry["ap50"] == 1
+
+
 @pytest.mark.parametrize(
     ("place", "answer", "is_right"),
     [
@@ -236,6 +241,14 @@ def test_a_wrong_file_is_named(tmp_path, change, message):
     change(whole)
     with pytest.raises((ValueError, TypeError), match=f"truth.json.*{message}"):
         mc_bench.read(written(tmp_path, "truth.json", whole))
+
+
+def test_a_detection_in_an_image_of_two_samples_is_one_of_both(tmp_path):
+    whole = benchmark(SAMPLES[:2])
+    whole["descriptions"][1]["images_id"][0] = whole["descriptions"][0]["images_id"][0]
+    samples = mc_bench.read(written(tmp_path, "truth.json", whole))
+    row = {"image_id": 10, "category_id": 1, "bbox": [0, 0, 100, 100], "score": 0.5}
+    assert [len(found) for found in mc_bench.read_detections(written(tmp_path, "found.json", [row]), samples)] == [1, 1]
 
 
 def test_a_detection_of_no_image_is_named(tmp_path):

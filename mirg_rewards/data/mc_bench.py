@@ -86,24 +86,23 @@ def read_detections(path: str | Path, samples: Sequence[Sample]) -> tuple[tuple[
     rows = _loaded(path)
     if not isinstance(rows, list):
         raise TypeError(f"{path} must be a list of rows with image_id, category_id, bbox and score")
-    owner = {
-        image: (place, number)
-        for place, sample in enumerate(samples)
-        for number, image in enumerate(sample.image_ids, start=1)
-    }
+    owners: dict[Any, list[tuple[int, int]]] = defaultdict(list)
+    for place, sample in enumerate(samples):
+        for number, image in enumerate(sample.image_ids, start=1):
+            owners[image].append((place, number))
     found: list[list[Detection]] = [[] for _ in samples]
     for number, row in enumerate(rows):
         where = f"{path}: row {number}"
-        if not isinstance(row, Mapping) or _id(row, "image_id", where) not in owner:
+        if not isinstance(row, Mapping) or _id(row, "image_id", where) not in owners:
             raise ValueError(f"{where} must have the image_id of an image of the benchmark, got {row!r:.80}")
-        place, image = owner[row["image_id"]]
         x, y, width, height = row_box(row, where)
-        sides = samples[place].target.sizes[image - 1] or (1, 1)
-        corners = (x / sides[0], y / sides[1], (x + width) / sides[0], (y + height) / sides[1])
         score, category = row.get("score", 1.0), row.get("category_id", 1)
         if not isinstance(score, int | float) or not abs(score) <= sys.float_info.max:
             raise TypeError(f"{where}: score must be a number, got {score!r:.80}")
-        found[place].append(Detection(image, corners, float(score), f"group {category}"))
+        for place, image in owners[row["image_id"]]:
+            sides = samples[place].target.sizes[image - 1] or (1, 1)
+            corners = (x / sides[0], y / sides[1], (x + width) / sides[0], (y + height) / sides[1])
+            found[place].append(Detection(image, corners, float(score), f"group {category}"))
     return tuple(map(tuple, found))
 
 

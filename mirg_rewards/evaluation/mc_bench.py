@@ -37,9 +37,15 @@ def evaluate_mc_bench(
     images' ids and of the answer. An answer that cannot be read is wrong, also where nothing is to be found.
     """
     answers, true = Scorer(grammar, object_reward).read(responses, [sample.target for sample in samples])
+    # Of a single group a label says nothing, not even one that is another group's name.
+    several = [len({claim.label for claim in sample.target.claims}) > 1 for sample in samples]
     claimed = [
-        [Detection(image or 0, box, 1.0, label.strip().casefold()) for image, box, _, label, _ in reading.rows if box]
-        for reading in answers.parsed
+        [
+            Detection(image or 0, box, 1.0, label.strip().casefold() if labels_count else "")
+            for image, box, _, label, _ in reading.rows
+            if box
+        ]
+        for reading, labels_count in zip(answers.parsed, several, strict=True)
     ]
     is_lost = (answers.defects & LOST.value != 0) & (answers.claims.counts == 0)
     unparsed = is_lost.double().numpy()
