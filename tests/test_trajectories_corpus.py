@@ -5,9 +5,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
 from mirg_rewards import GRAMMARS, Target, presets
 from mirg_rewards.adapters import ms_swift as ms_swift_adapter
@@ -22,6 +24,7 @@ from mirg_rewards.data.trajectories.contamination import image_names
 from mirg_rewards.data.trajectories.corpus import make_trajectories
 from mirg_rewards.data.trajectories.report import Report
 from mirg_rewards.data.writers.rows import WRITERS
+from mirg_rewards.report.trajectories import report_table
 
 LABELS = ["dog", "cat", "red car", "tree", "a clock (old)"]
 SCORER = presets.mirg_rl(grammar=GRAMMARS["mig"])
@@ -287,3 +290,10 @@ def test_killed_in_the_middle_and_taken_up_again_the_file_is_the_same_byte_for_b
     assert make(source, output, workers=1).counts() == whole.counts()
     assert output.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_task_that_looks_like_markup_is_shown_as_it_is(capsys):
+    Console().print(report_table(Report(made=Counter({"[/x]": 1, "[red]": 2}))))
+    shown = capsys.readouterr().out
+    assert "[/x]" in shown
+    assert "[red]" in shown

@@ -102,7 +102,7 @@ def compare(
         count = sum(stratum.clusters for stratum in strata_drawn)
         for place, metric in enumerate(metrics):
             gap = one[metric] - other[metric]
-            up, down = means[place], means[place + len(metrics)]
+            up, down = float(means[place]), float(means[place + len(metrics)])
             ends = _interval(up, down, gained[:, place], lost[:, place], count, len(members))
             p = _p_value(gap, null[:, place])
             nulls.append(null[:, place])

@@ -136,7 +136,7 @@ def audit_table(audit: Audit, *, most: int | None = None) -> Table:
     >>> audit_table(audit(presets.mirg_rl()), most=10).row_count
     14
     """
-    table = Table(title=audit.title(), title_justify="left", caption_justify="left")
+    table = Table(title=Text(audit.title()), title_justify="left", caption_justify="left")
     table.add_column("", no_wrap=True)
     table.add_column("earns", justify="right", no_wrap=True)
     table.add_column("near miss", justify="right", no_wrap=True)

@@ -17,7 +17,7 @@ def progress_bar(name: str) -> Iterator[Callable[[float], None]]:
     ...     show(0.5)
     """
     console = Console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     progress = Progress(*columns, console=console, transient=True)
     with progress if console.is_terminal else nullcontext():
         bar = progress.add_task(name, total=1.0)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from mirg_rewards.claims import Size
 from mirg_rewards.data.readers.kinds import READERS
@@ -115,7 +115,7 @@ def report_table(report: Report) -> Table:
         rules = {key.rpartition("/")[2]: n for key, n in report.rejected.items() if key.rpartition("/")[0] == task}
         spread = {key.rpartition("/")[2]: share for key, share in entropy.items() if key.rpartition("/")[0] == task}
         table.add_row(
-            escape(task),
+            Text(task),
             str(report.made[task]),
             str(sum(rules.values())),
             ", ".join(f"{rule} {count}" for rule, count in sorted(rules.items())),
