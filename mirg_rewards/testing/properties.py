@@ -236,13 +236,14 @@ def results_kept(trial: Trial, draw: Draw) -> None:
     judge = trial.judge
     try:
         given = [result_of(value) for value in judge.given(judge.arguments(texts, targets))]
-        before = snapshot(given)
+        before = str(snapshot(given))  # as text, in which NaN is what it was
         judge.given(judge.arguments(*others))
     except Exception:  # noqa: BLE001 - `never_raises` tells of it
         return
-    if snapshot(given) != before:
+    then = str(snapshot(given))
+    if then != before:
         rows = list(zip(texts, targets, strict=True))
-        raise Counterexample("results_kept", rows, [f"then {snapshot(given)}"] * len(rows), [f"{before}"] * len(rows))
+        raise Counterexample("results_kept", rows, [f"then {then}"] * len(rows), [before] * len(rows))
 
 
 def world_unchanged(trial: Trial, draw: Draw) -> None:

@@ -207,7 +207,7 @@ def leaks_from_row_0(answers, targets):
     return object_reward(*pack(answers.parsed, targets.rows[:1] * len(targets.rows)))
 
 
-@planted(CAUGHT_BY_CHECK, "order_of_rows", "alone_or_in_a_batch", "padding")
+@planted(CAUGHT_BY_CHECK, "order_of_rows", "alone_or_in_a_batch", "padding", "order_of_claims")
 def later_rows_earn_less(answers, targets):
     return object_reward(answers, targets) / torch.arange(1, len(targets.rows) + 1)
 
@@ -307,7 +307,7 @@ def stopped_by_a_signal(answers, targets):
     return object_reward(answers, targets)
 
 
-@planted(CAUGHT_BY_CHECK, "input_unchanged")
+@planted(CAUGHT_BY_CHECK, "input_unchanged", "pays_the_truth")
 def clamps_in_place(answers, targets):
     answers.claims.boxes.clamp_(0.25, 0.75)
     return object_reward(answers, targets)
