@@ -45,7 +45,7 @@ test-lmms-eval: .venv-lmms-eval/installed
 
 fuzz: .venv/installed
 	$(BIN)/python -m pip install -q -c constraints.txt --group fuzz
-	$(BIN)/python tests/fuzz/fuzz_parsing.py --seconds $(SECONDS)
+	$(BIN)/python tests/fuzz/fuzz_parsing.py --seconds $(SECONDS) -seed=$(SEED)
 
 lint: .venv/installed
 	$(BIN)/ruff check .

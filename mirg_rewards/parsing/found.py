@@ -170,6 +170,15 @@ def plain(text: str) -> str:
     return text.translate(_TO_ASCII)
 
 
+def alike(letters: str) -> str:
+    """For a set in a pattern: these letters, and those that look like them.
+
+    >>> alike("<")
+    '<＜'
+    """
+    return re.escape(letters + "".join(twin for twin, letter in _LOOKALIKES.items() if letter in letters))
+
+
 def listed(numbers: Numbers, separator: str = ",") -> str:
     """Numbers as text: whole ones without a point.
 

@@ -6,18 +6,19 @@ import json
 import re
 from collections.abc import Callable
 
-from mirg_rewards.parsing.found import Glimpse, Written, plain
+from mirg_rewards.parsing.found import Glimpse, Written, alike
 from mirg_rewards.parsing.image_references import ORDINALS, REFERENCE
 
 # What a label may be written as without quotes, where the form puts it in plain text.
 _PLAIN_LABEL = re.compile(r"[^\W\d_](?:[\w ,.'()-]{0,200}[\w)])?")
-# What a reader would take for structure; a label written with quotes has none of it.
-_STRUCTURE = frozenset('[({<◁;"\\')
+# What some reader would take for structure; a label written with quotes has none of it.
+_STRUCTURE = alike('[({<◁;="\\')
+_ESCAPED = re.compile(rf'(?!["\\])[{_STRUCTURE}]')
 _MOST_QUOTES = 64
 _LONGEST_LABEL = 4096
 
 BEFORE_LABEL = r"(?:Image-(?P<image>[0-9]{1,4}): )?"
-QUOTED_LABEL = r'(?:"(?P<label>[^"\\“”„‟＂＼\n]{0,200})" )?'
+QUOTED_LABEL = rf'(?:"(?P<label>[^{_STRUCTURE}\n]{{0,200}})" )?'
 IMAGE_NUMBERS = {str(number): number for number in range(1, 1000)} | {
     word: number for number, word in enumerate(ORDINALS, 1)
 }
@@ -50,17 +51,8 @@ def quoted(label: str) -> str:
     """
     if not label:
         return ""
-    letters = (
-        f"\\u{ord(letter):04x}"
-        if letter in "[({<◁;" or (plain(letter) in _STRUCTURE and letter not in '"\\')
-        else letter
-        for letter in label
-    )
-    return (
-        '"'
-        + "".join(letter if len(letter) > 1 else json.dumps(letter, ensure_ascii=False)[1:-1] for letter in letters)
-        + '"'
-    )
+    inside = json.dumps(label, ensure_ascii=False)[1:-1]
+    return '"' + _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", inside) + '"'
 
 
 def unquoted(written: str) -> str:
@@ -115,7 +107,7 @@ def glance(answer: str, pattern: re.Pattern[str]) -> list[Glimpse] | None:
     >>> glance("Image-2: 10 20", re.compile(BEFORE_LABEL + "(?P<label>dog )?(?P<a>[0-9]+) (?P<b>[0-9]+)"))
     [(2, (10.0, 20.0), '')]
     """
-    parts = pattern.split(answer.strip())
+    parts = pattern.split(answer.strip(" \t\n"))
     width = pattern.groups + 1
     if len(parts) == 1 or any(parts[::width]):
         return None

@@ -75,7 +75,9 @@ def first_look(text: str, grammar: Grammar) -> tuple[Sections, list[Glimpse] | N
     start, end = sections[1]
     if end - start > LONGEST:
         return sections, None
-    glimpses = grammar.syntaxes[0].glance(text[start:end])
+    answer = text[start:end]
+    calls_a_tool = "<" in answer and "<tool_call>" in answer.lower()
+    glimpses = None if calls_a_tool else grammar.syntaxes[0].glance(answer)
     return sections, None if glimpses is None or len(glimpses) > grammar.max_claims else glimpses
 
 
@@ -204,7 +206,7 @@ def _read(text: str, start: int, end: int, grammar: Grammar, counted: list[Size]
         windows = [(start, start + LONGEST // 2), (end - LONGEST // 2, end)]
     plain = text
     for window in windows:
-        plain = plain[: window[0]] + _without_tool_calls(make_plain(text[slice(*window)])) + plain[window[1] :]
+        plain = plain[: window[0]] + _without_tool_calls(text[slice(*window)]) + plain[window[1] :]
     tagged = grammar.think != "optional"
     own = grammar.syntaxes[0]
     fenced = own.fenced
@@ -343,10 +345,10 @@ def _in_order(numbers: Numbers, order: str) -> Numbers:
     return numbers
 
 
-def _without_tool_calls(plain: str) -> str:
-    """`plain` with tool calls blanked, at the same length: what a model passes to a tool is not its answer."""
-    calls = [match.span() for _, match in zip(range(_MOST_CALLS), _TOOL_CALL.finditer(plain), strict=False)]
-    return _blanked(plain, calls)
+def _without_tool_calls(text: str) -> str:
+    """`text` as plain, with tool calls blanked, at the same length: what a model passes to a tool is not its answer."""
+    calls = [match.span() for _, match in zip(range(_MOST_CALLS), _TOOL_CALL.finditer(text), strict=False)]
+    return _blanked(make_plain(text), calls)
 
 
 def _without_fence(plain: str, start: int, end: int) -> Span:

@@ -7,8 +7,8 @@ from functools import partial
 from typing import NamedTuple
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.found import BOX, POLYGON, Found, Numbers, Passage, Reading, Syntax, Written
-from mirg_rewards.parsing.image_references import REFERENCE
+from mirg_rewards.parsing.found import BOX, POLYGON, Found, Glimpse, Numbers, Passage, Reading, Syntax, Written
+from mirg_rewards.parsing.image_names import NOUN, REFERENCE
 from mirg_rewards.parsing.lines import BEFORE_LABEL, glance, in_lines, label_before, plain_or_quoted, unquoted
 
 _MOST = 256
@@ -133,13 +133,19 @@ _FLORENCE2_QUADS = re.compile(
 _FLORENCE2 = re.compile(BEFORE_LABEL + _LABEL + _tokens(r"loc_(?P<{name}>[0-9]{{1,3}})") + r"(?:\n(?!\n)|\Z)")
 
 
+def _glance_behind_label(answer: str, pattern: re.Pattern[str]) -> list[Glimpse] | None:
+    glimpses = glance(answer, pattern)
+    # Plain words ahead of a box may name an image.
+    return None if glimpses and NOUN.search(" ".join(label for _, _, label in glimpses)) else glimpses
+
+
 def _syntax(name: str, style: Style, pattern: re.Pattern[str], nothing: str) -> Syntax:
     return Syntax(
         name,
         partial(read, style=style),
         partial(write, style=style),
         BOX,
-        partial(glance, pattern=pattern),
+        partial(glance if style.behind else _glance_behind_label, pattern=pattern),
         is_vocabulary=True,
         nothing=nothing,
     )
@@ -152,6 +158,6 @@ FLORENCE2_QUAD_TOKENS = Syntax(
     partial(read, style=FLORENCE2_QUADS),
     partial(write, style=FLORENCE2_QUADS),
     POLYGON,
-    partial(glance, pattern=_FLORENCE2_QUADS),
+    partial(_glance_behind_label, pattern=_FLORENCE2_QUADS),
     is_vocabulary=True,
 )

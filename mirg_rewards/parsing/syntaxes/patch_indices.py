@@ -7,7 +7,7 @@ from functools import partial
 
 from mirg_rewards.claims import Defect
 from mirg_rewards.coordinates import Space
-from mirg_rewards.parsing.found import BOX, Found, Glimpse, Numbers, Passage, Reading, Syntax, Written
+from mirg_rewards.parsing.found import BOX, Found, Glimpse, Numbers, Passage, Reading, Syntax, Written, alike
 from mirg_rewards.parsing.lines import BEFORE_LABEL, IMAGE_NUMBERS, in_lines
 
 _SIDE = 32
@@ -94,7 +94,8 @@ def _place(claim: Written) -> str:
 
 _PATTERN = re.compile(
     BEFORE_LABEL
-    + r"(?:<phrase>(?P<label>[^<]{0,200})</phrase>)?<object><patch_index_(?P<a>[0-9]{4})><patch_index_(?P<b>[0-9]{4})></object>"
+    + rf"(?:<phrase>(?P<label>[^{alike('<')}]{{0,200}})</phrase>)?"
+    + r"<object><patch_index_(?P<a>[0-9]{4})><patch_index_(?P<b>[0-9]{4})></object>"
     r"(?:\n(?!\n)|\Z)"
 )
 

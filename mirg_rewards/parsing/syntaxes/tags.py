@@ -23,6 +23,7 @@ from mirg_rewards.parsing.found import (
     Reading,
     Syntax,
     Written,
+    alike,
     listed,
 )
 from mirg_rewards.parsing.image_references import ORDINALS
@@ -356,7 +357,7 @@ _IN_SENTENCE = r"(?:It's in the (?P<image>[a-z0-9-]{2,16}) image\. )?"
 def _syntax(name: str, style: Style, *, sentences: bool = False) -> Syntax:
     label = QUOTED_LABEL
     if style.label is not None:
-        label = f"(?:{re.escape(style.label[0])}(?P<label>[^<]{{0,200}}){re.escape(style.label[1])})?"
+        label = f"(?:{re.escape(style.label[0])}(?P<label>[^{alike('<')}]{{0,200}}){re.escape(style.label[1])})?"
     box = re.escape(style.box[0]) + style.form.box + re.escape(style.box[1])
     pattern = re.compile((_IN_SENTENCE if sentences else BEFORE_LABEL) + label + box + r"(?:\n(?!\n)|\Z)")
     return Syntax(

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.found import NUMBER, POINT, Found, Glimpse, Passage, Reading, Syntax, Written, listed
+from mirg_rewards.parsing.found import NUMBER, POINT, Found, Glimpse, Passage, Reading, Syntax, Written, alike, listed
 from mirg_rewards.parsing.lines import in_lines
 
 UNREADABLE, TRUNCATED = Defect.UNREADABLE_BOX.value, Defect.TRUNCATED.value
@@ -177,12 +177,13 @@ def _padded(claim: Written) -> str:
     return " ".join(listed((number,)).zfill(3) for number in claim.point)
 
 
+_MARKUP = alike('<>&"')
 _OWN = re.compile(
     r"(?:Image-(?P<image>[0-9]{1,4}): )?<points?(?P<axes>(?: x[0-9]{0,2}=\"[0-9.]{1,8}\" y[0-9]{0,2}=\"[0-9.]{1,8}\")+)"
-    r" alt=\"(?P<label>[^\"&<>\n]{0,200})\">[^<&]{0,200}</points?>(?:\n(?!\n)|\Z)"
+    rf" alt=\"(?P<label>[^{_MARKUP}\n]{{0,200}})\">[^{_MARKUP}]{{0,200}}</points?>(?:\n(?!\n)|\Z)"
 )
 _AXES = re.compile(r' x([0-9]{0,2})="([0-9]{1,4}(?:\.[0-9]{1,4})?)" y\1="([0-9]{1,4}(?:\.[0-9]{1,4})?)"')
-_OWN_COORDS = re.compile(r'<points coords="([0-9 ;]{1,4000})">([^<>&]{0,200})</points>(?:\n|\Z)')
+_OWN_COORDS = re.compile(r'<points coords="([0-9 ;]{1,4000})">([^' + _MARKUP + r"]{0,200})</points>(?:\n|\Z)")
 
 
 def glance_axes(answer: str) -> list[Glimpse] | None:
