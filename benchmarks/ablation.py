@@ -7,6 +7,7 @@ The arms: `iou` pays the IoU of the first box and looks at no image, as publishe
 the right image; `dual` is presets.mirg_rl; `gated` is presets.mg_thinker; `control` continues SFT for the time that the
 dual arm took. Half of the training scenes, and all of the held-out ones, have another shape at the place of the asked one
 in every other image: there the right box in the wrong image is what a reward that looks at no image pays in full.
+REMEDIES are further arms, each the dual one with one thing changed that might help where it falls short.
 
 The primary outcome, fixed here before any run: the joint accuracy of sampled answers (temperature 1) to held-out scenes,
 the right image and an IoU of at least 0.5. Intervals are Student's over seeds, 95 %.
@@ -30,7 +31,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,16 @@ from mirg_rewards.adapters import trl as mirg
 from mirg_rewards.batch import Answers, Targets
 from mirg_rewards.data.rows import replacing
 from mirg_rewards.report.pictures import learning_curves
-from mirg_rewards.rewards import Overlap, format_reward, image_reward, object_reward
+from mirg_rewards.rewards import (
+    Linear,
+    Overlap,
+    Reward,
+    Scheduled,
+    difficulty_weights,
+    format_reward,
+    image_reward,
+    object_reward,
+)
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 import full_pipeline as pipeline
@@ -77,21 +87,42 @@ def first_box_iou(answers: Answers, targets: Targets) -> torch.Tensor:
     return iou
 
 
-ARMS: dict[str, Callable[[], Scorer]] = {
-    "iou": lambda: Scorer(GRAMMAR, Weighted({"format": (0.1, format_reward), "iou": (0.9, first_box_iou)})),
-    "object": lambda: Scorer(GRAMMAR, Weighted({"format": (0.1, format_reward), "object": (0.9, object_reward)})),
-    "dual": lambda: presets.mirg_rl(grammar=GRAMMAR),
-    "gated": lambda: presets.mg_thinker(grammar=GRAMMAR),
+DUAL = presets.mirg_rl(grammar=GRAMMAR)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What tells a run of GRPO from the others: its reward, and settings of GRPOConfig and of its training scenes."""
+
+    name: str
+    reward: Reward | Scheduled
+    rl: Row = field(default_factory=dict)
+    scenes: Row = field(default_factory=dict)
+    is_weighted: bool = False  # whether the harder question counts more, by rewards.difficulty_weights
+
+
+ARMS = {
+    "iou": Arm("IoU only, first box", Weighted({"format": (0.1, format_reward), "iou": (0.9, first_box_iou)})),
+    "object": Arm("object, image-aware", Weighted({"format": (0.1, format_reward), "object": (0.9, object_reward)})),
+    "dual": Arm("dual (`mirg_rl`)", DUAL.reward),
+    "gated": Arm("dual, gated (`mg_thinker`)", presets.mg_thinker(grammar=GRAMMAR).reward),
 }
+IMAGE_FIRST = {
+    "format": (0.1, format_reward),
+    "image": (Linear(0.7, 0.1), image_reward),
+    "object": (Linear(0.2, 0.8), object_reward),
+}
+REMEDIES = {
+    # Within a group all weights are alike: they must not be divided out again.
+    "difficulty": Arm("dual, weighed by difficulty", DUAL.reward, rl={"scale_rewards": "none"}, is_weighted=True),
+    "schedule": Arm("dual, the image first, the box later", Scheduled(IMAGE_FIRST)),
+    "hard": Arm("dual, hard distractors in every scene", DUAL.reward, scenes={"decoys": 1.0, "near": 1.0}),
+    "groups": Arm("dual, groups of 16", DUAL.reward, rl={"num_generations": 16}),
+    "hot": Arm("dual, sampled at temperature 1.5", DUAL.reward, rl={"temperature": 1.5}),
+}
+RL = ARMS | REMEDIES
 STAGES = ("sft", *ARMS, "control")
-NAMES = {
-    "sft": "after SFT",
-    "iou": "IoU only, first box",
-    "object": "object, image-aware",
-    "dual": "dual (`mirg_rl`)",
-    "gated": "dual, gated (`mg_thinker`)",
-    "control": "SFT continued",
-}
+NAMES = {"sft": "after SFT", "control": "SFT continued", **{stage: arm.name for stage, arm in RL.items()}}
 OUTCOMES = (PRIMARY, "image accuracy", "mean IoU", "IoU in any image")
 INDICATORS = ("format", "boxes", "images", "characters")
 
@@ -118,18 +149,25 @@ def outcomes(texts: Sequence[str], targets: Sequence[Target], grammar: Grammar =
 class Watched:
     """An arm's reward as TRL calls it; writes what each step's completions are worth, and how long their scoring took."""
 
-    arm: str
+    arm: Arm
+    group: int
     path: Path
-
-    def __post_init__(self) -> None:
-        self.reward, self.__name__ = mirg.wrap(ARMS[self.arm]()), self.arm
+    __name__ = "watched"
 
     def __call__(self, completions: list[Any], target: list[str], trainer_state: Any, **columns: Any) -> Any:
+        reward = self.arm.reward
+        if isinstance(reward, Scheduled):
+            reward = reward.at(trainer_state.global_step / trainer_state.max_steps)
         began = time.perf_counter()
-        rewards = self.reward(completions=completions, target=target, trainer_state=trainer_state, **columns)
+        wrapped = mirg.wrap(Scorer(GRAMMAR, reward))
+        rewards = wrapped(completions=completions, target=target, trainer_state=trainer_state, **columns)
         seconds = time.perf_counter() - began
         texts = [completion[-1]["content"] for completion in completions]
         found = outcomes(texts, [Target.from_json(wire) for wire in target])
+        if self.arm.is_weighted:
+            ious = torch.from_numpy(found["mean IoU"]).float()
+            weights = difficulty_weights(ious, torch.arange(len(ious)) // self.group)
+            rewards = [reward * weight for reward, weight in zip(rewards, weights.tolist(), strict=True)]
         line = {"step": trainer_state.global_step, "scoring_seconds": seconds}
         with self.path.open("a") as lines:
             lines.write(json.dumps(line | {name: float(column.mean()) for name, column in found.items()}) + "\n")
@@ -156,8 +194,8 @@ class Settings:
 
 
 def scene_row(preset: pipeline.Preset, seed: int, split: Any, index: int) -> Row:
-    """One scene as a row: with decoys in half of all scenes, and in each of the test."""
-    scenes = replace(preset.scenes, decoys=1.0 if split == "test" else 0.5)
+    """One scene as a row: with decoys in half of all scenes unless the preset has more, and in each of the test."""
+    scenes = replace(preset.scenes, decoys=1.0 if split == "test" else preset.scenes.decoys or 0.5)
     return pipeline.scene_row(replace(preset, scenes=scenes), GRAMMAR, seed, split, index)
 
 
@@ -178,10 +216,13 @@ def run_seed(settings: Settings, seed: int, bar: Any) -> None:
     path = folder / "report.json"
     done: Row = json.loads(path.read_text()) if path.is_file() else {}
 
-    def arm(name: str) -> Row:
+    def trained(name: str, arm: Arm) -> Row:
         curve = folder / name / "curve.jsonl"
         curve.parent.mkdir(parents=True, exist_ok=True)
-        return pipeline.rl(run, stage=name, after="sft", reward=Watched(name, curve))
+        changed = replace(preset, rl=preset.rl | arm.rl, scenes=replace(preset.scenes, **arm.scenes))
+        rows = replace(data, row=partial(scene_row, changed, seed))
+        watched = Watched(arm, changed.rl["num_generations"], curve)
+        return pipeline.rl(replace(run, preset=changed, data=rows), stage=name, after="sft", reward=watched)
 
     def control() -> Row:
         steps = round(done["dual"]["seconds"] / done["sft"]["seconds"] * done["sft"]["steps"])
@@ -190,8 +231,9 @@ def run_seed(settings: Settings, seed: int, bar: Any) -> None:
     makers: dict[str, Callable[[], Row]] = {
         "start": partial(pipeline.start, run),
         "sft": partial(pipeline.sft, run),
-        **{name: partial(arm, name) for name in ARMS},
+        **{name: partial(trained, name, arm) for name, arm in ARMS.items()},
         "control": control,
+        **{name: partial(trained, name, arm) for name, arm in REMEDIES.items()},
     }
     for stage, make in makers.items():
         if stage not in done:
@@ -276,17 +318,18 @@ def summarize(settings: Settings, seeds: Sequence[int]) -> Row:
     """For each decoding, stage and outcome a value for each seed; and what the stages took."""
     folders = [settings.output_dir / f"seed-{seed}" for seed in seeds]
     found = {
-        decoding: {stage: [answered(folder / stage, decoding) for folder in folders] for stage in STAGES}
+        decoding: {stage: [answered(folder / stage, decoding) for folder in folders] for stage in NAMES}
         for decoding in ("sampled", "greedy")
     }
     reports = [json.loads((folder / "report.json").read_text()) for folder in folders]
-    took = {
-        stage: [{key: report[stage][key] for key in ("steps", "seconds")} for report in reports] for stage in STAGES
-    }
-    curves = {arm: [steps_of(folder / arm / "curve.jsonl") for folder in folders] for arm in ARMS}
+    took = {stage: [{key: report[stage][key] for key in ("steps", "seconds")} for report in reports] for stage in NAMES}
+    curves = {arm: [steps_of(folder / arm / "curve.jsonl") for folder in folders] for arm in RL}
     for arm, runs in curves.items():
-        for entry, steps in zip(took[arm], runs, strict=True):
+        for entry, steps, report in zip(took[arm], runs, reports, strict=True):
             entry["scoring_share"] = sum(step["scoring_seconds"] for step in steps) / entry["seconds"]
+            flat = [step["frac_reward_zero_std"] for step in report[arm]["curve"] if "frac_reward_zero_std" in step]
+            fifth = max(1, len(flat) // 5)
+            entry["flat_groups"] = [float(np.mean(flat[:fifth])), float(np.mean(flat[-fifth:]))]
     return {"seeds": list(seeds), "outcomes": found, "took": took, "curves": curves}
 
 
@@ -344,20 +387,42 @@ def report(settings: Settings, summary: Row, command: str) -> str:
         ],
         others,
     )
+    lines += ["## Remedies: the dual reward with one thing changed, sampled", ""]
+    lines += table(
+        [*OUTCOMES[:3], f"{PRIMARY} against dual, points", "seed by seed"],
+        lambda stage: [
+            *percents("sampled", stage)[:3],
+            estimate("sampled", stage, PRIMARY, "dual").shown(100, "+"),
+            ", ".join(f"{100 * value:+.1f}" for value in estimate("sampled", stage, PRIMARY, "dual").values),
+        ],
+        ["dual", *REMEDIES],
+    )
     lines += ["## Is a reward being cheated? Sampled answers", ""]
     lines += table(
         ["format, %", "boxes an answer", "images an answer", "characters an answer"],
         lambda stage: [estimate("sampled", stage, name).shown(100 if name == "format" else 1) for name in INDICATORS],
+        list(NAMES),
     )
-    lines += ["## What it took", ""]
+    lines += [
+        "## What it took",
+        "",
+        "A group whose answers all earn the same teaches nothing: their share in the first and in the last fifth of the steps.",
+        "",
+    ]
     took = summary["took"]
+
+    def effort(stage: str) -> list[str]:
+        runs = took[stage]
+        steps = ", ".join(str(run["steps"]) for run in runs)
+        seconds = f"{np.mean([run['seconds'] / run['steps'] for run in runs]):.2f}"
+        if stage not in RL:
+            return [steps, seconds, "", ""]
+        first, last = np.mean([run["flat_groups"] for run in runs], axis=0)
+        scoring = f"{100 * np.mean([run['scoring_share'] for run in runs]):.2f}"
+        return [steps, seconds, scoring, f"{100 * first:.0f} to {100 * last:.0f}"]
+
     lines += table(
-        ["steps", "seconds a step", "scoring, % of a step"],
-        lambda stage: [
-            Estimate(tuple(run["steps"] for run in took[stage])).shown(),
-            f"{np.mean([run['seconds'] / run['steps'] for run in took[stage]]):.2f}",
-            f"{100 * np.mean([run['scoring_share'] for run in took[stage]]):.2f}" if stage in ARMS else "",
-        ],
+        ["steps, seed by seed", "seconds a step", "scoring, % of a step", "flat groups, %"], effort, list(NAMES)
     )
     return "\n".join(lines)
 
@@ -390,7 +455,7 @@ def write(settings: Settings, seeds: Sequence[int], command: str) -> str:
     for name, content in (("ablation.md", text), ("ablation.json", json.dumps(summary, indent=1))):
         with replacing(settings.output_dir / name) as part:
             part.write_text(content)
-    learning_curves(panels(summary["curves"]), settings.output_dir / "ablation.png")
+    learning_curves(panels({arm: summary["curves"][arm] for arm in ARMS}), settings.output_dir / "ablation.png")
     return text
 
 

@@ -135,7 +135,7 @@ def worst_megabyte() -> dict[str, tuple[float, str]]:
         for piece in HOSTILE:
             for before, behind in (("", ""), ("<answer>", ""), ("<think>a</think><answer>", "</answer>")):
                 text = before + piece * (1_000_000 // len(piece)) + behind
-                best = min(_seconds(lambda text=text, grammar=grammar: parse(text, grammar, sizes)) for _ in range(2))
+                best = min(_seconds(lambda text=text, grammar=grammar: parse(text, grammar, sizes)) for _ in range(3))
                 worst[name] = max(worst.get(name, (0.0, "")), (1e3 * best, before + piece))
     return worst
 

@@ -2,8 +2,10 @@
 
 import importlib
 import json
+import math
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -48,7 +50,10 @@ def test_the_first_box_is_paid_in_whatever_image_it_is(ablation):
 
 def test_the_right_box_in_the_wrong_image_tells_the_arms_apart(ablation):
     target = Target((Claim(2, LEFT),), sizes=(None, None))
-    earned = {name: arm()([said(1), said(2)], [target] * 2).total for name, arm in ablation.ARMS.items()}
+    earned = {
+        name: ablation.Scorer(ablation.GRAMMAR, arm.reward)([said(1), said(2)], [target] * 2).total
+        for name, arm in ablation.ARMS.items()
+    }
     assert torch.equal(earned["iou"], torch.ones(2))
     for name in ("object", "dual", "gated"):
         assert earned[name][0] < 0.4 * earned[name][1]
@@ -78,6 +83,22 @@ def test_every_test_scene_has_decoys_and_half_of_the_others(ablation):
     assert 8 < shared["train"] < 36
 
 
+def test_a_remedy_changes_the_reward_as_it_says(ablation, tmp_path):
+    def rewards(name, answers, target, step):
+        watched = ablation.Watched(ablation.REMEDIES[name], 3, tmp_path / f"{name}.jsonl")
+        completions = [[{"role": "assistant", "content": answer}] for answer in answers]
+        state = SimpleNamespace(global_step=step, max_steps=10)
+        return watched(completions=completions, target=[target.to_json()] * len(answers), trainer_state=state)
+
+    target = Target((Claim(2, LEFT),), sizes=(None, None))
+    # The harder question counts more: exp(1 - 0) to exp(1 - 1).
+    hard, easy = [said(1)] * 3, [said(2)] * 3
+    assert rewards("difficulty", hard + easy, target, 0) == pytest.approx([0.1 * math.e] * 3 + [1.0] * 3)
+    # Half a box in the right image, early and late.
+    assert rewards("schedule", [said(2, HALF)], target, 0) == pytest.approx([0.1 + 0.7 + 0.2 / 2])
+    assert rewards("schedule", [said(2, HALF)], target, 10) == pytest.approx([0.1 + 0.1 + 0.8 / 2])
+
+
 def image_bounds(image):
     return image.convert("L").point(lambda value: 255 * (value < 250)).getbbox()
 
@@ -93,8 +114,8 @@ def test_a_run_of_two_seeds_leaves_tables_and_curves_and_is_not_done_twice(ablat
         assert (tmp_path / name).stat().st_size > 0
     found = json.loads((tmp_path / "ablation.json").read_text())
     assert {len(runs) for runs in found["outcomes"]["sampled"].values()} == {2}
-    assert all(0 < run["scoring_share"] < 1 for arm in ablation.ARMS for run in found["took"][arm])
+    assert all(0 < run["scoring_share"] < 1 for arm in ablation.RL for run in found["took"][arm])
     models = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("model.safetensors")}
-    assert len(models) == 2 * len(("start", *ablation.STAGES))
+    assert len(models) == 2 * len(("start", *ablation.NAMES))
     assert ablation.main([*words, str(tmp_path)]) == 0
     assert models == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("model.safetensors")}

@@ -188,6 +188,8 @@ def test_a_part_of_the_benchmark_is_no_whole():
     ("options", "message"),
     [
         (["--thresholds", "0.5,2"], "IoUs above 0 and up to 1"),
+        (["--thresholds", "0.5,0.50000001"], "different IoUs"),
+        (["--resamples", "1000000001"], "resamples must be from 1 to 1,000,000"),
         (["--thresholds", "half"], "IoUs above 0 and up to 1"),
         (["--resamples", "0"], "whole number from 1"),
         (["--format", "xml"], "--format"),

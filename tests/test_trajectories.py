@@ -277,6 +277,8 @@ def test_the_box_may_not_come_before_its_image_is_named():
 
 def test_a_budget_a_duplicate_and_a_size_that_is_lacking_are_rejected():
     assert build([group()], budget=20)[0].rule is Rule.LENGTH
+    with pytest.raises(ValueError, match="budget must be"):
+        build([group()], budget=0)
     assert [one.rule for one in build([group(), replace(group(), id="other")])[1:]] == [Rule.DUPLICATE]
     short = len(trajectory(group()).text) - 1
     one, other = build([group(), replace(group(), id="other 3")], budget=short, tokens=len)

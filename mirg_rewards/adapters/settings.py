@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -38,9 +39,15 @@ def scorer_from_settings(
     """
     made = _named("preset", preset, PRESETS)
     options = {name: _plain(value) for name, value in options.items()}
+    for name, value in options.items():
+        known = inspect.signature(made).parameters.get(name)
+        if known is not None and isinstance(known.default, bool) and not isinstance(value, bool):
+            raise TypeError(f"{name} must be True or False, and no text or number, got {value!r}")
     if grammar is not None:
         options["grammar"] = _named("grammar", grammar, GRAMMARS)
     if weights is not None and not isinstance(weights, Mapping):
+        if isinstance(weights, str) or not isinstance(weights, Sequence):
+            raise TypeError(f"weights must be a number for each term's name, or a list of numbers, got {weights!r}")
         options["weights"] = tuple(weights)
     try:
         scorer = made(**options)
@@ -80,8 +87,15 @@ def _weighted(scorer: Scorer, weights: Mapping[str, float]) -> Scorer:
     unknown = sorted(set(weights) - set(terms))
     if unknown:
         raise ValueError(f"weights names {', '.join(unknown)}; the terms of the preset are {', '.join(terms)}")
-    changed = {name: (float(weights.get(name, weight)), reward) for name, (weight, reward) in terms.items()}
+    changed = {name: (_number(name, weights.get(name, weight)), reward) for name, (weight, reward) in terms.items()}
     return replace(scorer, reward=Weighted(changed))
+
+
+def _number(name: str, weight: Any) -> float:
+    try:
+        return float(weight)
+    except (TypeError, ValueError):
+        raise TypeError(f"weights[{name!r}] must be a number, got {weight!r}") from None
 
 
 def _plain(value: Any) -> Any:

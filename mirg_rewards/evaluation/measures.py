@@ -125,9 +125,11 @@ def accuracies(iou: npt.NDArray[np.floating], thresholds: Sequence[float]) -> di
 
 
 def check_thresholds(thresholds: Sequence[float]) -> None:
-    """Raises ValueError unless each is an IoU that a box can miss and reach."""
+    """Raises ValueError unless each is an IoU that a box can miss and reach, with a name of its own in `accuracies`."""
     if not thresholds or not all(0 < threshold <= 1 for threshold in thresholds):
         raise ValueError(f"thresholds needs IoUs above 0 and up to 1, as (0.3, 0.5, 0.7), got {list(thresholds)}")
+    if len({f"{threshold:g}" for threshold in thresholds}) < len(thresholds):
+        raise ValueError(f"thresholds must differ within their first six digits, got {list(thresholds)}")
 
 
 def _said(reading: Parsed, image: int | None) -> Parsed:

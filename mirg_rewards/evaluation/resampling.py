@@ -16,6 +16,9 @@ Integers = npt.NDArray[np.int64]
 RESAMPLES = 10_000
 """How many draws an interval is made of."""
 
+MOST_RESAMPLES = 1_000_000
+"""More would not change a digit that anyone prints, and no longer fit into memory."""
+
 _MOST = 50_000
 """Past this many clusters the mean of a draw is normal to more digits than anyone prints, so its normal law is drawn from."""
 
@@ -46,6 +49,8 @@ def strata(
     >>> one.n, one.clusters, one.means, one.draws.shape
     (3, 2, array([1.]), (100, 1))
     """
+    if not 1 <= resamples <= MOST_RESAMPLES:
+        raise ValueError(f"resamples must be from 1 to {MOST_RESAMPLES:,}, got {resamples:,}")
     generator = np.random.default_rng(seed)
     found = {}
     for group, rows in groups.items():

@@ -71,7 +71,9 @@ def _thresholds(text: str) -> tuple[float, ...]:
         thresholds = tuple(map(float, text.split(",")))
         check_thresholds(thresholds)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"must be IoUs above 0 and up to 1, as in 0.5,0.75, got {text!r}") from None
+        raise argparse.ArgumentTypeError(
+            f"must be different IoUs above 0 and up to 1, as in 0.5,0.75, got {text!r}"
+        ) from None
     return thresholds
 
 

@@ -61,7 +61,9 @@ def add_trajectories(commands: Any, reading: argparse.ArgumentParser, grammar_of
     made.add_argument("--labels", action="store_true", help="the answer says what its boxes hold")
     made.add_argument("--no-think-boxes", action="store_true", help="boxes are in the answer alone")
     made.add_argument("--seed", type=int, default=0, metavar="N", help="which of the ways to say it (default: 0)")
-    made.add_argument("--budget", type=int, default=BUDGET, metavar="N", help="tokens of a text (default: %(default)s)")
+    made.add_argument(
+        "--budget", type=whole_number, default=BUDGET, metavar="N", help="tokens of a text (default: %(default)s)"
+    )
     made.add_argument("--compose", type=_pair, metavar="N-M", help="make rows of N to M images of single ones")
     made.add_argument("--benchmark", type=Path, metavar="FILE", help="leave out its images: MIG_data.json, or a list")
     made.add_argument(

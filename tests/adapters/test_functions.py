@@ -154,6 +154,21 @@ def test_a_space_is_not_made_of_what_is_none(space):
     assert scorer_from_settings(space=1000.0) == scorer_from_settings(space="1000")
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"weights": 5}, "weights must be"),
+        ({"weights": "0.1,0.9"}, "weights must be"),
+        ({"weights": {"image": "much"}}, r"weights\['image'\] must be a number"),
+        ({"preset": "vlm_r1_rec", "compat": "false"}, "compat must be True or False"),
+        ({"preset": "vlm_r1_rec", "compat": 1}, "compat must be True or False"),
+    ],
+)
+def test_a_setting_of_another_type_is_named(settings, message):
+    with pytest.raises(TypeError, match=message):
+        scorer_from_settings(**settings)
+
+
 def test_a_target_that_lacks_what_the_reward_needs_is_named_by_its_row():
     scorer = presets.gui_r1(grammar=GRAMMARS["qwen3_json"])
     sized, unsized = (Target((Claim(1, point=Point(0.5, 0.5)),), (size,)).to_json() for size in ((56, 56), None))

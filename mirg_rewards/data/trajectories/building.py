@@ -71,6 +71,8 @@ def build(
     Here is what was described. The box goes tightly around "dog" [100, 200, 500, 900] in Image-2.
     Let me read the description again.</think><answer>Image-2: (100,200),(500,900)</answer>
     """
+    if budget < 1:
+        raise ValueError(f"budget must be a number of tokens from 1 up, got {budget}")
     results: list[Trajectory | Rejection | Draft] = []
     seen: set[bytes] = set()
     for annotation in annotations:

@@ -64,7 +64,9 @@ def make_trajectories(
         raise ValueError(f"{output} must end with {' or '.join(known.suffixes)}, which is what {writer} reads")
     if not output.parent.is_dir():
         raise ValueError(f"{output} cannot be written: there is no folder {output.parent}")
-    settings = repr((reader, writer, dialect, seed, budget, compose, sorted(benchmark), size_of))
+    # A function's repr is another in each process.
+    sized = getattr(size_of, "__qualname__", size_of)
+    settings = repr((reader, writer, dialect, seed, budget, compose, sorted(benchmark), sized))
     job = hashlib.blake2b(f"{settings} {source.resolve()} {_about(source)}".encode(), digest_size=6).hexdigest()
     rows = _rows(source, reader, output.with_name(f".{output.name}.{job}.rows.jsonl"), compose, seed)
     made = output.with_name(f".{output.name}.{job}.made.jsonl")
