@@ -133,6 +133,15 @@ def test_the_report_adds_up_and_warns_of_an_answer_that_is_always_the_same(few, 
     assert wire["image_choice_entropy"]["group_grounding/2"] == 0
 
 
+def test_images_without_a_file_are_told():
+    note = annotation(1)
+    fileless = replace(note, images=(note.images[0], replace(note.images[1], file=""), *note.images[2:]))
+    assert Report.of(build([fileless])).warnings() == [
+        "1 of 1 trajectories have an image without a file, which no trainer can open"
+    ]
+    assert not Report.of(build([note])).warnings()
+
+
 def test_images_of_a_benchmark_are_left_out(few, tmp_path):
     listed = tmp_path / "names.txt"
     listed.write_text("somewhere/2_1.jpg\nSomewhere/objects365_v1_3.jpg\n")

@@ -24,7 +24,7 @@ from mirg_rewards.data.trajectories.building import BUDGET, build, claim_set
 from mirg_rewards.data.trajectories.composing import composed
 from mirg_rewards.data.trajectories.contamination import contaminated
 from mirg_rewards.data.trajectories.dialects import Dialect
-from mirg_rewards.data.trajectories.report import Report
+from mirg_rewards.data.trajectories.report import Report, head_of
 from mirg_rewards.data.trajectories.steps import Rejection, Rule, Trajectory
 from mirg_rewards.data.writers.files import writing_lines
 from mirg_rewards.data.writers.rows import WRITERS
@@ -161,7 +161,8 @@ class _MakeChunk:
                     report.add(one)
                     line = _rejected(one)
                 else:
-                    line = f"{json.dumps(_head(one))}\t{json.dumps(row_of(one), ensure_ascii=False)}"
+                    # What the report counts goes before the row in the parts.
+                    line = f"{json.dumps(head_of(one))}\t{json.dumps(row_of(one), ensure_ascii=False)}"
                     keys += key
                 file.write(line.encode("utf-8", "backslashreplace") + b"\n")
         return {"report": report.counts(), "keys": base64.b64encode(keys).decode()}
@@ -196,12 +197,6 @@ def _sized(annotation: Annotation, size_of: Callable[[str], Size] | None) -> Ann
         for image in annotation.images
     )
     return replace(annotation, images=images)
-
-
-def _head(one: Trajectory) -> list[Any]:
-    """What the report counts of a row, which goes before it in the parts."""
-    answers = [claim.image or 1 for claim in one.target.claims]
-    return [one.id, one.task, one.tokens, answers, len(one.target.sizes)]
 
 
 def _deliver(made: Path, output: Path, summaries: list[Summary], rejections: str | Path | None) -> Report:

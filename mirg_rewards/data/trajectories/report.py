@@ -26,7 +26,8 @@ class Report:
 
     - `made`: trajectories by task, `rejected`: rejections by "task/rule", `examples`: reasons of some, likewise;
     - `tokens`: how many texts have so many tokens, `boxes`: how many images have so many boxes of the answer;
-    - `choices`: by "task/images/image", how often the answer is in which of so many images.
+    - `choices`: by "task/images/image", how often the answer is in which of so many images;
+    - `fileless`: by task, how many trajectories have an image of which no file is named.
 
     >>> from mirg_rewards.claims import Claim, Target
     >>> made = Trajectory("7", "diff", "What differs?", ("a", "b"), (), Target((Claim(2),), (None, None)), "", 9)
@@ -40,6 +41,7 @@ class Report:
     tokens: Counter[str] = field(default_factory=Counter)
     boxes: Counter[str] = field(default_factory=Counter)
     choices: Counter[str] = field(default_factory=Counter)
+    fileless: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
@@ -59,11 +61,13 @@ class Report:
             if len(examples) < _EXAMPLES:
                 examples.append(f"{one.id}: {one.reason}")
             return
-        self.add_made(one.task, one.tokens, [claim.image or 1 for claim in one.target.claims], len(one.target.sizes))
+        self.add_made(*head_of(one)[1:])
 
-    def add_made(self, task: str, tokens: int, answers: Iterable[int], images: int) -> None:
-        """Count one more trajectory, by what it takes to count it: `answers` are the images of its boxes."""
+    def add_made(self, task: str, tokens: int, answers: Iterable[int], images: int, has_files: bool) -> None:
+        """Count one more trajectory, by what `head_of` says of it."""
         self.made[task] += 1
+        if not has_files:
+            self.fileless[task] += 1
         self.tokens[str(tokens)] += 1
         held = Counter(answers)
         for image in range(1, images + 1):
@@ -112,6 +116,8 @@ class Report:
         total, lost = sum(self.made.values()), sum(self.rejected.values())
         if lost > total:
             said.append(f"more rows were rejected ({lost}) than made ({total}): see which rule, and the examples")
+        if fileless := sum(self.fileless.values()):
+            said.append(f"{fileless} of {total} trajectories have an image without a file, which no trainer can open")
         return said
 
     def quantiles(self) -> dict[str, int]:
@@ -156,7 +162,13 @@ class Report:
         return json.dumps(wire, ensure_ascii=False, indent=2)
 
 
-_COUNTERS = ("made", "rejected", "tokens", "boxes", "choices")
+_COUNTERS = ("made", "rejected", "tokens", "boxes", "choices", "fileless")
+
+
+def head_of(one: Trajectory) -> tuple[str, str, int, list[int], int, bool]:
+    """What is counted of a trajectory: its id and task, its tokens, the images of its boxes, how many images, and files."""
+    answers = [claim.image or 1 for claim in one.target.claims]
+    return one.id, one.task, one.tokens, answers, len(one.target.sizes), all(one.images)
 
 
 def _by_number(entry: tuple[str, int]) -> tuple[int, str]:
