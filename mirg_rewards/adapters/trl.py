@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import json
 import threading
+from bisect import bisect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from torch import Tensor
 
 from mirg_rewards.adapters.columns import column_of, finite_floats, image_sizes, measures, read_target, scored
-from mirg_rewards.claims import Claim, Defect, Parsed, Target
+from mirg_rewards.batch import Answers
+from mirg_rewards.claims import Defect, Target
 from mirg_rewards.presets import PRESETS
 from mirg_rewards.rewards import Weighted
 from mirg_rewards.scorer import Response, Scorer, Scores, as_text
@@ -85,11 +88,9 @@ class _Batch:
             for defect in Defect:  # all of them, since TRL takes the mean over the batches in which a name was logged
                 log_metric(f"{self.name}/defects/{defect.name}", float(counts.get(defect, 0)))
         if log_extra is not None:
-            readings = dict(zip(rows, scores.answers.parsed, strict=True))
             for name, shown in (("claims", _shown_claims), ("defects", _shown_defects)):
-                log_extra(
-                    f"{self.name}_{name}", [shown(readings[row]) if row in readings else None for row in range(count)]
-                )
+                of_row = dict(zip(rows, shown(scores.answers), strict=True))
+                log_extra(f"{self.name}_{name}", [of_row.get(row) for row in range(count)])
 
     def __getstate__(self) -> tuple[Scorer, str, str, Any]:
         return self.scorer, self.column, self.name, self.tokenizer
@@ -190,20 +191,31 @@ def _images(columns: Columns, row: int) -> Sequence[Any] | None:
     return None if image is None else [image]
 
 
-def _shown_claims(parsed: Parsed) -> str:
-    return json.dumps([_shown(claim) for claim in parsed.claims], ensure_ascii=False)
+def _shown_claims(answers: Answers) -> list[str]:
+    """The claims of each answer as JSON, with four digits; what is not said is left out."""
+    claims = answers.claims
+    boxes, points = (places.round(decimals=4).tolist() for places in (claims.boxes, claims.points))
+    has_box, has_point, images = claims.has_box.tolist(), claims.has_point.tolist(), claims.images.tolist()
+    shown: list[dict[str, Any]] = []
+    for at, (image, label) in enumerate(zip(images, claims.labels, strict=True)):
+        said: dict[str, Any] = {}
+        if image:
+            said["image"] = image
+        if has_box[at]:
+            said["box"] = boxes[at]
+        if has_point[at]:
+            said["point"] = points[at]
+        if label:
+            said["label"] = label
+        shown.append(said)
+    ends = claims.offsets.tolist()
+    for row in {bisect(ends, at) - 1 for at, image in enumerate(images) if image < 0}:
+        # An image that the row does not have: its number is in the reading alone.
+        for at, claim in enumerate(answers.parsed[row].claims, ends[row]):
+            shown[at]["image"] = claim.image
+    return [json.dumps(shown[start:end], ensure_ascii=False) for start, end in pairwise(ends)]
 
 
-def _shown(claim: Claim) -> dict[str, Any]:
-    box, point = claim.box, claim.point
-    said = {
-        "image": claim.image,
-        "box": box and [round(side, 4) for side in box.corners],
-        "point": point and [round(point.x, 4), round(point.y, 4)],
-        "label": claim.label or None,
-    }
-    return {key: value for key, value in said.items() if value is not None}
-
-
-def _shown_defects(parsed: Parsed) -> str:
-    return " ".join(str(defect.name) for defect in parsed.defects)
+def _shown_defects(answers: Answers) -> list[str]:
+    names = {bits: " ".join(str(defect.name) for defect in Defect(bits)) for bits in set(answers.defects.tolist())}
+    return [names[bits] for bits in answers.defects.tolist()]
