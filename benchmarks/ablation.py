@@ -24,6 +24,7 @@ import json
 import math
 import multiprocessing
 import platform
+import re
 import shutil
 import sys
 import time
@@ -67,6 +68,7 @@ import full_pipeline as pipeline
 
 Row = dict[str, Any]
 PRIMARY = "joint accuracy"
+IMAGE = re.compile(r"Image-[0-9]+")
 GRAMMAR = GRAMMARS["mirg"]
 
 
@@ -124,7 +126,7 @@ RL = ARMS | REMEDIES
 STAGES = ("sft", *ARMS, "control")
 NAMES = {"sft": "after SFT", "control": "SFT continued", **{stage: arm.name for stage, arm in RL.items()}}
 OUTCOMES = (PRIMARY, "image accuracy", "mean IoU", "IoU in any image")
-INDICATORS = ("format", "boxes", "images", "characters")
+INDICATORS = ("format", "boxes", "images", "looked at", "characters")
 
 
 def outcomes(texts: Sequence[str], targets: Sequence[Target], grammar: Grammar = GRAMMAR) -> dict[str, np.ndarray]:
@@ -141,6 +143,7 @@ def outcomes(texts: Sequence[str], targets: Sequence[Target], grammar: Grammar =
             [sum(claim.box is not None for claim in reading.claims) for reading in answers.parsed], float
         ),
         "images": np.array([len({claim.image for claim in reading.claims}) for reading in answers.parsed], float),
+        "looked at": np.array([len(set(IMAGE.findall(reading.think or ""))) for reading in answers.parsed], float),
         "characters": np.array([len(text) for text in texts], float),
     }
 
@@ -399,7 +402,7 @@ def report(settings: Settings, summary: Row, command: str) -> str:
     )
     lines += ["## Is a reward being cheated? Sampled answers", ""]
     lines += table(
-        ["format, %", "boxes an answer", "images an answer", "characters an answer"],
+        ["format, %", "boxes an answer", "images an answer", "images in its reasoning", "characters an answer"],
         lambda stage: [estimate("sampled", stage, name).shown(100 if name == "format" else 1) for name in INDICATORS],
         list(NAMES),
     )

@@ -65,6 +65,8 @@ def test_outcomes_want_the_right_image_and_half_the_box(ablation):
     assert found["joint accuracy"].tolist() == [1, 0, 1, 0, 0]
     assert found["image accuracy"].tolist() == [1, 0, 1, 1, 0]
     assert found["IoU in any image"].tolist() == pytest.approx([1, 1, 0.5, 0.4, 0])
+    reasoned = said(2).replace("<think>", "<think>Image-1: a dog. Image-2: a cat. The cat is in Image-2.")
+    assert ablation.outcomes([reasoned, said(2)], [target] * 2)["looked at"].tolist() == [2, 0]
     assert found["boxes"].tolist() == found["images"].tolist() == [1, 1, 1, 1, 0]
 
 
