@@ -113,7 +113,10 @@ def _check_round_trip(claims: Sequence[Claim], grammar: Grammar, sizes: Sequence
     assert len(parsed.claims) == len(said), f"{said} is written as {text!r}, and read as {parsed.claims}"
     for claim, read in zip(said, parsed.claims, strict=True):
         assert _agree(claim, read, grammar, sizes), f"{claim} is written within {text!r}, and read as {read}"
-    assert not parsed.defects, f"{text!r} is as render writes it, and has {parsed.defects}"
+    # In hundredths, which have digits, a box within the first of them looks like fractions, and is told so.
+    is_tiny = any(claim.box is not None and max(claim.box.corners) < 0.011 for claim in said)
+    expected = Defect.OTHER_SPACE if grammar.space.span == 100 and is_tiny else Defect(0)
+    assert parsed.defects in (expected, Defect(0)), f"{text!r} is as render writes it, and has {parsed.defects}"
 
 
 def _can_be_written(claim: Claim, grammar: Grammar, sizes: Sequence[Size]) -> bool:
