@@ -47,7 +47,7 @@ from run import processor
 from scipy import stats
 
 import mirg_rewards
-from mirg_rewards import GRAMMARS, Grammar, Scorer, Target, Weighted, kernels, presets
+from mirg_rewards import GRAMMARS, Grammar, Parsed, Scorer, Target, Weighted, kernels, presets
 from mirg_rewards.adapters import trl as mirg
 from mirg_rewards.batch import Answers, Targets
 from mirg_rewards.data.rows import replacing
@@ -69,6 +69,7 @@ import full_pipeline as pipeline
 Row = dict[str, Any]
 PRIMARY = "joint accuracy"
 IMAGE = re.compile(r"Image-[0-9]+")
+SEEN = re.compile(r"Image-([0-9]+): ([^.]*)\.")
 GRAMMAR = GRAMMARS["mirg"]
 
 
@@ -126,7 +127,7 @@ RL = ARMS | REMEDIES
 STAGES = ("sft", *ARMS, "control")
 NAMES = {"sft": "after SFT", "control": "SFT continued", **{stage: arm.name for stage, arm in RL.items()}}
 OUTCOMES = (PRIMARY, "image accuracy", "mean IoU", "IoU in any image")
-INDICATORS = ("format", "boxes", "images", "looked at", "characters")
+INDICATORS = ("format", "boxes", "images", "looked at", "reasoned", "characters")
 
 
 def outcomes(texts: Sequence[str], targets: Sequence[Target], grammar: Grammar = GRAMMAR) -> dict[str, np.ndarray]:
@@ -144,8 +145,18 @@ def outcomes(texts: Sequence[str], targets: Sequence[Target], grammar: Grammar =
         ),
         "images": np.array([len({claim.image for claim in reading.claims}) for reading in answers.parsed], float),
         "looked at": np.array([len(set(IMAGE.findall(reading.think or ""))) for reading in answers.parsed], float),
+        "reasoned": np.array([is_reasoned(*pair) for pair in zip(answers.parsed, targets, strict=True)], float),
         "characters": np.array([len(text) for text in texts], float),
     }
+
+
+def is_reasoned(answer: Parsed, target: Target) -> bool:
+    """Whether the reasoning, as trajectories write it, has seen what is asked for in the images that are answered."""
+    asked = {claim.label for claim in target.claims}
+    seen = dict(SEEN.findall(answer.think or ""))
+    return bool(answer.claims) == bool(asked) and all(
+        any(label in seen.get(str(claim.image), "") for label in asked) for claim in answer.claims
+    )
 
 
 @dataclass
@@ -400,10 +411,24 @@ def report(settings: Settings, summary: Row, command: str) -> str:
         ],
         ["dual", *REMEDIES],
     )
-    lines += ["## Is a reward being cheated? Sampled answers", ""]
+    lines += [
+        "## Is a reward being cheated? Sampled answers",
+        "",
+        "As reasoned: the reasoning says that it sees the asked shape in the image that is then answered.",
+        "",
+    ]
     lines += table(
-        ["format, %", "boxes an answer", "images an answer", "images in its reasoning", "characters an answer"],
-        lambda stage: [estimate("sampled", stage, name).shown(100 if name == "format" else 1) for name in INDICATORS],
+        [
+            "format, %",
+            "boxes an answer",
+            "images an answer",
+            "images reasoned on",
+            "as reasoned, %",
+            "characters an answer",
+        ],
+        lambda stage: [
+            estimate("sampled", stage, name).shown(100 if name in ("format", "reasoned") else 1) for name in INDICATORS
+        ],
         list(NAMES),
     )
     lines += [

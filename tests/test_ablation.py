@@ -66,7 +66,10 @@ def test_outcomes_want_the_right_image_and_half_the_box(ablation):
     assert found["image accuracy"].tolist() == [1, 0, 1, 1, 0]
     assert found["IoU in any image"].tolist() == pytest.approx([1, 1, 0.5, 0.4, 0])
     reasoned = said(2).replace("<think>", "<think>Image-1: a dog. Image-2: a cat. The cat is in Image-2.")
-    assert ablation.outcomes([reasoned, said(2)], [target] * 2)["looked at"].tolist() == [2, 0]
+    cat = Target((Claim(2, LEFT, label="cat"),), sizes=(None, None))
+    found_again = ablation.outcomes([reasoned, reasoned.replace('"image": 2', '"image": 1'), said(2)], [cat] * 3)
+    assert found_again["looked at"].tolist() == [2, 2, 0]
+    assert found_again["reasoned"].tolist() == [1, 0, 0]
     assert found["boxes"].tolist() == found["images"].tolist() == [1, 1, 1, 1, 0]
 
 
@@ -103,6 +106,16 @@ def test_a_remedy_changes_the_reward_as_it_says(ablation, tmp_path):
 
 def image_bounds(image):
     return image.convert("L").point(lambda value: 255 * (value < 250)).getbbox()
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/evidence.md"])
+def test_the_figures_of_a_page_are_those_of_the_run(ablation, page):
+    root = BENCHMARKS.parent
+    measured = (root / "docs" / "ablation.md").read_text().splitlines()
+    names = tuple(f"| {name} |" for name in ablation.NAMES.values())
+    shown = [line for line in (root / page).read_text().splitlines() if line.startswith(names)]
+    assert len(shown) >= len(ablation.STAGES)
+    assert set(shown) <= set(measured)
 
 
 @pytest.mark.slow
