@@ -125,7 +125,12 @@ REMEDIES = {
 }
 RL = ARMS | REMEDIES
 STAGES = ("sft", *ARMS, "control")
-NAMES = {"sft": "after SFT", "control": "SFT continued", **{stage: arm.name for stage, arm in RL.items()}}
+NAMES = {
+    "sft": "after SFT",
+    **{stage: arm.name for stage, arm in ARMS.items()},
+    "control": "SFT continued",
+    **{stage: arm.name for stage, arm in REMEDIES.items()},
+}
 OUTCOMES = (PRIMARY, "image accuracy", "mean IoU", "IoU in any image")
 INDICATORS = ("format", "boxes", "images", "looked at", "reasoned", "characters")
 
@@ -446,7 +451,7 @@ def report(settings: Settings, summary: Row, command: str) -> str:
         if stage not in RL:
             return [steps, seconds, "", ""]
         first, last = np.mean([run["flat_groups"] for run in runs], axis=0)
-        scoring = f"{100 * np.mean([run['scoring_share'] for run in runs]):.2f}"
+        scoring = f"{100 * np.mean([run['scoring_share'] for run in runs]):.2f}" if stage in ARMS else ""
         return [steps, seconds, scoring, f"{100 * first:.0f} to {100 * last:.0f}"]
 
     lines += table(
