@@ -75,7 +75,7 @@ def main() -> None:
         # Repeated texts are a hundred times as slow as others: tried as well, but not for most of the time.
         "-entropic_scale_per_exec_time=1",
         "-rss_limit_mb=4096",
-        "-timeout=10",
+        "-timeout=30",
     ]
     # The first word is how libFuzzer calls itself to minimise a crash; the last of equal flags counts.
     command = [shlex.join([sys.executable, str(HERE / "fuzz_parsing.py")]), *flags, *rest]
