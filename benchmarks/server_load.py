@@ -108,6 +108,8 @@ def main() -> None:
     )
     try:
         line = server.stderr.readline() if server.stderr else ""
+        if "http://" not in line:
+            raise RuntimeError(f"the server did not start: {line.strip()}")
         address = re.sub(r".*http://", "", line).strip()
         for rows in ROWS:
             sent = body(rows)
