@@ -19,7 +19,7 @@ def talk(asked, said, images=3, kind="gg_train", **more):
     human = {"from": "human", "value": "<image>\n" * images + asked}
     return {
         "id": 7,
-        "images": [f"/home/someone/MGrounding-630k/part/{n}.jpg" for n in range(images)],
+        "images": [f"/data/MGrounding-630k/part/{n}.jpg" for n in range(images)],
         "conversations": [human, {"from": "gpt", "value": said}],
         "type": kind,
         **more,
