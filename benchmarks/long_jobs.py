@@ -103,7 +103,7 @@ class Ran:
 
 def watched(command: list[str], seconds: float | None = None) -> Ran:
     """Run a job to its end, or for so long, and kill it then as nothing can be caught."""
-    job = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    job = psutil.Popen(command, stdout=subprocess.DEVNULL)
     began, held = time.perf_counter(), []
     while job.poll() is None:
         time.sleep(EVERY)
@@ -113,8 +113,10 @@ def watched(command: list[str], seconds: float | None = None) -> Ran:
                 process.send_signal(signal.SIGKILL)
             job.wait()
             return Ran(time.perf_counter() - began, held)
-    if job.returncode != 0 or seconds is not None:
-        raise RuntimeError(f"the job ended with {job.returncode}: {job.stderr.read()[-500:]}")
+    if job.returncode != 0:
+        raise RuntimeError(f"the job ended with {job.returncode}; what it said is above")
+    if seconds is not None:
+        raise RuntimeError("the job ended before it could be killed: ask for more --rows")
     return Ran(time.perf_counter() - began, held)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from mirg_rewards.claims import Defect, Target
-from mirg_rewards.data.jobs import Summary, Workers, run_in_parts
+from mirg_rewards.data.jobs import Summary, Workers, name_of, run_in_parts
 from mirg_rewards.data.rows import Chunk, schema_of, writing_rows
 from mirg_rewards.diagnosis import Diagnosis, diagnose
 from mirg_rewards.scorer import Scorer, Scores
@@ -77,7 +77,7 @@ def _described(value: Any) -> str:
         return f"({', '.join(map(_described, value))})"
     if isinstance(value, set | frozenset):
         return f"({', '.join(sorted(map(_described, value)))})"
-    return f"{value.__module__}.{value.__qualname__}" if hasattr(value, "__qualname__") else repr(value)
+    return name_of(value)
 
 
 def columns_of(scores: Scores, measures: Mapping[str, Tensor] = MappingProxyType({})) -> dict[str, list[Any]]:

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import threading
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -157,6 +158,24 @@ def _claim(folder: Path, source: Path, settings: str) -> None:
         return
     with replacing(claim) as file:
         file.write_text(json.dumps(job, indent=2) + "\n", encoding="utf-8")
+
+
+def name_of(value: object) -> str:
+    """What a job's settings say of a value: a function by its module and name, anything else by its repr.
+
+    A lambda, or a function made within another, has another name each time: its own does not say what it does, and nothing
+    may go on from what another one has made.
+
+    >>> name_of(len), name_of(1.5)
+    ('builtins.len', '1.5')
+    >>> small = lambda file: (1, 1)
+    >>> name_of(small) == name_of(small)
+    False
+    """
+    name = getattr(value, "__qualname__", None)
+    if name is None:
+        return repr(value)
+    return f"{name} {uuid.uuid4()}" if "<" in name else f"{getattr(value, '__module__', '')}.{name}"
 
 
 def _workers_for(source: Path) -> int:

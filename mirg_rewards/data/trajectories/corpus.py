@@ -17,7 +17,7 @@ import numpy as np
 
 from mirg_rewards.claims import Size
 from mirg_rewards.data.annotations import Annotation
-from mirg_rewards.data.jobs import Summary, Workers, run_in_parts
+from mirg_rewards.data.jobs import Summary, Workers, name_of, run_in_parts
 from mirg_rewards.data.readers.kinds import READERS
 from mirg_rewards.data.rows import Chunk, replacing
 from mirg_rewards.data.trajectories.building import BUDGET, build, claim_set
@@ -64,9 +64,7 @@ def make_trajectories(
         raise ValueError(f"{output} must end with {' or '.join(known.suffixes)}, which is what {writer} reads")
     if not output.parent.is_dir():
         raise ValueError(f"{output} cannot be written: there is no folder {output.parent}")
-    # A function's repr is another in each process.
-    sized = getattr(size_of, "__qualname__", size_of)
-    settings = repr((reader, writer, dialect, seed, budget, compose, sorted(benchmark), sized))
+    settings = f"{(reader, writer, dialect, seed, budget, compose, sorted(benchmark))} {name_of(size_of)}"
     job = hashlib.blake2b(f"{settings} {source.resolve()} {_about(source)}".encode(), digest_size=6).hexdigest()
     rows = _rows(source, reader, output.with_name(f".{output.name}.{job}.rows.jsonl"), compose, seed)
     made = output.with_name(f".{output.name}.{job}.made.jsonl")
