@@ -5,7 +5,7 @@ SEED ?= 0
 SECONDS ?= 60
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: test slow fuzz lint types wheel demo bench clean test-trainers test-ms-swift test-verifiers test-lmms-eval
+.PHONY: test slow fuzz lint types wheel demo bench ablation clean test-trainers test-ms-swift test-verifiers test-lmms-eval
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -63,6 +63,10 @@ demo: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/run.py
+
+# ARGS=--docs puts the table and the figure into docs/.
+ablation: .venv/installed
+	$(BIN)/python benchmarks/ablation.py $(ARGS)
 
 clean:
 	rm -rf .venv .venv-* dist runs

@@ -1,6 +1,6 @@
 """Does the image-aware dual reward beat a plain IoU reward? GRPO from one SFT checkpoint a seed, under four rewards.
 
-    python benchmarks/ablation.py                    # three seeds of the smoke preset, two at a time on two CPU cores
+    python benchmarks/ablation.py                    # three seeds of the smoke preset, two stages at a time
     python benchmarks/ablation.py --preset gpu --processes 1
 
 The arms: `iou` pays the IoU of the first box and looks at no image, as published rewards do; `object` pays the IoU in
@@ -31,7 +31,7 @@ import time
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -119,6 +119,10 @@ REMEDIES = {
     # Within a group all weights are alike: they must not be divided out again.
     "difficulty": Arm("dual, weighed by difficulty", DUAL.reward, rl={"scale_rewards": "none"}, is_weighted=True),
     "schedule": Arm("dual, the image first, the box later", Scheduled(IMAGE_FIRST)),
+    "soft": Arm(
+        "dual, a softer IoU (its root)",
+        Weighted({"format": (0.1, format_reward), "image": (0.3, image_reward), "object": (0.6, Overlap(power=0.5))}),
+    ),
     "hard": Arm("dual, hard distractors in every scene", DUAL.reward, scenes={"decoys": 1.0, "near": 1.0}),
     "groups": Arm("dual, groups of 16", DUAL.reward, rl={"num_generations": 16}),
     "hot": Arm("dual, sampled at temperature 1.5", DUAL.reward, rl={"temperature": 1.5}),
@@ -131,6 +135,8 @@ NAMES = {
     "control": "SFT continued",
     **{stage: arm.name for stage, arm in REMEDIES.items()},
 }
+# What each stage starts from or counts by; in the order in which they are run, where several are ready.
+AFTER = {"start": None, "sft": "start", "dual": "sft", "control": "dual"} | dict.fromkeys(RL, "sft")
 OUTCOMES = (PRIMARY, "image accuracy", "mean IoU", "IoU in any image")
 INDICATORS = ("format", "boxes", "images", "looked at", "reasoned", "characters")
 
@@ -218,67 +224,68 @@ def scene_row(preset: pipeline.Preset, seed: int, split: Any, index: int) -> Row
     return pipeline.scene_row(replace(preset, scenes=scenes), GRAMMAR, seed, split, index)
 
 
-def run_seed(settings: Settings, seed: int, bar: Any) -> None:
-    """All stages of a seed that are not done yet."""
+def report_of(settings: Settings, seed: int, stage: str) -> Path:
+    """The file that a stage leaves when it is done."""
+    return settings.output_dir / f"seed-{seed}" / stage / "report.json"
+
+
+def run_stage(settings: Settings, seed: int, stage: str, bar: Any) -> None:
+    """One stage of a seed, whose stages before it are done."""
     torch.set_num_threads(1)
     transformers.set_seed(seed)
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     warnings.filterwarnings("ignore", category=FutureWarning)
-    preset, folder = settings.pipeline_preset(), settings.output_dir / f"seed-{seed}"
+    preset, path = settings.pipeline_preset(), report_of(settings, seed, stage)
     test_rows = settings.test_rows or preset.test_rows
     data = pipeline.Data(
         partial(scene_row, preset, seed), {"test": test_rows, "probe": min(preset.probe_rows, test_rows)}
     )
-    asked = argparse.Namespace(model=None, lora=0, seed=seed, output_dir=folder)
+    asked = argparse.Namespace(model=None, lora=0, seed=seed, output_dir=path.parents[1])
     run = pipeline.Run(asked, preset, GRAMMAR, data, {}, bar)
-    path = folder / "report.json"
-    done: Row = json.loads(path.read_text()) if path.is_file() else {}
 
-    def trained(name: str, arm: Arm) -> Row:
-        curve = folder / name / "curve.jsonl"
-        curve.parent.mkdir(parents=True, exist_ok=True)
+    def make() -> Row:
+        if stage == "start":
+            return pipeline.start(run)
+        if stage == "sft":
+            return pipeline.sft(run)
+        if stage == "control":
+            dual, sft = (json.loads(report_of(settings, seed, name).read_text()) for name in ("dual", "sft"))
+            return pipeline.sft(run, stage=stage, after="sft", steps=pipeline.control_steps({"rl": dual, "sft": sft}))
+        arm = RL[stage]
+        # Of its own are an arm's training scenes, not those that it is tested on.
         changed = replace(preset, rl=preset.rl | arm.rl, scenes=replace(preset.scenes, **arm.scenes))
-        rows = replace(data, row=partial(scene_row, changed, seed))
-        watched = Watched(arm, changed.rl["num_generations"], curve)
-        return pipeline.rl(replace(run, preset=changed, data=rows), stage=name, after="sft", reward=watched)
+        trained_on = replace(data, row=partial(scene_row, changed, seed))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        watched = Watched(arm, changed.rl["num_generations"], path.with_name("curve.jsonl"))
+        return pipeline.rl(replace(run, preset=changed, data=trained_on), stage=stage, after="sft", reward=watched)
 
-    def control() -> Row:
-        steps = round(done["dual"]["seconds"] / done["sft"]["seconds"] * done["sft"]["steps"])
-        return pipeline.sft(run, stage="control", after="sft", steps=max(1, steps))
-
-    makers: dict[str, Callable[[], Row]] = {
-        "start": partial(pipeline.start, run),
-        "sft": partial(pipeline.sft, run),
-        **{name: partial(trained, name, arm) for name, arm in ARMS.items()},
-        "control": control,
-        **{name: partial(trained, name, arm) for name, arm in REMEDIES.items()},
-    }
-    for stage, make in makers.items():
-        if stage not in done:
-            done[stage] = pipeline.finish(run, stage, make)
-            with replacing(path) as part:
-                part.write_text(json.dumps(done))
+    done = pipeline.finish(run, stage, make)
+    with replacing(path) as part:
+        part.write_text(json.dumps(done))
 
 
 class SentBar:
     """The bar of a process, as the process that shows it is told of it: (task, name, total, completed, note)."""
 
-    def __init__(self, queue: Any, name: str) -> None:
-        self.queue, self.name, self.tasks = queue, name, 0
+    def __init__(self, queue: Any, job: tuple[int, str]) -> None:
+        self.queue, self.job, self.tasks = queue, job, 0
 
-    def add_task(self, name: str, *, total: int, completed: int = 0, note: str = "") -> tuple[str, int]:
+    def add_task(self, name: str, *, total: int, completed: int = 0, note: str = "") -> tuple[tuple[int, str], int]:
         self.tasks += 1
-        task = self.name, self.tasks
-        self.queue.put((task, f"{self.name}, {name}", total, completed, note))
+        task = self.job, self.tasks
+        self.queue.put((task, f"seed {self.job[0]}, {name}", total, completed, note))
         return task
 
-    def update(self, task: tuple[str, int], *, completed: int | None = None, note: str | None = None) -> None:
+    def update(self, task: Any, *, completed: int | None = None, note: str | None = None) -> None:
         self.queue.put((task, None, None, completed, note))
 
 
-def run_seeds(settings: Settings, seeds: Sequence[int], processes: int) -> None:
-    """Every seed in a process of its own, so many at a time, and their bars in this one."""
+def run_stages(settings: Settings, seeds: Sequence[int], processes: int) -> None:
+    """Every stage of every seed that is not done yet, so many at a time, and the bars of those that run."""
+    jobs = [(seed, stage) for stage in AFTER for seed in seeds]
+    waiting = [job for job in jobs if not report_of(settings, *job).is_file()]
+    running: dict[Future[None], tuple[int, str]] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     context = multiprocessing.get_context("spawn")
     with (
@@ -287,21 +294,27 @@ def run_seeds(settings: Settings, seeds: Sequence[int], processes: int) -> None:
         Progress(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True)) as bar,
     ):
         queue = manager.Queue()
-        futures = [executor.submit(run_seed, settings, seed, SentBar(queue, f"seed {seed}")) for seed in seeds]
+        stages = bar.add_task("stages of all seeds", total=len(jobs), note="")
         tasks: dict[Any, Any] = {}
-        while not (all(future.done() for future in futures) and queue.empty()):
-            if any(future.done() and future.exception() for future in futures):
-                executor.shutdown(cancel_futures=True)
-                break
+        while waiting or running:
+            unfinished = {*waiting, *running.values()}
+            ready = [job for job in waiting if (job[0], AFTER[job[1]]) not in unfinished]
+            for job in ready[: processes - len(running)]:
+                waiting.remove(job)
+                running[executor.submit(run_stage, settings, *job, SentBar(queue, job))] = job
+            ended = wait(running, timeout=0.2, return_when=FIRST_COMPLETED).done
             while not queue.empty():
                 task, name, total, completed, note = queue.get()
                 if name is not None:
                     tasks[task] = bar.add_task(name, total=total, completed=completed, note=note)
                 else:
                     bar.update(tasks[task], completed=completed, **({} if note is None else {"note": note}))
-            time.sleep(0.2)
-        for future in futures:
-            future.result()
+            for future in ended:
+                future.result()
+                job = running.pop(future)
+                for task in [task for task in tasks if task[0] == job]:
+                    bar.remove_task(tasks.pop(task))
+            bar.update(stages, completed=len(jobs) - len(waiting) - len(running))
 
 
 @dataclass(frozen=True)
@@ -335,18 +348,21 @@ def answered(folder: Path, decoding: str) -> dict[str, float]:
 
 def summarize(settings: Settings, seeds: Sequence[int]) -> Row:
     """For each decoding, stage and outcome a value for each seed; and what the stages took."""
-    folders = [settings.output_dir / f"seed-{seed}" for seed in seeds]
+    files = {stage: [report_of(settings, seed, stage) for seed in seeds] for stage in NAMES}
     found = {
-        decoding: {stage: [answered(folder / stage, decoding) for folder in folders] for stage in NAMES}
+        decoding: {stage: [answered(path.parent, decoding) for path in paths] for stage, paths in files.items()}
         for decoding in ("sampled", "greedy")
     }
-    reports = [json.loads((folder / "report.json").read_text()) for folder in folders]
-    took = {stage: [{key: report[stage][key] for key in ("steps", "seconds")} for report in reports] for stage in NAMES}
-    curves = {arm: [steps_of(folder / arm / "curve.jsonl") for folder in folders] for arm in RL}
+    reports = {stage: [json.loads(path.read_text()) for path in paths] for stage, paths in files.items()}
+    took = {
+        stage: [{key: report[key] for key in ("steps", "seconds")} for report in runs]
+        for stage, runs in reports.items()
+    }
+    curves = {arm: [steps_of(path.with_name("curve.jsonl")) for path in files[arm]] for arm in RL}
     for arm, runs in curves.items():
-        for entry, steps, report in zip(took[arm], runs, reports, strict=True):
+        for entry, steps, report in zip(took[arm], runs, reports[arm], strict=True):
             entry["scoring_share"] = sum(step["scoring_seconds"] for step in steps) / entry["seconds"]
-            flat = [step["frac_reward_zero_std"] for step in report[arm]["curve"] if "frac_reward_zero_std" in step]
+            flat = [step["frac_reward_zero_std"] for step in report["curve"] if "frac_reward_zero_std" in step]
             fifth = max(1, len(flat) // 5)
             entry["flat_groups"] = [float(np.mean(flat[:fifth])), float(np.mean(flat[-fifth:]))]
     return {"seeds": list(seeds), "outcomes": found, "took": took, "curves": curves}
@@ -496,7 +512,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", choices=pipeline.PRESETS, default="smoke")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--processes", type=int, default=2, help="seeds at a time (default: %(default)s)")
+    parser.add_argument("--processes", type=int, default=2, help="stages at a time (default: %(default)s)")
     parser.add_argument("--sft-steps", type=int, help="at most so many")
     parser.add_argument("--rl-steps", type=int, help="so many")
     parser.add_argument("--test-rows", type=int, help="held-out scenes of each seed")
@@ -506,7 +522,7 @@ def main(words: Sequence[str] | None = None) -> int:
     folder = asked.output_dir or Path("runs", f"ablation-{asked.preset}")
     settings = Settings(asked.preset, folder, asked.sft_steps, asked.rl_steps, asked.test_rows)
     try:
-        run_seeds(settings, asked.seeds, asked.processes)
+        run_stages(settings, asked.seeds, asked.processes)
     except KeyboardInterrupt:
         print(f"stopped; what is done is in {folder}, and the same command goes on from there", file=sys.stderr)
         return 130

@@ -99,9 +99,14 @@ def test_a_remedy_changes_the_reward_as_it_says(ablation, tmp_path):
     # The harder question counts more: exp(1 - 0) to exp(1 - 1).
     hard, easy = [said(1)] * 3, [said(2)] * 3
     assert rewards("difficulty", hard + easy, target, 0) == pytest.approx([0.1 * math.e] * 3 + [1.0] * 3)
-    # Half a box in the right image, early and late.
+    # Half a box in the right image: at once worth more, or early and late.
+    assert rewards("soft", [said(2, HALF)], target, 0) == pytest.approx([0.1 + 0.3 + 0.6 * math.sqrt(0.5)])
     assert rewards("schedule", [said(2, HALF)], target, 0) == pytest.approx([0.1 + 0.7 + 0.2 / 2])
     assert rewards("schedule", [said(2, HALF)], target, 10) == pytest.approx([0.1 + 0.1 + 0.8 / 2])
+
+
+def targets(path):
+    return [json.loads(line)["target"] for line in path.open()]
 
 
 def image_bounds(image):
@@ -130,7 +135,9 @@ def test_a_run_of_two_seeds_leaves_tables_and_curves_and_is_not_done_twice(ablat
     found = json.loads((tmp_path / "ablation.json").read_text())
     assert {len(runs) for runs in found["outcomes"]["sampled"].values()} == {2}
     assert all(0 < run["scoring_share"] < 1 for arm in ablation.RL for run in found["took"][arm])
+    # One set of held-out scenes for all: what an arm changes are its training scenes.
+    assert len({tuple(targets(path)) for path in tmp_path.rglob("seed-0/*/answers.jsonl")}) == 1
     models = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("model.safetensors")}
-    assert len(models) == 2 * len(("start", *ablation.NAMES))
+    assert len(models) == 2 * len(ablation.AFTER)
     assert ablation.main([*words, str(tmp_path)]) == 0
     assert models == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("model.safetensors")}
