@@ -4,9 +4,9 @@
     python benchmarks/ablation.py --preset gpu --processes 1
 
 The arms: `iou` pays the IoU of the first box and looks at no image, as published rewards do; `object` pays the IoU in
-the right image; `dual` is presets.mirg_rl; `gated` is presets.mg_thinker; `control` continues SFT for the time that the
-dual arm took. Half of the training scenes, and all of the held-out ones, have another shape at the place of the asked one
-in every other image: there the right box in the wrong image is what a reward that looks at no image pays in full.
+the right image; `dual` is presets.mirg_rl; `gated` is presets.mg_thinker; `control` continues SFT for about the time that
+the dual arm took. Half of the training scenes, and all of the held-out ones, have another shape at the place of the asked
+one in every other image: there the right box in the wrong image is what a reward that looks at no image pays in full.
 REMEDIES are further arms, each the dual one with one thing changed that might help where it falls short.
 
 The primary outcome, fixed here before any run: the joint accuracy of sampled answers (temperature 1) to held-out scenes,
@@ -50,6 +50,7 @@ import mirg_rewards
 from mirg_rewards import GRAMMARS, Grammar, Parsed, Scorer, Target, Weighted, kernels, presets
 from mirg_rewards.adapters import trl as mirg
 from mirg_rewards.batch import Answers, Targets
+from mirg_rewards.data.jobs import end_with_parent
 from mirg_rewards.data.rows import replacing
 from mirg_rewards.report.pictures import learning_curves
 from mirg_rewards.rewards import (
@@ -137,6 +138,9 @@ NAMES = {
 }
 # What each stage starts from or counts by; in the order in which they are run, where several are ready.
 AFTER = {"start": None, "sft": "start", "dual": "sft", "control": "dual"} | dict.fromkeys(RL, "sft")
+# How many steps of SFT take as long as one of RL. A clock would end the control elsewhere in every run, so the smoke
+# preset has a count, from its runs on one core (1.6 to 1.7 s to 0.13 s); without one, the clock it is.
+SFT_STEPS_AN_RL_STEP = {"smoke": 13}
 OUTCOMES = (PRIMARY, "image accuracy", "mean IoU", "IoU in any image")
 INDICATORS = ("format", "boxes", "images", "looked at", "reasoned", "characters")
 
@@ -229,8 +233,8 @@ def report_of(settings: Settings, seed: int, stage: str) -> Path:
     return settings.output_dir / f"seed-{seed}" / stage / "report.json"
 
 
-def run_stage(settings: Settings, seed: int, stage: str, bar: Any) -> None:
-    """One stage of a seed, whose stages before it are done."""
+def run_stage(settings: Settings, seed: int, stage: str) -> None:
+    """One stage of a seed, whose stages before it are done; in a process that `begin` has begun."""
     torch.set_num_threads(1)
     transformers.set_seed(seed)
     transformers.logging.set_verbosity_error()
@@ -242,7 +246,7 @@ def run_stage(settings: Settings, seed: int, stage: str, bar: Any) -> None:
         partial(scene_row, preset, seed), {"test": test_rows, "probe": min(preset.probe_rows, test_rows)}
     )
     asked = argparse.Namespace(model=None, lora=0, seed=seed, output_dir=path.parents[1])
-    run = pipeline.Run(asked, preset, GRAMMAR, data, {}, bar)
+    run = pipeline.Run(asked, preset, GRAMMAR, data, {}, SentBar((seed, stage)))
 
     def make() -> Row:
         if stage == "start":
@@ -251,7 +255,9 @@ def run_stage(settings: Settings, seed: int, stage: str, bar: Any) -> None:
             return pipeline.sft(run)
         if stage == "control":
             dual, sft = (json.loads(report_of(settings, seed, name).read_text()) for name in ("dual", "sft"))
-            return pipeline.sft(run, stage=stage, after="sft", steps=pipeline.control_steps({"rl": dual, "sft": sft}))
+            count = SFT_STEPS_AN_RL_STEP.get(settings.preset)
+            steps = pipeline.control_steps({"rl": dual, "sft": sft}) if count is None else count * dual["steps"]
+            return pipeline.sft(run, stage=stage, after="sft", steps=steps)
         arm = RL[stage]
         # Of its own are an arm's training scenes, not those that it is tested on.
         changed = replace(preset, rl=preset.rl | arm.rl, scenes=replace(preset.scenes, **arm.scenes))
@@ -265,11 +271,19 @@ def run_stage(settings: Settings, seed: int, stage: str, bar: Any) -> None:
         part.write_text(json.dumps(done))
 
 
+def begin(queue: Any) -> None:
+    """What a process does first: it tells its bars to this queue, and ends with its parent."""
+    SentBar.queue = queue
+    end_with_parent()
+
+
 class SentBar:
     """The bar of a process, as the process that shows it is told of it: (task, name, total, completed, note)."""
 
-    def __init__(self, queue: Any, job: tuple[int, str]) -> None:
-        self.queue, self.job, self.tasks = queue, job, 0
+    queue: Any
+
+    def __init__(self, job: tuple[int, str]) -> None:
+        self.job, self.tasks = job, 0
 
     def add_task(self, name: str, *, total: int, completed: int = 0, note: str = "") -> tuple[tuple[int, str], int]:
         self.tasks += 1
@@ -282,26 +296,29 @@ class SentBar:
 
 
 def run_stages(settings: Settings, seeds: Sequence[int], processes: int) -> None:
-    """Every stage of every seed that is not done yet, so many at a time, and the bars of those that run."""
+    """Every stage of every seed that is not done yet, so many at a time, and the bars of those that run.
+
+    After a stage that fails no other one is begun; those that run are seen to their end.
+    """
     jobs = [(seed, stage) for stage in AFTER for seed in seeds]
     waiting = [job for job in jobs if not report_of(settings, *job).is_file()]
     running: dict[Future[None], tuple[int, str]] = {}
+    failed: list[BaseException] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     context = multiprocessing.get_context("spawn")
+    queue = context.SimpleQueue()
     with (
-        context.Manager() as manager,
-        ProcessPoolExecutor(processes, context) as executor,
+        ProcessPoolExecutor(processes, context, begin, (queue,)) as executor,
         Progress(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True)) as bar,
     ):
-        queue = manager.Queue()
-        stages = bar.add_task("stages of all seeds", total=len(jobs), note="")
+        stages = bar.add_task("stages of all seeds", total=len(jobs), completed=len(jobs) - len(waiting), note="")
         tasks: dict[Any, Any] = {}
-        while waiting or running:
+        while running or (waiting and not failed):
             unfinished = {*waiting, *running.values()}
             ready = [job for job in waiting if (job[0], AFTER[job[1]]) not in unfinished]
-            for job in ready[: processes - len(running)]:
+            for job in ready[: 0 if failed else processes - len(running)]:
                 waiting.remove(job)
-                running[executor.submit(run_stage, settings, *job, SentBar(queue, job))] = job
+                running[executor.submit(run_stage, settings, *job)] = job
             ended = wait(running, timeout=0.2, return_when=FIRST_COMPLETED).done
             while not queue.empty():
                 task, name, total, completed, note = queue.get()
@@ -310,11 +327,16 @@ def run_stages(settings: Settings, seeds: Sequence[int], processes: int) -> None
                 else:
                     bar.update(tasks[task], completed=completed, **({} if note is None else {"note": note}))
             for future in ended:
-                future.result()
                 job = running.pop(future)
                 for task in [task for task in tasks if task[0] == job]:
                     bar.remove_task(tasks.pop(task))
-            bar.update(stages, completed=len(jobs) - len(waiting) - len(running))
+                if error := future.exception():
+                    error.add_note(f"That was seed {job[0]}, {job[1]}.")
+                    failed.append(error)
+                    bar.console.print(f"seed {job[0]}, {job[1]}: failed; no other stage is begun", markup=False)
+            bar.update(stages, completed=len(jobs) - len(waiting) - len(running) - len(failed))
+    if failed:
+        raise failed[0]
 
 
 @dataclass(frozen=True)

@@ -232,23 +232,29 @@ class Watch(TrainerCallback):
 
     def __init__(self, bar: Progress, stage: str, minutes: float, probe: Callable[[Any], Row] | None) -> None:
         self.bar, self.stage, self.minutes, self.probe = bar, stage, minutes, probe
-        self.stopped = ""
+        self.stopped, self.probing = "", 0.0
 
     def seconds(self) -> float:
         return self.before + time.perf_counter() - self.started
 
     def on_train_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         # After a restart the log of the checkpoint says how long the stage had taken.
-        self.before = max((entry.get("seconds", 0.0) for entry in state.log_history), default=0.0)
+        self.before, self.probing = (
+            max((entry.get(name, 0.0) for entry in state.log_history), default=0.0)
+            for name in ("seconds", "probe_seconds")
+        )
         self.started = time.perf_counter()
         self.task = self.bar.add_task(self.stage, total=state.max_steps, completed=state.global_step, note="")
 
     def on_step_end(self, _args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         self.bar.update(self.task, completed=state.global_step)
         if self.probe is not None and state.global_step % 50 == 0:
+            began = time.perf_counter()
             found = self.probe(model)
+            self.probing += time.perf_counter() - began
             passed = found.pop("passed")
-            state.log_history.append({"step": state.global_step, "seconds": self.seconds(), **found})
+            times = {"seconds": self.seconds(), "probe_seconds": self.probing}
+            state.log_history.append({"step": state.global_step, **times, **found})
             self.bar.update(self.task, note="  ".join(f"{name} {value:.2f}" for name, value in found.items()))
             if passed:
                 self.stopped = "its held-out probe had passed"
@@ -405,6 +411,7 @@ def train(run: Run, stage: str, trainer: Any, processor: Any, check: Callable[[A
         "steps": trainer.state.global_step,
         "stopped": watch.stopped or "its steps were done",
         "seconds": watch.seconds(),
+        "probe_seconds": watch.probing,
         "cpu_seconds": time.process_time() - cpu,
         "curve": numbers,
     }
@@ -596,8 +603,9 @@ def finish(run: Run, stage: str, make: Callable[[], Row]) -> Row:
 
 
 def control_steps(done: Row) -> int:
-    """The SFT steps that fit into the time that RL took."""
-    return max(1, round(done["rl"]["seconds"] / done["sft"]["seconds"] * done["sft"]["steps"]))
+    """The SFT steps that fit into the time that RL took; no probe interrupts them."""
+    sft_step = (done["sft"]["seconds"] - done["sft"]["probe_seconds"]) / done["sft"]["steps"]
+    return max(1, round(done["rl"]["seconds"] / sft_step))
 
 
 def arguments(words: Sequence[str] | None) -> argparse.Namespace:

@@ -141,3 +141,13 @@ def test_a_run_of_two_seeds_leaves_tables_and_curves_and_is_not_done_twice(ablat
     assert len(models) == 2 * len(ablation.AFTER)
     assert ablation.main([*words, str(tmp_path)]) == 0
     assert models == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("model.safetensors")}
+
+
+@pytest.mark.slow
+def test_a_stage_that_fails_is_named_and_ends_the_run(ablation, tmp_path):
+    (tmp_path / "seed-0" / "start" / "report.json").mkdir(parents=True)
+    words = "--sft-steps 2 --rl-steps 1 --test-rows 4 --seeds 0 --output-dir".split()
+    with pytest.raises(IsADirectoryError) as failure:
+        ablation.main([*words, str(tmp_path)])
+    assert failure.value.__notes__ == ["That was seed 0, start."]
+    assert not (tmp_path / "seed-0" / "sft").exists()

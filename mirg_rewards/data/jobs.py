@@ -204,13 +204,18 @@ def processes(count: int) -> ProcessPoolExecutor:
 
 
 def _begin() -> None:
-    # Ctrl-C is the parent's to answer, and who has lost it has no one to work for.
+    # Ctrl-C is the parent's to answer.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def end_with_parent() -> None:
+    """See to it that this process ends when its parent does, however that ends: there is no one left to work for."""
+
+    def wait() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
