@@ -402,6 +402,10 @@ def train(run: Run, stage: str, trainer: Any, processor: Any, check: Callable[[A
     trainer.remove_callback(PrinterCallback)
     cpu = time.process_time()
     checkpoints = run.folder / stage / "checkpoints"
+    # A checkpoint's state is written last: one without it was cut short.
+    for folder in checkpoints.glob("checkpoint-*"):
+        if not (folder / "trainer_state.json").is_file():
+            shutil.rmtree(folder)
     trainer.train(resume_from_checkpoint=get_last_checkpoint(checkpoints) if checkpoints.is_dir() else None)
     model = trainer.model.merge_and_unload() if run.settings.lora else trainer.model
     keep_model(run, stage, model, processor)

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -108,8 +109,11 @@ def test_a_run_that_is_interrupted_goes_on_from_its_last_checkpoint(pipeline, sm
     assert pipeline.main(words) == 130
     assert "goes on from there" in capsys.readouterr().out.replace("\n", " ")
     assert list(json.loads((tmp_path / "report.json").read_text())["stages"]) == ["start"]
+    (whole,) = tmp_path.rglob("checkpoint-4")
+    (whole.parent / "checkpoint-5").mkdir()
+    shutil.copy(whole / "model.safetensors", whole.parent / "checkpoint-5")
     assert pipeline.main(words) == 0
-    assert seen == [1, 2, 3, 4, 5, 5, 6], "the checkpoint of step 4 was taken up"
+    assert seen == [1, 2, 3, 4, 5, 5, 6], "the checkpoint of step 4 was taken up, not one that was cut short"
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["stages"]["sft"]["steps"] == 6
     assert not list(tmp_path.rglob("checkpoint-*"))
