@@ -139,7 +139,7 @@ NAMES = {
 # What each stage starts from or counts by; in the order in which they are run, where several are ready.
 AFTER = {"start": None, "sft": "start", "dual": "sft", "control": "dual"} | dict.fromkeys(RL, "sft")
 # How many steps of SFT take as long as one of RL. A clock would end the control elsewhere in every run, so the smoke
-# preset has a count, from its runs on one core (1.6 to 1.7 s to 0.13 s); without one, the clock it is.
+# preset has a count, from its runs on one core (1.6 to 1.7 s to 0.13 to 0.14 s); without one, the clock it is.
 SFT_STEPS_AN_RL_STEP = {"smoke": 13}
 OUTCOMES = (PRIMARY, "image accuracy", "mean IoU", "IoU in any image")
 INDICATORS = ("format", "boxes", "images", "looked at", "reasoned", "characters")
