@@ -27,7 +27,7 @@ SPACES = {
     "norm100": HUNDRED,
     "norm999": Space(999),
     "norm1000": THOUSAND,
-    "bins1000": Space(1000, centre=True),
+    "bins1000": Space(1000, bin_center=True),
     "bins1024": Space(1024),
 }
 
@@ -62,8 +62,8 @@ def read(sample: Sample) -> list[Said]:
 
 def in_units_of_the_text(claim: Claim, space: Space) -> Said:
     """A claim in the numbers that the text gives it in."""
-    sides = SIZE if space.span is None else (space.span, space.span)
-    shift = 0.5 if space.centre else 0
+    sides = SIZE if space.max_value is None else (space.max_value, space.max_value)
+    shift = 0.5 if space.bin_center else 0
 
     def units(*fractions: float) -> tuple[float, ...]:
         return tuple(fraction * sides[odd % 2] - shift for odd, fraction in enumerate(fractions))

@@ -11,9 +11,10 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from mirg_rewards import columns
-from mirg_rewards.claims import Defect, Parsed, Target
+from mirg_rewards.claims import Defect, Parsed
 from mirg_rewards.columns import Columns, Integers
 from mirg_rewards.kernels import Comparison
+from mirg_rewards.targets import Target
 
 Device = str | torch.device
 

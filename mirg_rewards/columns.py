@@ -9,7 +9,8 @@ from typing import NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
-from mirg_rewards.claims import Row, Target
+from mirg_rewards.claims import Row
+from mirg_rewards.targets import Target
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

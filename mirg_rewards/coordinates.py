@@ -11,9 +11,9 @@ from mirg_rewards.claims import Size
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """How coordinates count along an image: from 0 to `span`, or in pixels where `span` is None.
+    """How coordinates count along an image: from 0 to `max_value`, or in pixels where `max_value` is None.
 
-    With `centre`, a number is one of `span` bins and stands for the bin's middle (Florence-2). A model that sees a
+    With `bin_center`, a number is one of `max_value` bins and stands for the bin's middle (Florence-2). A model that sees a
     resized image counts in the pixels of that image: convert with the size it saw.
 
     >>> THOUSAND.to_unit((250, 0, 500, 1000), (640, 480))
@@ -24,23 +24,23 @@ class Space:
     (250, 0, 500, 1000)
     """
 
-    span: int | None
-    centre: bool = False
+    max_value: int | None
+    bin_center: bool = False
 
     def __post_init__(self) -> None:
-        if self.span is not None and self.span < 1:
-            raise ValueError(f"span must be at least 1, or None for pixels, got {self.span}")
-        if self.centre and self.span is None:
-            raise ValueError("centre needs bins: a span, not pixels")
+        if self.max_value is not None and self.max_value < 1:
+            raise ValueError(f"max_value must be at least 1, or None for pixels, got {self.max_value}")
+        if self.bin_center and self.max_value is None:
+            raise ValueError("bin_center needs bins: a max_value, not pixels")
 
     def to_unit(self, numbers: tuple[float, ...], size: Size | None) -> tuple[float, ...]:
         """Fractions of the image for `numbers` (x, y, x, y ...) as written; `size` counts only for pixels.
 
-        >>> Space(1000, centre=True).to_unit((0, 999), None)
+        >>> Space(1000, bin_center=True).to_unit((0, 999), None)
         (0.0005, 0.9995)
         """
         width, height = self._scale(size)
-        shift = 0.5 if self.centre else 0
+        shift = 0.5 if self.bin_center else 0
         return tuple((number + shift) / (height if odd % 2 else width) for odd, number in enumerate(numbers))
 
     def from_unit(self, fractions: tuple[float, ...], size: Size | None) -> tuple[int | float, ...]:
@@ -54,7 +54,7 @@ class Space:
         numbers: list[int | float] = []
         for odd, fraction in enumerate(fractions):
             side = height if odd % 2 else width
-            if self.centre:
+            if self.bin_center:
                 numbers.append(min(max(math.floor(fraction * side), 0), side - 1))
             else:
                 numbers.append(round(fraction * side, digits) if digits else round(fraction * side))
@@ -67,11 +67,11 @@ class Space:
         >>> UNIT.digits, HUNDRED.digits, THOUSAND.digits, PIXELS.digits
         (4, 1, 0, 0)
         """
-        return 4 if self.span == 1 else 1 if self.span is not None and self.span <= 100 else 0
+        return 4 if self.max_value == 1 else 1 if self.max_value is not None and self.max_value <= 100 else 0
 
     def _scale(self, size: Size | None) -> Size:
-        if self.span is not None:
-            return (self.span, self.span)
+        if self.max_value is not None:
+            return (self.max_value, self.max_value)
         if size is None:
             raise ValueError("a space of pixels needs the image's size, got None")
         return size

@@ -63,7 +63,7 @@ _SENTENCES = {
     Defect.REPAIRED: "The syntax of the answer is broken, or something in it was passed over.",
 }
 
-LOST = (
+UNPARSED = (
     Defect.NO_ANSWER
     | Defect.TRUNCATED
     | Defect.UNREADABLE_BOX

@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mirg_rewards.batch import Answers, Device, Targets, laid_out
-from mirg_rewards.claims import Target
 from mirg_rewards.parsing import Grammar
 from mirg_rewards.parsing.batches import read
 from mirg_rewards.rewards import Reward, Weighted
+from mirg_rewards.targets import Target
 
 Response = str | Sequence[Mapping[str, Any]]
 """What a trainer hands over as a response: its text, or chat messages of which the last one counts."""

@@ -11,11 +11,12 @@ from typing import Any
 
 from torch import Tensor
 
-from mirg_rewards.claims import Defect, Target
+from mirg_rewards.claims import Defect
 from mirg_rewards.data.jobs import Summary, Workers, name_of, run_in_parts
 from mirg_rewards.data.rows import Chunk, schema_of, writing_rows
 from mirg_rewards.diagnosis import Diagnosis, diagnose
 from mirg_rewards.scorer import Scorer, Scores
+from mirg_rewards.targets import Target
 
 
 @dataclass(frozen=True, slots=True)

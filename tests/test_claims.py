@@ -82,17 +82,17 @@ def test_targets_from_boxes_in_any_space():
             target_from_boxes(*arguments)
 
 
-@pytest.mark.parametrize("space", [UNIT, HUNDRED, THOUSAND, PIXELS, Space(999), Space(1000, centre=True)])
+@pytest.mark.parametrize("space", [UNIT, HUNDRED, THOUSAND, PIXELS, Space(999), Space(1000, bin_center=True)])
 def test_spaces_give_back_what_they_write(space):
     size = (640, 480)
     for number in (0.0, 0.25, 0.5, 0.999, 1.0):
         written = space.from_unit((number, number), size)
-        step = 10**-space.digits / (space.span or min(size))
+        step = 10**-space.digits / (space.max_value or min(size))
         assert space.to_unit(written, size) == pytest.approx((number, number), abs=step)
 
 
 def test_spaces_refuse_what_has_no_meaning():
-    with pytest.raises(ValueError, match="span must be at least 1"):
+    with pytest.raises(ValueError, match="max_value must be at least 1"):
         Space(0)
-    with pytest.raises(ValueError, match="centre needs bins"):
-        Space(None, centre=True)
+    with pytest.raises(ValueError, match="bin_center needs bins"):
+        Space(None, bin_center=True)

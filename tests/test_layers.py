@@ -5,9 +5,11 @@ import mirg_rewards
 
 ROOT = Path(mirg_rewards.__file__).parent
 LAYERS = (
-    {"wire", "defects", "kernels"},
+    {"schema", "defects", "kernels"},
     {"claims"},
-    {"coordinates", "columns"},
+    {"coordinates"},
+    {"targets"},
+    {"columns"},
     {"parsing", "batch"},
     {"rewards", "diagnosis"},
     {"scorer"},

@@ -124,12 +124,12 @@ def rounded_claims(draw, grammar, sizes):
     said = []
     syntax = grammar.syntaxes[0]
     space = syntax.space or grammar.space
-    shift, last = (0.5, 1) if space.centre else (0, int(syntax.is_vocabulary))
+    shift, last = (0.5, 1) if space.bin_center else (0, int(syntax.is_vocabulary))
     for _ in range(draw(st.integers(0, draw(st.sampled_from([3, 64]))))):
         unsaid = len(set(sizes)) == 1 and len(sizes) > 1 and grammar != GRAMMARS["molmo2"]
         image = draw(st.integers(1, len(sizes)) | (st.none() if unsaid else st.nothing()))
         size = sizes[(image or 1) - 1]
-        width, height = (space.span,) * 2 if space.span else grammar.resize(size) if grammar.resize else size
+        width, height = (space.max_value,) * 2 if space.max_value else grammar.resize(size) if grammar.resize else size
         (x1, x2), (y1, y2) = places(draw, 0, width - last, width, shift), places(draw, 0, height - last, height, shift)
         label = draw(labels)
         kind = draw(st.sampled_from(sorted(syntax.writes)))

@@ -205,13 +205,17 @@ def test_the_truth_written_out_earns_everything(grammar, data):
     count = data.draw(st.integers(1, 3))
     # Thousandths, and pixels of an image whose sides the processor keeps.
     true = data.draw(st.lists(claims(images=count, grid=8), max_size=4))
-    sizes = (None,) * count if grammar.space.span else ((1008, 1008),) * count
+    sizes = (None,) * count if grammar.space.max_value else ((1008, 1008),) * count
     text = render(true, grammar, sizes)
     # A true box that has been through the grammar's space, whose step may not divide the image.
     target = Target(tuple(parse(text, grammar, sizes).claims), sizes)
     earned = presets.mirg_rl(grammar=grammar)([text], [target]).total.item()
     assert earned == pytest.approx(1.0)
-    if grammar.space.span in (None, 1, 100, 1000) and not grammar.space.centre and grammar != GRAMMARS["kosmos2"]:
+    if (
+        grammar.space.max_value in (None, 1, 100, 1000)
+        and not grammar.space.bin_center
+        and grammar != GRAMMARS["kosmos2"]
+    ):
         assert presets.mirg_rl(grammar=grammar)([text], [Target(tuple(true), sizes)]).total.item() == 1.0
 
 

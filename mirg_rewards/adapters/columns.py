@@ -8,11 +8,12 @@ from typing import Any
 
 from torch import Tensor
 
-from mirg_rewards.claims import LOST, Size, Target
+from mirg_rewards.claims import UNPARSED, Size
 from mirg_rewards.data.trajectories import conversation
 from mirg_rewards.parsing import parse
 from mirg_rewards.rewards import Reward, Weighted, image_reward, object_reward
 from mirg_rewards.scorer import Response, Scorer, Scores
+from mirg_rewards.targets import Target
 
 
 def prompt_with_placeholders(query: str, images: int) -> str:
@@ -68,7 +69,7 @@ def read_target(wire: Any, scorer: Scorer, place: str, sizes: Sequence[Size | No
         target = wire if isinstance(wire, Target) else Target.from_json(wire)
         if sizes is not None:
             target = _with_sizes(target, sizes)
-        if scorer.grammar.space.span is None:
+        if scorer.grammar.space.max_value is None:
             parse("", scorer.grammar, target.sizes, seen_sizes=target.seen_sizes)  # raises where a size is missing
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None
@@ -115,7 +116,7 @@ def measures(scorer: Scorer, scores: Scores) -> dict[str, Tensor]:
     """
     answers = scores.answers
     iou = _term(object_reward, scorer, scores)
-    unread = (answers.claims.counts == 0) & (answers.defects & LOST.value != 0)
+    unread = (answers.claims.counts == 0) & (answers.defects & UNPARSED.value != 0)
     return {
         "iou": iou,
         "acc": (iou >= 0.5).float(),

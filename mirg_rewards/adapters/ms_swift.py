@@ -25,11 +25,11 @@ from mirg_rewards.adapters.columns import (
     read_target,
     scored,
 )
-from mirg_rewards.claims import Size, Target
+from mirg_rewards.claims import Size
 from mirg_rewards.coordinates import PIXELS, UNIT
-from mirg_rewards.data.targets import target_from_boxes
 from mirg_rewards.rewards import Weighted
 from mirg_rewards.scorer import Scorer, as_text
+from mirg_rewards.targets import Target, target_from_boxes
 
 OBJECTS = "objects"
 """The column in which ms-swift's own grounding datasets hold boxes: `ref`, `bbox`, `bbox_type`, `image_id` from 0."""

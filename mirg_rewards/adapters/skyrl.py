@@ -17,8 +17,8 @@ from typing import Any
 
 from mirg_rewards.adapters.columns import read_target, score_rows
 from mirg_rewards.adapters.settings import scorer_from_settings
-from mirg_rewards.claims import Target
 from mirg_rewards.scorer import Scorer
+from mirg_rewards.targets import Target
 
 
 class OneTurn:

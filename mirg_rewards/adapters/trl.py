@@ -20,10 +20,11 @@ from torch import Tensor
 
 from mirg_rewards.adapters.columns import column_of, finite_floats, image_sizes, measures, read_target, scored
 from mirg_rewards.batch import Answers
-from mirg_rewards.claims import Defect, Target
+from mirg_rewards.claims import Defect
 from mirg_rewards.presets import PRESETS
 from mirg_rewards.rewards import Weighted
 from mirg_rewards.scorer import Response, Scorer, Scores, as_text
+from mirg_rewards.targets import Target
 
 Columns = Mapping[str, Any]
 Rewards = list[float | None]

@@ -18,9 +18,9 @@ from typing import Any
 
 from mirg_rewards.adapters.columns import prompt_with_placeholders, read_target, score_rows
 from mirg_rewards.adapters.settings import scorer_from_settings
-from mirg_rewards.claims import Target
 from mirg_rewards.data.rows import replacing
 from mirg_rewards.scorer import Scorer
+from mirg_rewards.targets import Target
 
 Info = Mapping[str, Any] | None
 

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal, get_args
 
 import pydantic
 
-from mirg_rewards.claims import Box, Claim, Corners, Size, Target
+from mirg_rewards.claims import Box, Claim, Corners, Size
 from mirg_rewards.coordinates import PIXELS, THOUSAND, UNIT, Space
+from mirg_rewards.targets import Target
 
 ImageRole = Literal["source", "target", "reference", "distractor"]
 """What an image is to the question: it is spoken of, it holds the answer, it helps to find it, or it only misleads."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mirg_rewards.claims import Box, Claim, Size, Target
+from mirg_rewards.claims import Box, Claim, Size
 from mirg_rewards.data.rows import read_rows
+from mirg_rewards.targets import Target
 
 Place = tuple[str, dict[str, Any]]
 """A row, and the file and line that it stands in, for messages."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mirg_rewards.claims import Target
 from mirg_rewards.data.answers import Question, box_target, read_records, row_size
+from mirg_rewards.targets import Target
 
 REJECTION = "Rejection"
 """The task whose right answer is to claim nothing."""

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mirg_rewards.claims import Claim, Corners, Size, Target
+from mirg_rewards.claims import Claim, Corners, Size
 from mirg_rewards.data.answers import claim_of, row_box, row_size
+from mirg_rewards.targets import Target
 
 
 @dataclass(frozen=True, slots=True)

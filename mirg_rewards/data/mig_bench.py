@@ -17,8 +17,9 @@ from typing import Annotated
 
 import pydantic
 
-from mirg_rewards.claims import Box, Claim, Corners, Size, Target
+from mirg_rewards.claims import Box, Claim, Corners, Size
 from mirg_rewards.data.rows import read_rows
+from mirg_rewards.targets import Target
 
 
 @dataclass(frozen=True, slots=True)

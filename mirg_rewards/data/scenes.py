@@ -7,7 +7,8 @@ import random
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from mirg_rewards.claims import Box, Claim, Size, Target
+from mirg_rewards.claims import Box, Claim, Size
+from mirg_rewards.targets import Target
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw

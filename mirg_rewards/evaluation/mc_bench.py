@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from mirg_rewards.claims import LOST
+from mirg_rewards.claims import UNPARSED
 from mirg_rewards.data.mc_bench import Detection, Sample
 from mirg_rewards.diagnosis import Diagnosis, diagnose
 from mirg_rewards.evaluation.average_precision import Detections, average_precision, hits_of, overlaps
@@ -47,7 +47,7 @@ def evaluate_mc_bench(
         ]
         for reading, labels_count in zip(answers.parsed, several, strict=True)
     ]
-    is_lost = (answers.defects & LOST.value != 0) & (answers.claims.counts == 0)
+    is_lost = (answers.defects & UNPARSED.value != 0) & (answers.claims.counts == 0)
     unparsed = is_lost.double().numpy()
     values = {"mean_iou": object_reward(answers, true).double().numpy(), "unparsed": unparsed}
     return _evaluation(samples, claimed, values, unparsed, resamples, answers.defects.numpy(), diagnose(answers))

@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from mirg_rewards.batch import pack
-from mirg_rewards.claims import LOST, Parsed, Target
+from mirg_rewards.claims import UNPARSED, Parsed
 from mirg_rewards.diagnosis import Diagnosis, diagnose
 from mirg_rewards.evaluation.resampling import RESAMPLES, Integers, Values
 from mirg_rewards.evaluation.summaries import Evaluation, summarize
 from mirg_rewards.parsing import Grammar
 from mirg_rewards.rewards import format_reward, image_reward, object_reward
 from mirg_rewards.scorer import Response, Scorer
+from mirg_rewards.targets import Target
 
 THRESHOLDS = (0.3, 0.5, 0.7)
 """The IoU thresholds of MIG-Bench; papers print the accuracy at 0.5."""
@@ -90,7 +91,7 @@ def measure(
         readings = [_said(reading, image) for reading, image in zip(answers.parsed, unsaid_images, strict=True)]
         answers, true = pack(readings, targets)
     iou = object_reward(answers, true)
-    unparsed = (answers.claims.counts == 0) & (answers.defects & LOST.value != 0)
+    unparsed = (answers.claims.counts == 0) & (answers.defects & UNPARSED.value != 0)
     values = {
         # In the reward's own float32, where an IoU of exactly 0.7 reaches 0.7.
         **accuracies(iou.numpy(), thresholds),

@@ -123,7 +123,7 @@ def _pairs(entries: Sequence[Entry], responses: Sequence[str]) -> list[tuple[Ent
 
 def _sized(entry: Entry, response: str, grammar: Grammar) -> Entry:
     """The entry, with sizes if the grammar needs them: those of an empty response never count."""
-    if grammar.space.span is not None or entry.sizes is not None or entry.seen_sizes is not None:
+    if grammar.space.max_value is not None or entry.sizes is not None or entry.seen_sizes is not None:
         return entry
     if response:
         raise ValueError(

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mirg_rewards.claims import Target
 from mirg_rewards.data.rows import Chunk, read_rows
 from mirg_rewards.evaluation.measures import THRESHOLDS, Measures, joined, measure
 from mirg_rewards.evaluation.questions import summarize_measures
 from mirg_rewards.evaluation.resampling import RESAMPLES
 from mirg_rewards.evaluation.summaries import Evaluation
 from mirg_rewards.parsing import Grammar
+from mirg_rewards.targets import Target
 
 
 @dataclass(frozen=True, slots=True)

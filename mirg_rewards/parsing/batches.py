@@ -126,7 +126,7 @@ def _one_by_one(readings: Sequence[Parsed], image_counts: Integers) -> tuple[Col
 
 def _first_looks(texts: Sequence[str], grammar: Grammar) -> list[list[Glimpse] | None]:
     """For each text the claims of an answer in plain form and without a defect so far; None for any other."""
-    if grammar.order != "xyxy" or grammar.space.centre or grammar.syntaxes[0].space is not None:
+    if grammar.order != "xyxy" or grammar.space.bin_center or grammar.syntaxes[0].space is not None:
         return [None] * len(texts)
     looks = []
     for text in texts:
@@ -137,7 +137,7 @@ def _first_looks(texts: Sequence[str], grammar: Grammar) -> list[list[Glimpse] |
 
 def _scales(grammar: Grammar, sizes: Sequence[Sizes], seen_sizes: Sequence[Sizes | None] | None) -> Floats:
     """The width and height that numbers count up to, for each image of each row; one for all where the space says it."""
-    span = grammar.space.span
+    span = grammar.space.max_value
     if span is not None and seen_sizes is None:
         return np.array([[span, span]], dtype=np.float64)
     counted: list[Size] = []

@@ -58,7 +58,7 @@ class Grammar:
 
     >>> from dataclasses import replace
     >>> replace(GRAMMARS["qwen3_json"], space=PIXELS).space
-    Space(span=None, centre=False)
+    Space(max_value=None, bin_center=False)
     """
 
     syntaxes: tuple[Syntax, ...] = (JSON, ANY_TAGS, LISTS, PAIRS)
@@ -77,7 +77,7 @@ class Grammar:
             raise ValueError(f"order must be one of {', '.join(get_args(Order))}, got {self.order!r}")
         if self.think not in ("required", "prefilled", "optional"):
             raise ValueError(f"think must be one of required, prefilled, optional, got {self.think!r}")
-        if self.resize is not None and self.space.span is not None:
+        if self.resize is not None and self.space.max_value is not None:
             raise ValueError(f"resize is for pixels, got it with {self.space}")
         if not 1 <= self.own <= len(self.syntaxes):
             raise ValueError(f"own must be from 1 to the {len(self.syntaxes)} of syntaxes, got {self.own}")
@@ -117,8 +117,8 @@ GRAMMARS: dict[str, Grammar] = {
     "molmo": Grammar(_ways(XML_POINTS, CALLS, POINTS), own=3, space=HUNDRED, order="xy"),
     "molmo2": Grammar(_ways(XML_COORDS), order="xy"),
     "paligemma": Grammar(_ways(LOC_TOKENS), space=Space(1024), order="yxyx"),
-    "florence2": Grammar(_ways(FLORENCE2_TOKENS), space=Space(1000, centre=True)),
-    "florence2_ocr": Grammar(_ways(FLORENCE2_QUAD_TOKENS), space=Space(1000, centre=True)),
+    "florence2": Grammar(_ways(FLORENCE2_TOKENS), space=Space(1000, bin_center=True)),
+    "florence2_ocr": Grammar(_ways(FLORENCE2_QUAD_TOKENS), space=Space(1000, bin_center=True)),
     "kosmos2": Grammar(_ways(PATCHES), space=UNIT),
     "shikra": Grammar(_ways(LISTS_OR_POINTS), space=UNIT),
     "ferret": Grammar(_ways(LISTS_OR_POINTS)),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from functools import partial
 
-from mirg_rewards.claims import LOST, Corners, Defect, Parsed, Row, Size, Span
+from mirg_rewards.claims import UNPARSED, Corners, Defect, Parsed, Row, Size, Span
 from mirg_rewards.coordinates import Resize
 from mirg_rewards.parsing.found import UNCLEAR, Found, Glimpse, Numbers, Passage, Reading, Syntax
 from mirg_rewards.parsing.found import plain as make_plain
@@ -102,9 +102,9 @@ def _rows(glimpses: list[Glimpse], grammar: Grammar, counted: list[Size]) -> tup
     rows: list[Row] = []
     syntax = grammar.syntaxes[0]
     space = syntax.space or grammar.space
-    shift = 0.5 if space.centre else 0
+    shift = 0.5 if space.bin_center else 0
     if syntax.space is not None:
-        counted = [(space.span or 1, space.span or 1)] * count
+        counted = [(space.max_value or 1, space.max_value or 1)] * count
     try:
         images, places, labels = (list(map(value, glimpses)) for value in syntax.values)
         # What JSON gives is not looked at yet, and a list; numbers that a pattern has read are a tuple.
@@ -145,7 +145,7 @@ def _other_rows(
     defects = 0
     rows: list[Row] = []
     count = len(counted)
-    is_plain = grammar.order in ("xyxy", "xy") and not grammar.space.centre
+    is_plain = grammar.order in ("xyxy", "xy") and not grammar.space.bin_center
     for image, numbers, label in zip(images, places, labels, strict=True):
         if image is None and count > 1:
             return None
@@ -169,7 +169,7 @@ def counted_sizes(
     """For each image the (width, height) that the model's numbers count up to."""
     if seen_sizes is not None and len(seen_sizes) != len(sizes):
         raise ValueError(f"seen_sizes needs one size for each of the {len(sizes)} images, got {len(seen_sizes)}")
-    span = grammar.space.span
+    span = grammar.space.max_value
     if span is not None:
         return [(span, span)] * len(sizes)
     if grammar.resize is not None and seen_sizes is None and None not in sizes:
@@ -215,7 +215,7 @@ def _read(text: str, start: int, end: int, grammar: Grammar, counted: list[Size]
     found = reading.found
     if not found:
         inner = _without_fence(plain, start, end) if fenced or not tagged else (start, end)
-        if not defects & LOST.value and not _says_nothing(plain, *inner, own):
+        if not defects & UNPARSED.value and not _says_nothing(plain, *inner, own):
             defects |= Defect.NO_ANSWER.value
         return [], [], defects
     if syntax not in grammar.syntaxes[: grammar.own]:
@@ -310,7 +310,7 @@ def _resolved(claim: Found, grammar: Grammar, counted: list[Size], syntax: Synta
             defects |= Defect.SWAPPED_CORNERS.value
             x1, x2 = min(x1, x2), max(x1, x2)
             y1, y2 = min(y1, y2), max(y1, y2)
-        if _is_fractional(corners) and space.span != 1:
+        if _is_fractional(corners) and space.max_value != 1:
             defects |= Defect.OTHER_SPACE.value
         box = (x1, y1, x2, y2)
     if box is not None and not (box[0] < box[2] and box[1] < box[3]):

@@ -98,8 +98,8 @@ def _in_space(corners: Numbers, grammar: Grammar, size: Size | None) -> Numbers:
     x1, y1, x2, y2 = space.from_unit(corners, size)
     if syntax.space is None:
         step = 10**-space.digits
-        width, height = (space.span, space.span) if space.span is not None else size or (1, 1)
-        last = 1 if space.centre or syntax.is_vocabulary else 0
+        width, height = (space.max_value, space.max_value) if space.max_value is not None else size or (1, 1)
+        last = 1 if space.bin_center or syntax.is_vocabulary else 0
         x1, x2 = _with_area(x1, x2, corners[0::2], step, width, last)
         y1, y2 = _with_area(y1, y2, corners[1::2], step, height, last)
     if order in ("yxyx", "yx"):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from mirg_rewards.claims import Corners, Size, Target
+from mirg_rewards.claims import Corners, Size
 from mirg_rewards.coordinates import PIXELS, Resize, Space
 from mirg_rewards.presets.originals import THOUSANDTHS, counted
+from mirg_rewards.targets import Target
 
 Numbers = tuple[int | float, ...]
 
@@ -20,8 +21,8 @@ def size_of(target: Target, image: int | None = None, resize: Resize | None = No
     >>> size_of(Target((), sizes=((640, 480),)), space=Space(999))
     (999, 999)
     """
-    if space.span is not None:
-        return (space.span, space.span)
+    if space.max_value is not None:
+        return (space.max_value, space.max_value)
     if image is None:
         image = next((claim.image for claim in target.claims if claim.image is not None), 1)
     seen = target.seen_sizes[image - 1 : image] if target.seen_sizes is not None else ()

@@ -16,13 +16,13 @@ from torch import Tensor
 
 from mirg_rewards import kernels
 from mirg_rewards.batch import Device
-from mirg_rewards.claims import Target
 from mirg_rewards.coordinates import Resize
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.presets.columns import size_of
 from mirg_rewards.presets.originals import counted
 from mirg_rewards.rewards import Overlap, Published, Weighted, format_reward
 from mirg_rewards.scorer import Scorer
+from mirg_rewards.targets import Target
 
 RESIZE = Resize(factor=28, min_pixels=3136, max_pixels=401_408)
 """How the processor resizes in the published training script."""

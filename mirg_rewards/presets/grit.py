@@ -10,12 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mirg_rewards.batch import Answers, Device, Targets, pack
-from mirg_rewards.claims import Target
 from mirg_rewards.parsing import GRAMMARS, Grammar, parse
 from mirg_rewards.parsing.found import Syntax, Written
 from mirg_rewards.rewards import Gated, Overlap, Published, Reward, Weighted
 from mirg_rewards.rewards.showing import shown
 from mirg_rewards.scorer import Scorer
+from mirg_rewards.targets import Target
 
 GRIT = GRAMMARS["qwen25_json"]
 """GRIT's boxes: JSON with the key `bbox_2d` among the words, in pixels of the resized image."""

@@ -10,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mirg_rewards.batch import Answers, Device, Targets
-from mirg_rewards.claims import Target
 from mirg_rewards.coordinates import PIXELS
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.parsing.found import POINT, Syntax, Written, listed
@@ -21,6 +20,7 @@ from mirg_rewards.presets.originals import THOUSANDTHS, counted, first_answer, t
 from mirg_rewards.rewards import PointDistance, PointInBox, Published, Weighted, format_reward
 from mirg_rewards.rewards.terms import boxed
 from mirg_rewards.scorer import Scorer
+from mirg_rewards.targets import Target
 
 _RADIUS = 140
 _NO_TEXT = "no input text"

@@ -11,7 +11,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mirg_rewards.batch import Answers, Device, Targets
-from mirg_rewards.claims import Target
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.parsing.found import BOX, Syntax, Written
 from mirg_rewards.parsing.syntaxes import json_objects
@@ -20,6 +19,7 @@ from mirg_rewards.presets.originals import THOUSANDTHS, counted, first_answer, t
 from mirg_rewards.rewards import Published, Weighted, format_reward, object_reward
 from mirg_rewards.rewards.terms import boxed
 from mirg_rewards.scorer import Scorer
+from mirg_rewards.targets import Target
 
 _DIALECT = json_objects.Dialect(box="boxes")
 

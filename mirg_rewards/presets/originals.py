@@ -6,7 +6,8 @@ import math
 import re
 from collections.abc import Sequence
 
-from mirg_rewards.claims import Size, Target
+from mirg_rewards.claims import Size
+from mirg_rewards.targets import Target
 
 THOUSANDTHS: Size = (1000, 1000)
 """The size of an image that is counted from 0 to 1000 both ways."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 from mirg_rewards.batch import Device
-from mirg_rewards.claims import Target
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.presets.originals import THOUSANDTHS, counted, earned
 from mirg_rewards.rewards import Overlap, Published, Weighted, format_reward
 from mirg_rewards.scorer import Scorer
+from mirg_rewards.targets import Target
 
 _NUMBER = r"(-?\d++(?:\.\d++)?+)"
 _TWO = rf"{_NUMBER},\s*+{_NUMBER}"

@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from mirg_rewards.batch import Device
-from mirg_rewards.claims import Size, Target
+from mirg_rewards.claims import Size
 from mirg_rewards.coordinates import Resize
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.presets.columns import size_of, true_boxes
 from mirg_rewards.presets.originals import think_then_answer, tight
 from mirg_rewards.rewards import Overlap, PointInBox, Published, Weighted, format_reward
 from mirg_rewards.scorer import Scorer
+from mirg_rewards.targets import Target
 
 REX_THINKER = replace(GRAMMARS["vlm_r1"], resize=Resize(factor=28, min_pixels=16 * 28 * 28, max_pixels=1280 * 28 * 28))
 """Rex-Thinker's answers: fenced JSON in the pixels of its own smaller resized image."""

@@ -13,7 +13,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mirg_rewards.batch import Answers, Device, Targets
-from mirg_rewards.claims import Target
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.parsing.found import Written
 from mirg_rewards.parsing.syntaxes import JSON_SEG_ZERO
@@ -33,6 +32,7 @@ from mirg_rewards.rewards import Overlap, PointDistance, Published, Repetition, 
 from mirg_rewards.rewards.pairing import pairs_of, settled, share
 from mirg_rewards.rewards.terms import boxed, pointed
 from mirg_rewards.scorer import Scorer
+from mirg_rewards.targets import Target
 
 SIDE = 840
 """The side of the square that the authors resize their images to, in pixels: what their distances are fractions of."""

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from mirg_rewards.claims import Claim, Target
+from mirg_rewards.claims import Claim
 from mirg_rewards.coordinates import Resize
 from mirg_rewards.presets.columns import Numbers, size_of, true_boxes
 from mirg_rewards.presets.originals import counted, first_answer
+from mirg_rewards.targets import Target
 
 RESIZE = Resize(factor=28, min_pixels=3136, max_pixels=12_845_056)
 """How the processors of these projects resize; an image of 840 by 840 stays as it is."""

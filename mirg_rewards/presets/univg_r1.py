@@ -10,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mirg_rewards.batch import Answers, Device, Targets
-from mirg_rewards.claims import Target
 from mirg_rewards.coordinates import Resize, Space
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.presets.columns import true_boxes
@@ -18,6 +17,7 @@ from mirg_rewards.presets.originals import first_answer
 from mirg_rewards.presets.vlm_r1 import THINK, has_parts, overlap
 from mirg_rewards.rewards import Published, Weighted, format_reward, object_reward
 from mirg_rewards.scorer import Scorer
+from mirg_rewards.targets import Target
 
 _BOX = r"\((\d++),\s*+(\d++)\),\s*+\((\d++),\s*+(\d++)\)"
 _PAIRS = re.compile(_BOX)

@@ -13,7 +13,6 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from mirg_rewards.batch import Answers, Device, Targets
-from mirg_rewards.claims import Target
 from mirg_rewards.coordinates import PIXELS
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.presets.columns import true_boxes
@@ -21,6 +20,7 @@ from mirg_rewards.presets.originals import tight
 from mirg_rewards.rewards import Published, Reward, Weighted, format_reward, object_reward
 from mirg_rewards.rewards.showing import shown
 from mirg_rewards.scorer import Scorer
+from mirg_rewards.targets import Target
 
 VG_REFINER = replace(GRAMMARS["mirg"], space=PIXELS)
 """VG-Refiner's answers: JSON with the key `bbox_2d`, in pixels of the image as the dataset has it."""

@@ -6,8 +6,8 @@ import json
 import re
 from typing import Any
 
-from mirg_rewards.claims import Target
 from mirg_rewards.presets.originals import THOUSANDTHS, counted, earned, first_answer
+from mirg_rewards.targets import Target
 
 _PAIR = r"\(\s*+(\d++)\s*+,\s*+(\d++)\s*+\)"
 _CORNERS = re.compile(rf"{_PAIR}\s*+,\s*+{_PAIR}")

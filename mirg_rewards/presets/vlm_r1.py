@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from mirg_rewards.batch import Device
-from mirg_rewards.claims import Corners, Target
+from mirg_rewards.claims import Corners
 from mirg_rewards.coordinates import THOUSAND, Resize, Space
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.parsing.syntaxes import LISTS
@@ -16,6 +16,7 @@ from mirg_rewards.presets.columns import corners_of, size_of
 from mirg_rewards.presets.originals import first_answer
 from mirg_rewards.rewards import Published, Weighted, format_reward, object_reward
 from mirg_rewards.scorer import Scorer
+from mirg_rewards.targets import Target
 
 THINK = re.compile(r"<think>")
 ANSWER = re.compile(r"<answer>")

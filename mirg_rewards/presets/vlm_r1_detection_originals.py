@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from mirg_rewards.claims import Corners, Target
+from mirg_rewards.claims import Corners
 from mirg_rewards.coordinates import Resize, Space
 from mirg_rewards.presets.columns import true_boxes
 from mirg_rewards.presets.vlm_r1 import overlap
+from mirg_rewards.targets import Target
 
 _FENCE = "```json", "```"
 _MOST_BOXES = 100  # of one label, that COCO looks at

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from mirg_rewards.claims import Size, Target
+from mirg_rewards.claims import Size
 from mirg_rewards.coordinates import PIXELS
 from mirg_rewards.parsing import Grammar
 from mirg_rewards.presets import PRESETS
@@ -21,6 +21,7 @@ from mirg_rewards.report.page import write_page
 from mirg_rewards.report.progress import progress_bar
 from mirg_rewards.report.rollouts import ColumnNames, Rollout, read_mig_bench, read_rollouts
 from mirg_rewards.scorer import Scorer
+from mirg_rewards.targets import Target
 
 GrammarOf = Callable[[argparse.Namespace, Grammar], Grammar]
 """The grammar that the arguments ask for, which may be the one given."""

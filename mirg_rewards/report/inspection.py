@@ -13,12 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from mirg_rewards.batch import pack
-from mirg_rewards.claims import Claim, Parsed, Size, Target
+from mirg_rewards.claims import Claim, Parsed, Size
 from mirg_rewards.coordinates import PIXELS
 from mirg_rewards.diagnosis import diagnose
 from mirg_rewards.parsing import GRAMMARS, Grammar, parse
 from mirg_rewards.report.segments import segments
 from mirg_rewards.scorer import Scorer
+from mirg_rewards.targets import Target
 
 Sizes = Sequence[Size | None]
 
@@ -85,7 +86,7 @@ class Inspection:
         """What the grammar expects, in words."""
         space, resize = self.grammar.space, self.grammar.resize
         seen = "pixels of the resized image" if resize else "pixels"
-        yield f"{self.grammar.order} in {seen if space.span is None else f'0 to {space.span}'}"
+        yield f"{self.grammar.order} in {seen if space.max_value is None else f'0 to {space.max_value}'}"
         yield {"required": "think and answer parts", "prefilled": "think part opened by the prompt"}.get(
             self.grammar.think, "no parts needed"
         )

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 from mirg_rewards import kernels
 from mirg_rewards.batch import pack
-from mirg_rewards.claims import Parsed, Size, Target
+from mirg_rewards.claims import Parsed, Size
 from mirg_rewards.coordinates import PIXELS
 from mirg_rewards.report.rollouts import Rollout
 from mirg_rewards.report.thumbnails import size_of
 from mirg_rewards.scorer import Scorer, Scores
+from mirg_rewards.targets import Target
 
 Pairs = Mapping[int, tuple[int, float]]
 """By the number of a claim, that of the true claim which it is paired with, and their IoU; numbers count from 0."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mirg_rewards.claims import Claim, Parsed, Target
+from mirg_rewards.claims import Claim, Parsed
+from mirg_rewards.targets import Target
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

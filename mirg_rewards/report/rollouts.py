@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mirg_rewards.claims import Target
 from mirg_rewards.data import mig_bench
 from mirg_rewards.data.rows import Chunk, read_rows
 from mirg_rewards.report.thumbnails import Source
 from mirg_rewards.scorer import as_text
+from mirg_rewards.targets import Target
 
 CHUNK = 256
 """How many rollouts are held at a time."""

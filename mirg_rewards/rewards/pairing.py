@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mirg_rewards import kernels
 from mirg_rewards.batch import Answers, ClaimBatch, Targets
-from mirg_rewards.claims import LOST
+from mirg_rewards.claims import UNPARSED
 from mirg_rewards.rewards.labels import Labels, agreement
 from mirg_rewards.rewards.terms import image_reward
 
@@ -73,7 +73,7 @@ def share(
         "target": counts[1],
         "f1": (counts[0] + counts[1]) / 2,
     }[over]
-    is_read = answers.defects & LOST.value == 0
+    is_read = answers.defects & UNPARSED.value == 0
     without = is_read.float() if any_image else image_reward(answers, targets)
     shares = torch.where(whole > 0, totals / whole.clamp_min(0.5), 0.0).clamp(0.0, 1.0)
     return torch.where(said.counts + true.counts > 0, shares.float(), without)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mirg_rewards import kernels
 from mirg_rewards.batch import Answers, ClaimBatch, Targets
-from mirg_rewards.claims import LOST
+from mirg_rewards.claims import UNPARSED
 
 Reward = Callable[[Answers, Targets], Tensor]
 """What answers earn against their targets: float32 `[b]`, finite. Anything of this form is a reward."""
@@ -93,7 +93,7 @@ def over_larger_count(
 
 def unless_lost(share: Tensor, answers: Answers, claims: Int64[Tensor, " b"]) -> Tensor:
     """0 for rows where neither side claims anything and the answer could not be read: silence is no finding."""
-    return torch.where((claims == 0) & (answers.defects & LOST.value != 0), 0.0, share)
+    return torch.where((claims == 0) & (answers.defects & UNPARSED.value != 0), 0.0, share)
 
 
 def boxed(claims: ClaimBatch) -> ClaimBatch:

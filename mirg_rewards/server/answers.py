@@ -10,8 +10,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from mirg_rewards.adapters.columns import finite_floats, measures, read_target
 from mirg_rewards.adapters.openrlhf import OpenRLHFReward, response_of
-from mirg_rewards.claims import Defect, Target
+from mirg_rewards.claims import Defect
 from mirg_rewards.scorer import Scorer, as_text
+from mirg_rewards.targets import Target
 
 _Found = TypeVar("_Found")
 

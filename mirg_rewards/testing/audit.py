@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mirg_rewards.claims import Target
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.scorer import Scorer
+from mirg_rewards.targets import Target
 from mirg_rewards.testing.cheats import CHEATS, RAN, Cheat
 from mirg_rewards.testing.forms import Form, NoFormError
 from mirg_rewards.testing.honest import TARGETS, Earn, Honest, best_form, placed

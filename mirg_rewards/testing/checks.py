@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from mirg_rewards.batch import Device
-from mirg_rewards.claims import Target
 from mirg_rewards.parsing import Grammar
 from mirg_rewards.rewards.bounds import bounds_of, checked_bounds
+from mirg_rewards.targets import Target
 from mirg_rewards.testing.judges import Columns, Kind, judge
 from mirg_rewards.testing.properties import NEEDS, PROPERTIES
 from mirg_rewards.testing.strategies import targets as any_targets
@@ -74,7 +74,7 @@ def check_reward(
     earns = (
         bounds_of(subject.reward if judged.kind == "scorer" else subject) if bounds is None else checked_bounds(bounds)
     )
-    unknown_sizes = judged.kind in ("reward", "scorer") and judged.grammar.space.span is not None
+    unknown_sizes = judged.kind in ("reward", "scorer") and judged.grammar.space.max_value is not None
     few, many = (
         any_targets(images=images, unknown_sizes=unknown_sizes) if targets is None else targets for images in (3, 12)
     )

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from mirg_rewards.claims import Claim, Point, Size, Target
+from mirg_rewards.claims import Claim, Point, Size
 from mirg_rewards.parsing import Grammar, render
 from mirg_rewards.parsing.found import Written
+from mirg_rewards.targets import Target
 
 Places = Literal["box", "polygon", "point", "box and point"]
 """How an answer says a place."""
@@ -104,7 +105,7 @@ def counted_sizes(target: Target, grammar: Grammar) -> list[Size | None]:
     [(644, 476)]
     """
     sizes = list(target.sizes)
-    if grammar.space.span is not None:
+    if grammar.space.max_value is not None:
         return sizes
     resized = [size and grammar.resize(size) for size in sizes] if grammar.resize is not None else sizes
     return [seen or size for seen, size in zip(target.seen_sizes or [None] * len(sizes), resized, strict=True)]

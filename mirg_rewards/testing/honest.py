@@ -7,8 +7,9 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from mirg_rewards.claims import Box, Claim, Point, Target
+from mirg_rewards.claims import Box, Claim, Point
 from mirg_rewards.parsing import Grammar, parse
+from mirg_rewards.targets import Target
 from mirg_rewards.testing.cheats import Cheat
 from mirg_rewards.testing.cheats.writing import elsewhere, scaled, written
 from mirg_rewards.testing.forms import Form, NoFormError

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from mirg_rewards.batch import Answers, Device, Targets, pack
-from mirg_rewards.claims import Target
 from mirg_rewards.parsing import GRAMMARS, Grammar, parse
 from mirg_rewards.scorer import Scorer, Scores
+from mirg_rewards.targets import Target
 
 Kind = Literal["reward", "scorer", "trl", "ms_swift", "verl", "easyr1", "easyr1_sequential", "sample"]
 """How something that judges completions is called."""

@@ -16,8 +16,9 @@ import torch
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from mirg_rewards.claims import Box, Claim, Target
+from mirg_rewards.claims import Box, Claim
 from mirg_rewards.parsing import Grammar
+from mirg_rewards.targets import Target
 from mirg_rewards.testing.forms import written
 from mirg_rewards.testing.judges import form_fault
 from mirg_rewards.testing.snapshots import result_of, shared_numbers, shared_settings, snapshot

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mirg_rewards.claims import Parsed, Target
+from mirg_rewards.claims import Parsed
 from mirg_rewards.scorer import Scores
+from mirg_rewards.targets import Target
 
 
 def result_of(given: Any) -> Any:

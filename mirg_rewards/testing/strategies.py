@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from mirg_rewards.batch import Answers, Targets, pack
-from mirg_rewards.claims import Box, Claim, Defect, Parsed, Point, Size, Target
+from mirg_rewards.claims import Box, Claim, Defect, Parsed, Point, Size
 from mirg_rewards.parsing import Grammar, parse
+from mirg_rewards.targets import Target
 from mirg_rewards.testing.forms import Form, places_of, written
 
 Place = Literal["box", "point", "polygon", "image"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from mirg_rewards.batch import Device
-from mirg_rewards.claims import Target
+from mirg_rewards.targets import Target
 from mirg_rewards.testing.forms import Form, NoFormError, places_of, written
 from mirg_rewards.testing.judges import FormError, Judge
 from mirg_rewards.testing.strategies import responses, spoiled

@@ -115,7 +115,7 @@ def _check_round_trip(claims: Sequence[Claim], grammar: Grammar, sizes: Sequence
         assert _agree(claim, read, grammar, sizes), f"{claim} is written within {text!r}, and read as {read}"
     # In hundredths, which have digits, a box within the first of them looks like fractions, and is told so.
     is_tiny = any(claim.box is not None and max(claim.box.corners) < 0.011 for claim in said)
-    expected = Defect.OTHER_SPACE if grammar.space.span == 100 and is_tiny else Defect(0)
+    expected = Defect.OTHER_SPACE if grammar.space.max_value == 100 and is_tiny else Defect(0)
     assert parsed.defects in (expected, Defect(0)), f"{text!r} is as render writes it, and has {parsed.defects}"
 
 
@@ -157,9 +157,9 @@ def _steps(claim: Claim, grammar: Grammar, sizes: Sequence[Size]) -> tuple[float
     """The smallest difference that the grammar can write in the claim's image, along x and y, in fractions."""
     size = sizes[(claim.image or 1) - 1]
     space = grammar.syntaxes[0].space or grammar.space
-    if space.span is not None:
-        size = (space.span, space.span)
+    if space.max_value is not None:
+        size = (space.max_value, space.max_value)
     elif grammar.resize is not None:
         size = grammar.resize(size)
-    step = 1.0 if space.centre else 10.0**-space.digits
+    step = 1.0 if space.bin_center else 10.0**-space.digits
     return step / size[0], step / size[1]

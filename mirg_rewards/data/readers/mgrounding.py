@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import pydantic
 
-from mirg_rewards.claims import LOST, Claim, Corners
+from mirg_rewards.claims import UNPARSED, Claim, Corners
 from mirg_rewards.data.annotations import (
     Annotation,
     ImageNote,
@@ -139,7 +139,7 @@ def _answers(task: str, asked: str, said: str, count: int, label: str) -> list[O
     boxes = _BOX.findall(said)
     if not boxes:
         raise ValueError("the answer has no box: it describes, and is not about a place")
-    if parsed.defects & LOST or len(parsed.claims) != len(boxes):
+    if parsed.defects & UNPARSED or len(parsed.claims) != len(boxes):
         raise ValueError("its boxes cannot be read: " + " ".join(parsed.defects.sentences()))
     if parsed.defects:
         raise ValueError("its boxes are not sound: " + " ".join(parsed.defects.sentences()))

@@ -130,7 +130,7 @@ def _draft(
 ) -> Draft:
     check_notes(annotation)
     sizes = annotation.sizes
-    if dialect.grammar.space.span is None and None in sizes:
+    if dialect.grammar.space.max_value is None and None in sizes:
         missing = sizes.index(None) + 1
         raise RuleError(Rule.NOTES, f"the grammar counts in pixels, and the size of Image-{missing} is not noted")
     rng = random.Random(f"{seed} {annotation.id}")

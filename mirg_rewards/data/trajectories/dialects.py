@@ -41,7 +41,7 @@ class Dialect:
         if self.boxes not in BOX_FORMS:
             raise ValueError(f"boxes must be one of {', '.join(BOX_FORMS)}, got {self.boxes!r}")
         count = self.grammar
-        lists = Grammar((LISTS,), space=Space(count.space.span), resize=count.resize)
+        lists = Grammar((LISTS,), space=Space(count.space.max_value), resize=count.resize)
         object.__setattr__(self, "written", lists)
         object.__setattr__(self, "trace", replace(lists, syntaxes=(LISTS if self.boxes == "list" else ANY_TAGS,)))
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mirg_rewards.claims import Claim, Size, Target
+from mirg_rewards.claims import Claim, Size
 from mirg_rewards.data.rows import read_rows
 from mirg_rewards.data.trajectories.steps import Rejection, Rule
 from mirg_rewards.parsing import Grammar, parse, render
+from mirg_rewards.targets import Target
 
 Messages = list[dict[str, Any]]
 

@@ -29,7 +29,8 @@ class Report:
     - `choices`: by "task/images/image", how often the answer is in which of so many images;
     - `fileless`: by task, how many trajectories have an image of which no file is named.
 
-    >>> from mirg_rewards.claims import Claim, Target
+    >>> from mirg_rewards.claims import Claim
+    >>> from mirg_rewards.targets import Target
     >>> made = Trajectory("7", "diff", "What differs?", ("a", "b"), (), Target((Claim(2),), (None, None)), "", 9)
     >>> report = Report.of([made] * 30)
     >>> report.warnings()

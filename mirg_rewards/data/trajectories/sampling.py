@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mirg_rewards.claims import Target
 from mirg_rewards.parsing import Grammar
 from mirg_rewards.rewards import format_reward, image_reward, object_reward
 from mirg_rewards.scorer import Response, Scorer
+from mirg_rewards.targets import Target
 
 RIGHT = 0.5
 """The IoU from which an answer counts as right, as in MIG-Bench's headline."""

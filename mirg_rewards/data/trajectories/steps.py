@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
-from mirg_rewards.claims import Claim, Span, Target
+from mirg_rewards.claims import Claim, Span
 from mirg_rewards.data.annotations import ImageRole, Predicate
+from mirg_rewards.targets import Target
 
 Kind = Literal["look", "compare", "route", "locate", "check"]
 """What a step does: look at the reference, go through the images, choose one, find the place in it, check it."""

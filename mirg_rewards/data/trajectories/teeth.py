@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mirg_rewards.batch import Answers, Targets, pack
-from mirg_rewards.claims import Box, Claim, Parsed, Target
+from mirg_rewards.claims import Box, Claim, Parsed
 from mirg_rewards.data.annotations import Annotation
 from mirg_rewards.data.mig_bench import official_box
 from mirg_rewards.data.trajectories.dialects import Dialect
@@ -18,6 +18,7 @@ from mirg_rewards.data.trajectories.truth import same_object
 from mirg_rewards.parsing import parse, render
 from mirg_rewards.rewards import Gated, format_reward, image_reward, object_reward
 from mirg_rewards.scorer import Scorer
+from mirg_rewards.targets import Target
 
 LEAST_IOU = 0.7
 """How much of a true box must be left after rounding: what is smaller than the dialect can count is not taught."""

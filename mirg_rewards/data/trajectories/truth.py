@@ -198,7 +198,9 @@ def same_object(claim: Claim, note: Claim, annotation: Annotation, dialect: Dial
     if claim.box is None or note.box is None:
         return claim.box is None
     space = dialect.grammar.space
-    width, height = (space.span, space.span) if space.span else annotation.sizes[(note.image or 1) - 1] or (1, 1)
+    width, height = (
+        (space.max_value, space.max_value) if space.max_value else annotation.sizes[(note.image or 1) - 1] or (1, 1)
+    )
     if dialect.grammar.resize is not None:
         width, height = dialect.grammar.resize((width, height))
     steps = (10**-space.digits / width, 10**-space.digits / height) * 2

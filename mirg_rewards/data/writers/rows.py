@@ -23,7 +23,8 @@ class Writer:
 def trl_row(made: Trajectory) -> Row:
     """For TRL's `SFTTrainer`: `messages` with an image block for each image, `images` (paths) and `target` in wire form.
 
-    >>> from mirg_rewards.claims import Claim, Target
+    >>> from mirg_rewards.claims import Claim
+    >>> from mirg_rewards.targets import Target
     >>> target = Target((Claim(2),), sizes=(None, None))
     >>> row = trl_row(Trajectory("7", "any", "Find it.", ("a.png", "b.png"), (), target, "Image-2", 3))
     >>> row["messages"][1], row["images"]

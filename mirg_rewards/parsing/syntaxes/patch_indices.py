@@ -115,4 +115,4 @@ def _glance(answer: str, pattern: re.Pattern[str]) -> list[Glimpse] | None:
     return glimpses if all(named) or not any(named) else None
 
 
-PATCHES = Syntax("PATCHES", read, write, BOX, partial(_glance, pattern=_PATTERN), space=Space(_SIDE, centre=True))
+PATCHES = Syntax("PATCHES", read, write, BOX, partial(_glance, pattern=_PATTERN), space=Space(_SIDE, bin_center=True))

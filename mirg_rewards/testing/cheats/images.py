@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from mirg_rewards.claims import Claim, Target
+from mirg_rewards.claims import Claim
 from mirg_rewards.parsing import Grammar
+from mirg_rewards.targets import Target
 from mirg_rewards.testing.cheats.writing import cheat, elsewhere, in_images_called, written
 from mirg_rewards.testing.forms import counted_sizes
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mirg_rewards.claims import Box, Claim, Target
+from mirg_rewards.claims import Box, Claim
 from mirg_rewards.parsing import Grammar
+from mirg_rewards.targets import Target
 from mirg_rewards.testing.cheats.writing import answer, body, cheat, elsewhere, numbers_of, renumbered, scaled, written
 
 

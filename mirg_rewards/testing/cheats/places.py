@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from mirg_rewards.claims import Claim, Target
+from mirg_rewards.claims import Claim
 from mirg_rewards.parsing import Grammar
+from mirg_rewards.targets import Target
 from mirg_rewards.testing.cheats.writing import (
     body,
     cheat,
@@ -225,7 +226,7 @@ def numbers_of_another_space(target: Target, grammar: Grammar) -> str | None:
     """The right boxes in fractions of the image, or in thousandths where the grammar writes fractions."""
     if not writes_boxes(grammar):
         return None
-    fractions = grammar.space.span == 1
+    fractions = grammar.space.max_value == 1
     changed = []
     for _, (x1, y1, x2, y2) in zip_corners(target):
         ordered = (y1, x1, y2, x2) if grammar.order == "yxyx" else (x1, y1, x2, y2)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mirg_rewards.claims import Target
 from mirg_rewards.parsing import Grammar
+from mirg_rewards.targets import Target
 from mirg_rewards.testing.cheats.writing import Cheat, answer, body, cheat, elsewhere, written
 
 RAN = "MIRG_REWARDS_AUDIT_RAN_CODE"

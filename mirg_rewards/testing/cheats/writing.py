@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from mirg_rewards.claims import Box, Claim, Corners, Target
+from mirg_rewards.claims import Box, Claim, Corners
 from mirg_rewards.parsing import Grammar, parse
+from mirg_rewards.targets import Target
 from mirg_rewards.testing import forms
 from mirg_rewards.testing.forms import NoFormError, counted_sizes
 

@@ -1,0 +1,201 @@
+"""Ground truth: the claims of a correct answer, and the sizes of its images."""
+
+from __future__ import annotations
+
+import operator
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+import pydantic
+
+from mirg_rewards.claims import Box, Claim, Point, Row, Size, claim_row
+from mirg_rewards.coordinates import PIXELS, Space
+from mirg_rewards.schema import ClaimRow, TargetRow, explain
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a right answer claims, and the (width, height) in pixels of every image that it may speak of.
+
+    A target without claims is answered rightly by claiming nothing. `sizes` has one entry an image, None where the
+    size is not known; `seen_sizes` are those of the resized images that the model saw, where the caller has them.
+
+    Raises ValueError for a truth that no answer could meet: a box without area, an image that the row does not have,
+    an image left unsaid in a row of several, boxes that are not fractions of the image.
+
+    >>> Target((Claim(2, Box(0.1, 0.2, 0.4, 0.6), label="dog"),), sizes=((640, 480), (800, 600))).to_json()
+    '{"version": 1, "claims": [{"image": 2, "box": [0.1, 0.2, 0.4, 0.6], "label": "dog"}], "sizes": [[640, 480], [800, 600]]}'
+    """
+
+    claims: tuple[Claim, ...]
+    sizes: tuple[Size | None, ...]
+    seen_sizes: tuple[Size | None, ...] | None = None
+    rows: list[Row] = field(init=False, repr=False, compare=False)
+    """The claims as plain tuples, as `Parsed.rows`."""
+    packed: tuple[bytes, bytes, tuple[str, ...]] = field(init=False, repr=False, compare=False)
+    """The claims as float64: the corners of each; its point, image and what there is (1: a box, 2: a point); and labels."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "claims", tuple(self.claims))
+        object.__setattr__(self, "rows", [claim_row(claim) for claim in self.claims])
+        object.__setattr__(self, "sizes", _checked_sizes("sizes", self.sizes))
+        if self.seen_sizes is not None:
+            object.__setattr__(self, "seen_sizes", _checked_sizes("seen_sizes", self.seen_sizes))
+            if len(self.seen_sizes) != len(self.sizes):
+                raise ValueError(
+                    "seen_sizes needs one size for each of the "
+                    f"{len(self.sizes)} images of sizes, got {len(self.seen_sizes)}"
+                )
+        for number, claim in enumerate(self.claims):
+            self._check(f"claims[{number}]", claim)
+        # What names no image is in a row of one.
+        others = [
+            (*(point or (0.0, 0.0)), image or 1, bool(box) + 2 * bool(point)) for image, box, point, _, _ in self.rows
+        ]
+        corners = [box or (0.0, 0.0, 0.0, 0.0) for _, box, _, _, _ in self.rows]
+        labels = tuple([row[3] for row in self.rows])
+        object.__setattr__(self, "packed", (_float64(corners), _float64(others), labels))
+
+    def _check(self, name: str, claim: Claim) -> None:
+        count = len(self.sizes)
+        if claim.image is None and count != 1:
+            raise ValueError(f"{name}.image must be said in a row of {count} images: a number from 1 to {count}")
+        if claim.image is not None and not 1 <= claim.image <= count:
+            raise ValueError(
+                f"{name}.image must be a number from 1 to {count} (images count from 1, one for each of sizes), "
+                f"got {claim.image}"
+            )
+        if claim.box is not None:
+            if claim.box.area <= 0:
+                raise ValueError(f"{name}.box must have an area, got {claim.box.corners}")
+            if min(claim.box.corners) < -_MARGIN or max(claim.box.corners) > 1 + _MARGIN:
+                raise ValueError(
+                    f"{name}.box must be in fractions of the image's width and height, got {claim.box.corners}; "
+                    "target_from_boxes turns pixels or thousandths into a Target"
+                )
+
+    @classmethod
+    def from_json(cls, wire: str | bytes | Mapping[str, Any]) -> Target:
+        """Read the one wire form: a JSON string, or the mapping that it stands for.
+
+        Keys that are None count as absent, and whole floats as integers, since `datasets` makes both of clean rows.
+        Raises ValueError that names what is wrong.
+
+        >>> Target.from_json('{"claims": [{"image": 1, "box": [0, 0, 0.5, 1]}], "sizes": [[640, 480]]}').claims[0].box
+        Box(x1=0.0, y1=0.0, x2=0.5, y2=1.0)
+        >>> Target.from_json({"claims": [{"image": 3}], "sizes": [None, None]})
+        Traceback (most recent call last):
+        ValueError: claims[0].image must be a number from 1 to 2 (images count from 1, one for each of sizes), got 3
+        """
+        try:
+            if isinstance(wire, str | bytes):
+                row = TargetRow.model_validate_json(wire)
+            elif isinstance(wire, Mapping):
+                row = TargetRow.model_validate(dict(wire))
+            else:
+                raise ValueError(  # noqa: TRY004 - what a column holds is data
+                    f"a target must be a JSON string or a mapping, got {type(wire).__name__}"
+                )
+        except pydantic.ValidationError as error:
+            raise ValueError(explain(error)) from None
+        claims = tuple(
+            Claim(
+                claim.image,
+                Box(*claim.box) if claim.box is not None else None,
+                Point(*claim.point) if claim.point is not None else None,
+                claim.label or "",
+                None if claim.polygon is None else tuple(claim.polygon),
+            )
+            for claim in row.claims
+        )
+        return cls(claims, tuple(row.sizes), None if row.seen_sizes is None else tuple(row.seen_sizes))
+
+    def to_json(self) -> str:
+        """The wire form as a JSON string; `from_json` gives an equal target back.
+
+        >>> Target((), sizes=(None, (640, 480))).to_json()
+        '{"version": 1, "claims": [], "sizes": [null, [640, 480]]}'
+        """
+        row = TargetRow(
+            claims=[
+                ClaimRow(
+                    image=image,
+                    box=box,
+                    point=point,
+                    label=label or None,
+                    polygon=None if polygon is None else list(polygon),
+                )
+                for image, box, point, label, polygon in self.rows
+            ],
+            sizes=list(self.sizes),
+            seen_sizes=None if self.seen_sizes is None else list(self.seen_sizes),
+        )
+        return row.dump()
+
+    @staticmethod
+    def json_schema() -> dict[str, Any]:
+        """The JSON Schema of the wire form.
+
+        >>> sorted(Target.json_schema()["properties"])
+        ['claims', 'seen_sizes', 'sizes', 'version']
+        """
+        return TargetRow.model_json_schema()
+
+
+def target_from_boxes(
+    boxes: Sequence[Sequence[float]],
+    images: Sequence[int] | int,
+    sizes: Sequence[Size | None],
+    space: Space = PIXELS,
+    labels: Sequence[str] | None = None,
+) -> Target:
+    """The target whose true boxes are `boxes`, each x1, y1, x2, y2 in the image (from 1) that `images` gives.
+
+    `sizes` are the (width, height) in pixels of every image of the row; only a `space` of pixels needs them. One
+    number for `images` stands for all boxes. Raises ValueError that names the box.
+
+    >>> target = target_from_boxes([[64, 48, 320, 240]], images=[2], sizes=[(800, 600), (640, 480)], labels=["dog"])
+    >>> target.claims
+    (Claim(image=2, box=Box(x1=0.1, y1=0.1, x2=0.5, y2=0.5), point=None, label='dog', polygon=None),)
+    """
+    numbers = [images] * len(boxes) if isinstance(images, int) else list(images)
+    names = [""] * len(boxes) if labels is None else list(labels)
+    for name, values in (("images", numbers), ("labels", names)):
+        if len(values) != len(boxes):
+            raise ValueError(f"{name} needs one entry for each of the {len(boxes)} boxes, got {len(values)}")
+    claims = []
+    for index, (box, image, label) in enumerate(zip(boxes, numbers, names, strict=True)):
+        if len(box) != 4:
+            raise ValueError(f"boxes[{index}] must be four numbers x1, y1, x2, y2, got {list(box)}")
+        if not 1 <= image <= len(sizes):
+            raise ValueError(f"images[{index}] must be a number from 1 to {len(sizes)}, got {image}")
+        try:
+            x1, y1, x2, y2 = space.to_unit(tuple(map(float, box)), sizes[image - 1])
+            claims.append(Claim(image, Box(x1, y1, x2, y2), label=label))
+        except ValueError as error:
+            raise ValueError(f"boxes[{index}]: {error}") from None
+    return Target(tuple(claims), tuple(sizes))
+
+
+def _float64(rows: Sequence[Sequence[float]]) -> bytes:
+    return array("d", chain.from_iterable(rows)).tobytes()
+
+
+_MARGIN = 0.5
+"""How far a true box may lie outside its image before it is taken for another unit: benchmarks overshoot by 5 %."""
+
+
+def _checked_sizes(name: str, sizes: Iterable[Size | None]) -> tuple[Size | None, ...]:
+    checked: list[Size | None] = []
+    for number, size in enumerate(sizes):
+        try:
+            sides = None if size is None else tuple(map(operator.index, size))
+        except TypeError:
+            sides = ()
+        if sides is not None and (len(sides) != 2 or not all(0 < side < 2**31 for side in sides)):
+            raise ValueError(f"{name}[{number}] must be (width, height) in whole pixels above 0, got {size!r:.80}")
+        checked.append(None if sides is None else (sides[0], sides[1]))
+    return tuple(checked)
