@@ -2,6 +2,6 @@
 
 from mirg_rewards.parsing.grammar import GRAMMARS, Grammar
 from mirg_rewards.parsing.reading import parse
-from mirg_rewards.parsing.writing import render
+from mirg_rewards.parsing.rendering import render
 
 __all__ = ["GRAMMARS", "Grammar", "parse", "render"]

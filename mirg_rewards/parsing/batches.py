@@ -11,9 +11,9 @@ import numpy as np
 from mirg_rewards import columns
 from mirg_rewards.claims import Parsed, Size
 from mirg_rewards.columns import Booleans, Columns, Floats, Integers
-from mirg_rewards.parsing.found import Glimpse, Values
 from mirg_rewards.parsing.grammar import Grammar
-from mirg_rewards.parsing.reading import counted_sizes, first_look, parse
+from mirg_rewards.parsing.reading import coordinate_sizes, first_look, parse
+from mirg_rewards.parsing.syntax import Glimpse, Values
 
 Sizes = Sequence[Size | None]
 _UNSAID = -(2**62)
@@ -143,7 +143,7 @@ def _scales(grammar: Grammar, sizes: Sequence[Sizes], seen_sizes: Sequence[Sizes
     counted: list[Size] = []
     for row, known in enumerate(sizes):
         try:
-            counted += counted_sizes(grammar, known, None if seen_sizes is None else seen_sizes[row])
+            counted += coordinate_sizes(grammar, known, None if seen_sizes is None else seen_sizes[row])
         except ValueError as error:
             raise ValueError(f"row {row}: {error}") from None
     return np.array(counted, dtype=np.float64).reshape(-1, 2)

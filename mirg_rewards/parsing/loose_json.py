@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.found import MOST_TOKENS
+from mirg_rewards.parsing.syntax import MOST_TOKENS
 
 _DEEPEST = 64
 _OPENER = re.compile(r"[\[{]")
@@ -79,7 +79,7 @@ class LooseJson:
 
 
 def read(text: str, plain: str, start: int, end: int, *, quotes: bool = False) -> LooseJson:
-    """Every bracketed structure in `text[start:end]`; `plain` is the text with look-alike characters made ASCII.
+    """Every bracketed structure in `text[start:end]`; `plain` is the text with look-lookalikes characters made ASCII.
 
     With `quotes`, Python's way to quote strings is not a defect.
 

@@ -9,11 +9,11 @@ from functools import partial
 
 from mirg_rewards.claims import UNPARSED, Corners, Defect, Parsed, Row, Size, Span
 from mirg_rewards.coordinates import Resize
-from mirg_rewards.parsing.found import UNCLEAR, Found, Glimpse, Numbers, Passage, Reading, Syntax
-from mirg_rewards.parsing.found import plain as make_plain
 from mirg_rewards.parsing.grammar import Grammar
-from mirg_rewards.parsing.image_references import REFERENCE, bind
+from mirg_rewards.parsing.image_references import REFERENCE, assign_images
 from mirg_rewards.parsing.sections import Sections, cut
+from mirg_rewards.parsing.syntax import AMBIGUOUS, Glimpse, Numbers, RawClaim, Region, ScanResult, Syntax
+from mirg_rewards.parsing.syntax import plain as make_plain
 from mirg_rewards.parsing.syntaxes import LISTS, LISTS_OR_POINTS, NAMED, NAMED_OR_POINTS, PAIRS, POINTS
 
 # A number beyond this is not a coordinate but a loop of digits, or an overflow to be.
@@ -61,7 +61,7 @@ def parse(
     """
     if not isinstance(text, str):
         raise TypeError(f"text must be a string, got {type(text).__name__}")
-    counted = counted_sizes(grammar, sizes, seen_sizes)
+    counted = coordinate_sizes(grammar, sizes, seen_sizes)
     sections, glimpses = first_look(text, grammar)
     if glimpses is not None:
         # The numbers of an answer in the grammar's own form are looked at when someone asks for them.
@@ -129,7 +129,7 @@ def _rows(glimpses: list[Glimpse], grammar: Grammar, counted: list[Size]) -> tup
             elif abs(image) > 1e9:
                 return None
             numbers = (x1 + 0.0, y1 + 0.0, x2 + 0.0, y2 + 0.0)
-            row, more = _resolved(Found(image, numbers, None, label, True, 0, 0, (0, 0)), grammar, counted, syntax)
+            row, more = _resolved(RawClaim(image, numbers, None, label, True, 0, 0, (0, 0)), grammar, counted, syntax)
             defects |= more
             if row is not None:
                 rows.append(row)
@@ -155,7 +155,7 @@ def _other_rows(
                 rows.append((image, None, (x, y), label, None))
                 continue
         point, polygon = (numbers, None) if len(numbers) == 2 else (None, numbers)
-        found = Found(image, None, point, label, False, 0, 0, (0, 0), polygon)
+        found = RawClaim(image, None, point, label, False, 0, 0, (0, 0), polygon)
         row, more = _resolved(found, grammar, counted, grammar.syntaxes[0])
         defects |= more
         if row is not None:
@@ -163,7 +163,7 @@ def _other_rows(
     return rows, defects
 
 
-def counted_sizes(
+def coordinate_sizes(
     grammar: Grammar, sizes: Sequence[Size | None], seen_sizes: Sequence[Size | None] | None
 ) -> list[Size]:
     """For each image the (width, height) that the model's numbers count up to."""
@@ -218,7 +218,7 @@ def _read(text: str, start: int, end: int, grammar: Grammar, counted: list[Size]
         if not defects & UNPARSED.value and not _says_nothing(plain, *inner, own):
             defects |= Defect.NO_ANSWER.value
         return [], [], defects
-    if syntax not in grammar.syntaxes[: grammar.own]:
+    if syntax not in grammar.syntaxes[: grammar.native_count]:
         defects |= Defect.OTHER_SYNTAX.value
     if tagged and _has_words_outside(plain, start, end, found, fenced=fenced):
         defects |= Defect.TEXT_OUTSIDE.value
@@ -226,7 +226,7 @@ def _read(text: str, start: int, end: int, grammar: Grammar, counted: list[Size]
         found = found[: grammar.max_claims]
         defects |= Defect.TOO_MANY_CLAIMS.value
     if any(claim.image is None for claim in found):
-        found = bind(_blanked(plain, reading.opaque), found, start, end, len(counted))
+        found = assign_images(_blanked(plain, reading.masked_spans), found, start, end, len(counted))
     rows: list[Row] = []
     spans: list[Span] = []
     for claim in found:
@@ -238,50 +238,52 @@ def _read(text: str, start: int, end: int, grammar: Grammar, counted: list[Size]
     return rows, spans, defects
 
 
-def _best_reading(text: str, plain: str, windows: list[Span], grammar: Grammar, count: int) -> tuple[Reading, Syntax]:
+def _best_reading(
+    text: str, plain: str, windows: list[Span], grammar: Grammar, count: int
+) -> tuple[ScanResult, Syntax]:
     """The reading of the first syntax that the text is in, and the syntax.
 
     What is marked as a claim beats bare numbers, whichever comes first.
     """
-    bare: tuple[Reading, Syntax] | None = None
-    lost: Reading | None = None
+    bare: tuple[ScanResult, Syntax] | None = None
+    lost: ScanResult | None = None
     pointing = _POINTING if len(grammar.order) == 2 else {}
     for syntax in grammar.syntaxes:
         read = pointing.get(syntax, syntax).read
-        reading = Reading(defects=Defect.TOO_LONG.value if len(windows) > 1 else 0)
+        reading = ScanResult(defects=Defect.TOO_LONG.value if len(windows) > 1 else 0)
         for window in windows:
-            part = read(Passage(text, plain, *window, grammar.first_image, count))
+            part = read(Region(text, plain, *window, grammar.first_image, count))
             reading.found += part.found
             reading.defects |= part.defects
-            reading.is_mine |= part.is_mine
-            reading.is_marked |= part.is_marked
-            reading.opaque += part.opaque
-        if reading.is_marked:
+            reading.matched |= part.matched
+            reading.is_explicit |= part.is_explicit
+            reading.masked_spans += part.masked_spans
+        if reading.is_explicit:
             return reading, syntax
-        if reading.is_mine and bare is None:
+        if reading.matched and bare is None:
             bare = reading, syntax
         lost = lost or reading
-        plain = _blanked(plain, reading.opaque)
+        plain = _blanked(plain, reading.masked_spans)
     assert lost is not None
     return bare or (lost, grammar.syntaxes[0])
 
 
-def _blanked(plain: str, opaque: list[Span]) -> str:
+def _blanked(plain: str, masked_spans: list[Span]) -> str:
     parts, at = [], 0
-    for start, end in opaque:
+    for start, end in masked_spans:
         parts += [plain[at:start], " " * (end - start)]
         at = end
     return "".join([*parts, plain[at:]]) if parts else plain
 
 
-def _resolved(claim: Found, grammar: Grammar, counted: list[Size], syntax: Syntax) -> tuple[Row | None, int]:
+def _resolved(claim: RawClaim, grammar: Grammar, counted: list[Size], syntax: Syntax) -> tuple[Row | None, int]:
     """The claim in fractions of its image, None if nothing of it holds; and its defects."""
     defects = 0
     count = len(counted)
     image = claim.image
     if image is None and count == 1:
         image = 1
-    elif image is not None and image < UNCLEAR / 2:
+    elif image is not None and image < AMBIGUOUS / 2:
         image = 1 if count == 1 else None
         defects |= Defect.AMBIGUOUS_IMAGE.value
     if image is not None and not 1 <= image <= count:
@@ -363,7 +365,7 @@ def _says_nothing(plain: str, start: int, end: int, own: Syntax) -> bool:
     return _EMPTY.fullmatch(plain, start, end) is not None or plain[start:end].strip() == own.nothing
 
 
-def _has_words_outside(plain: str, start: int, end: int, found: list[Found], *, fenced: bool) -> bool:
+def _has_words_outside(plain: str, start: int, end: int, found: list[RawClaim], *, fenced: bool) -> bool:
     """Whether an answer part says more than its claims and the images that they are in."""
     if fenced:
         start, end = _without_fence(plain, start, end)

@@ -12,7 +12,7 @@ from mirg_rewards.data.annotations import ImageRole, Predicate
 from mirg_rewards.data.trajectories.dialects import Dialect
 from mirg_rewards.data.trajectories.steps import ImageClaim, RelationClaim, Rule, RuleError, TraceClaim
 from mirg_rewards.parsing import parse, render
-from mirg_rewards.parsing.lines import quoted, unquoted
+from mirg_rewards.parsing.line_format import quoted, unquoted
 
 BETWEEN: dict[Predicate, tuple[str, ...]] = {
     "same_object": (" is one and the same with ", " is identical with "),

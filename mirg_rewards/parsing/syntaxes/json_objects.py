@@ -15,21 +15,8 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from mirg_rewards.claims import Defect, Span
-from mirg_rewards.parsing.found import (
-    BOTH,
-    BOX,
-    IMAGE,
-    POINT,
-    UNCLEAR,
-    Found,
-    Glimpse,
-    Passage,
-    Reading,
-    Syntax,
-    Written,
-)
 from mirg_rewards.parsing.image_references import image_of, image_of_value
-from mirg_rewards.parsing.json_places import (
+from mirg_rewards.parsing.json_boxes import (
     KINDS,
     Part,
     Place,
@@ -42,6 +29,19 @@ from mirg_rewards.parsing.json_places import (
 )
 from mirg_rewards.parsing.loose_json import Array, Object
 from mirg_rewards.parsing.loose_json import read as read_loose
+from mirg_rewards.parsing.syntax import (
+    AMBIGUOUS,
+    BOTH,
+    BOX,
+    IMAGE,
+    POINT,
+    ClaimToWrite,
+    Glimpse,
+    RawClaim,
+    Region,
+    ScanResult,
+    Syntax,
+)
 
 UNREADABLE = Defect.UNREADABLE_BOX.value
 REPAIRED = Defect.REPAIRED.value
@@ -140,7 +140,7 @@ def inside_fence(answer: str) -> str:
     return answer if opened is None else stripped[opened.end() : -3]
 
 
-def read(passage: Passage, *, dialect: Dialect = _PLAINEST) -> Reading:
+def read(passage: Region, *, dialect: Dialect = _PLAINEST) -> ScanResult:
     """The claims of every JSON object in the text.
 
     >>> from mirg_rewards import GRAMMARS, parse
@@ -149,15 +149,15 @@ def read(passage: Passage, *, dialect: Dialect = _PLAINEST) -> Reading:
     """
     loose = read_loose(*passage[:4], quotes=dialect.quotes)
     keys = frozenset(map(normal, (dialect.box, dialect.point, *dialect.others)))
-    walk = Walk(passage.first_image, passage.images, Reading(defects=loose.defects), keys=keys)
+    walk = Walk(passage.first_image, passage.images, ScanResult(defects=loose.defects), keys=keys)
     for root in loose.roots:
         walk.outer = (root.start, root.end)
         walk.holds_keys = False
         walk.visit(root)
         if walk.holds_keys:
-            walk.reading.opaque.append(walk.outer)
+            walk.reading.masked_spans.append(walk.outer)
     reading = walk.reading
-    reading.is_marked = reading.is_mine = bool(reading.found or reading.defects & UNREADABLE)
+    reading.is_explicit = reading.matched = bool(reading.found or reading.defects & UNREADABLE)
     return reading
 
 
@@ -167,7 +167,7 @@ class Walk:
 
     first_image: int
     count: int
-    reading: Reading
+    reading: ScanResult
     outer: Span = (0, 0)
     left: int = _MOST_OBJECTS
     holds_keys: bool = False
@@ -211,7 +211,7 @@ class Walk:
             base = 0 if KINDS.get(normal(key)) == "index" else 1
             if isinstance(value, Array) and len(value) > 1:
                 named_images = [image_of_value(entry, base, self.count) for entry in value]
-                group = [UNCLEAR if entry is None else entry for entry in named_images]
+                group = [AMBIGUOUS if entry is None else entry for entry in named_images]
             said = image_of_value(value, base, self.count)
             if said is not None:
                 image, says_image = said, True
@@ -293,11 +293,11 @@ class Walk:
         start, end = place.span if place else (node.start, node.end) if node else self.outer
         named = place is not None and place.named
         self.reading.found.append(
-            Found(image, box and box.numbers, point and point.numbers, label, named, start, end, self.outer)
+            RawClaim(image, box and box.numbers, point and point.numbers, label, named, start, end, self.outer)
         )
 
 
-def write(claims: list[Written], *, dialect: Dialect) -> str:
+def write(claims: list[ClaimToWrite], *, dialect: Dialect) -> str:
     """A JSON list: in one line, or in a Markdown fence with an object a line, as Qwen writes it.
 
     >>> from mirg_rewards import GRAMMARS, Box, Claim, render
@@ -311,7 +311,7 @@ def write(claims: list[Written], *, dialect: Dialect) -> str:
     return f"```json\n[\n{body}\n]\n```" if claims else "```json\n[]\n```"
 
 
-def _item(claim: Written, dialect: Dialect) -> str:
+def _item(claim: ClaimToWrite, dialect: Dialect) -> str:
     entries = {
         "image": claim.image,
         dialect.box: claim.box,
@@ -327,7 +327,7 @@ def _dumps(item: dict[str, Any]) -> str:
     return json.dumps(item, ensure_ascii=False).replace("<", "\\u003c").replace("◁", "\\u25c1")
 
 
-def write_named(claims: list[Written]) -> str:
+def write_named(claims: list[ClaimToWrite]) -> str:
     """`{"objects": [{"x_min": …}]}`, as Moondream writes it; `{"points": […]}` where there are only points.
 
     >>> from mirg_rewards import GRAMMARS, Box, Claim, render

@@ -7,11 +7,21 @@ from functools import partial
 from typing import NamedTuple
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.found import BOX, POLYGON, Found, Glimpse, Numbers, Passage, Reading, Syntax, Written
 from mirg_rewards.parsing.image_names import NOUN, REFERENCE
-from mirg_rewards.parsing.lines import BEFORE_LABEL, glance, in_lines, label_before, plain_or_quoted, unquoted
+from mirg_rewards.parsing.line_format import BEFORE_LABEL, glance, in_lines, label_before, plain_or_quoted, unquoted
+from mirg_rewards.parsing.syntax import (
+    BOX,
+    POLYGON,
+    ClaimToWrite,
+    Glimpse,
+    Numbers,
+    RawClaim,
+    Region,
+    ScanResult,
+    Syntax,
+)
 
-_MOST = 256
+MAX_PIECES = 256
 _RUN = re.compile(r"(?:<loc_?[0-9]{1,9}>[ \t]?)++")
 _TOKEN = re.compile(r"<loc_?([0-9]{1,9})>")
 _CUT_OFF = re.compile(r"<(?:l(?:o(?:c_?[0-9]{0,9})?)?)?\Z")
@@ -40,7 +50,7 @@ PALIGEMMA, FLORENCE2, FLORENCE2_QUADS = (
 )
 
 
-def read(passage: Passage, *, style: Style) -> Reading:
+def read(passage: Region, *, style: Style) -> ScanResult:
     """Every run of tokens, left to right: a run of several times four is as many boxes of one label.
 
     >>> from mirg_rewards import GRAMMARS, parse
@@ -48,14 +58,14 @@ def read(passage: Passage, *, style: Style) -> Reading:
     (0.5, 0.25)
     """
     text, plain, start, end = passage[:4]
-    reading = Reading()
+    reading = ScanResult()
     behind = start
     runs = list(_RUN.finditer(plain, start, end))
     for number, run in enumerate(runs):
-        if number >= _MOST:
+        if number >= MAX_PIECES:
             reading.defects |= Defect.TOO_LONG.value
             break
-        reading.is_mine = reading.is_marked = True
+        reading.matched = reading.is_explicit = True
         tokens = list(_TOKEN.finditer(plain, *run.span()))
         limit = runs[number + 1].start() if number + 1 < len(runs) else end
         label, outer = _label(text, plain, style, (behind, run.start()), (run.end(), limit))
@@ -72,7 +82,7 @@ def read(passage: Passage, *, style: Style) -> Reading:
                 numbers = tuple(float(token[1]) for token in some)
                 box, polygon = (numbers, None) if len(numbers) == 4 else (None, numbers)
                 span = (some[0].start(), some[-1].end())
-                reading.found.append(Found(None, box, None, label, False, *span, outer, polygon))
+                reading.found.append(RawClaim(None, box, None, label, False, *span, outer, polygon))
         behind = outer[1]
     if _CUT_OFF.search(plain, max(behind, end - 16), end):
         reading.defects |= Defect.TRUNCATED.value
@@ -100,7 +110,7 @@ def _label(
     return text[begin : ahead[1]].strip(" \t,:"), (begin, ahead[1])
 
 
-def write(claims: list[Written], *, style: Style) -> str:
+def write(claims: list[ClaimToWrite], *, style: Style) -> str:
     """A claim a line.
 
     >>> from mirg_rewards import GRAMMARS, Box, Claim, render
@@ -110,7 +120,7 @@ def write(claims: list[Written], *, style: Style) -> str:
     return in_lines(claims, partial(_place, style=style))
 
 
-def _place(claim: Written, *, style: Style) -> str:
+def _place(claim: ClaimToWrite, *, style: Style) -> str:
     numbers: Numbers | None = claim.box
     if style.corners == 8 and claim.polygon is not None and len(claim.polygon) == 8:
         numbers = claim.polygon

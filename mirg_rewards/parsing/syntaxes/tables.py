@@ -5,20 +5,20 @@ from __future__ import annotations
 import re
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.found import BOX, NUMBER, Passage, Reading, Syntax, Written, listed
-from mirg_rewards.parsing.json_places import KINDS, normal
-from mirg_rewards.parsing.lines import plain_or_quoted, unquoted
+from mirg_rewards.parsing.json_boxes import KINDS, normal
+from mirg_rewards.parsing.line_format import plain_or_quoted, unquoted
 from mirg_rewards.parsing.loose_json import Object
+from mirg_rewards.parsing.syntax import BOX, NUMBER, ClaimToWrite, Region, ScanResult, Syntax, format_numbers
 from mirg_rewards.parsing.syntaxes.json_objects import Walk
 
-_MOST = 160
+MAX_PIECES = 160
 _LINE = re.compile(r"[^\n]*\n?")
 _RULE = re.compile(r"[\s|:\-]+")
 _NUMBER = re.compile(rf"\s*+({NUMBER})\s*+")
 _LONGEST = 2_000
 
 
-def read(passage: Passage) -> Reading:
+def read(passage: Region) -> ScanResult:
     r"""The claims of every row of a table whose columns name boxes or corners.
 
     >>> from mirg_rewards import GRAMMARS, parse
@@ -26,12 +26,12 @@ def read(passage: Passage) -> Reading:
     Box(x1=0.25, y1=0.0, x2=0.5, y2=1.0)
     """
     text, plain, start, end = passage[:4]
-    walk = Walk(passage.first_image, passage.images, Reading())
+    walk = Walk(passage.first_image, passage.images, ScanResult())
     names: list[str] = []
     lines = 0
     # A line of a table begins and ends with a bar, so anything else is passed over by one look for a bar.
     at = plain.find("|", start, end)
-    while at >= 0 and lines < _MOST:
+    while at >= 0 and lines < MAX_PIECES:
         line = _LINE.match(plain, plain.rfind("\n", start, at) + 1 or start, end)
         assert line is not None
         begin, stop = line.span()
@@ -53,7 +53,7 @@ def read(passage: Passage) -> Reading:
     reading = walk.reading
     if at >= 0:
         reading.defects |= Defect.TOO_LONG.value
-    reading.is_marked = reading.is_mine = bool(reading.found)
+    reading.is_explicit = reading.matched = bool(reading.found)
     return reading
 
 
@@ -75,14 +75,14 @@ def _row(text: str, plain: str, names: list[str], cells: list[tuple[int, int]], 
     return row
 
 
-def write(claims: list[Written]) -> str:
+def write(claims: list[ClaimToWrite]) -> str:
     """A table with a line for each claim."""
     lines = ["| image | object | x1 | y1 | x2 | y2 |", "| --- | --- | --- | --- | --- | --- |"]
     for claim in claims:
         assert claim.box is not None
         image = "" if claim.image is None else str(claim.image)
         label = plain_or_quoted(claim.label).replace("|", "\\u007c")
-        lines.append(f"| {image} | {label} | {' | '.join(listed((number,)) for number in claim.box)} |")
+        lines.append(f"| {image} | {label} | {' | '.join(format_numbers((number,)) for number in claim.box)} |")
     return "\n".join(lines) if claims else "[]"
 
 

@@ -11,11 +11,22 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.found import NUMBER, POINT, Found, Glimpse, Passage, Reading, Syntax, Written, alike, listed
-from mirg_rewards.parsing.lines import in_lines
+from mirg_rewards.parsing.line_format import in_lines
+from mirg_rewards.parsing.syntax import (
+    NUMBER,
+    POINT,
+    ClaimToWrite,
+    Glimpse,
+    RawClaim,
+    Region,
+    ScanResult,
+    Syntax,
+    format_numbers,
+    lookalikes,
+)
 
 UNREADABLE, TRUNCATED = Defect.UNREADABLE_BOX.value, Defect.TRUNCATED.value
-_MOST = 256
+MAX_PIECES = 256
 _ATTRIBUTE = r"""\s*+[\w:-]{1,32}\s?=\s?(?:"[^"]{0,20000}+"|'[^']{0,20000}+')"""
 _ELEMENT = re.compile(rf"<(?P<name>points?|tracks?)(?P<attributes>(?:{_ATTRIBUTE})*+)\s*+(?P<end>/?>)?", re.IGNORECASE)
 _PARTS = re.compile(r"""([\w:-]{1,32})\s?=\s?(?:"([^"]*+)"|'([^']*+)')""")
@@ -34,7 +45,7 @@ class _Place(NamedTuple):
     end: int
 
 
-def read(passage: Passage, *, form: Literal["axes", "coords"] = "axes") -> Reading:
+def read(passage: Region, *, form: Literal["axes", "coords"] = "axes") -> ScanResult:
     """The points of every element, in the order of their numbers.
 
     >>> from mirg_rewards import GRAMMARS, parse
@@ -42,10 +53,10 @@ def read(passage: Passage, *, form: Literal["axes", "coords"] = "axes") -> Readi
     Point(x=0.529, y=0.439)
     """
     text, plain, start, end = passage[:4]
-    reading = Reading()
+    reading = ScanResult()
     number = 0
     for number, element in enumerate(_ELEMENT.finditer(plain, start, end)):
-        if number >= _MOST:
+        if number >= MAX_PIECES:
             reading.defects |= Defect.TOO_LONG.value
             break
         written = list(_PARTS.finditer(plain, *element.span("attributes")))
@@ -76,7 +87,7 @@ def read(passage: Passage, *, form: Literal["axes", "coords"] = "axes") -> Readi
         if not names and cut is None:
             # `<point>12 34</point>` is another syntax.
             continue
-        reading.is_mine = reading.is_marked = True
+        reading.matched = reading.is_explicit = True
         if form != ("coords" if "coords" in names or cut else "axes"):
             # Molmo counts to 100 in the one form, Molmo2 to 1000 in the other.
             reading.defects |= Defect.OTHER_SYNTAX.value
@@ -90,7 +101,7 @@ def read(passage: Passage, *, form: Literal["axes", "coords"] = "axes") -> Readi
         if lost or (not places and element["end"] is not None):
             reading.defects |= UNREADABLE
         for image, point, low, high in places:
-            reading.found.append(Found(image, None, point, html.unescape(label), False, low, high, outer))
+            reading.found.append(RawClaim(image, None, point, html.unescape(label), False, low, high, outer))
     return reading
 
 
@@ -119,7 +130,7 @@ def _coords(written: str, offset: int, *, timed: bool, whole: bool) -> tuple[lis
     return places, lost
 
 
-def write(claims: list[Written]) -> str:
+def write(claims: list[ClaimToWrite]) -> str:
     """An element for claims in a row that share image and label, each on a line.
 
     >>> from mirg_rewards import GRAMMARS, Claim, Point, render
@@ -131,7 +142,7 @@ def write(claims: list[Written]) -> str:
     return in_lines([row[0] for row in rows], lambda claim: elements[id(claim)])
 
 
-def _element(row: list[Written]) -> str:
+def _element(row: list[ClaimToWrite]) -> str:
     label = _escaped(row[0].label)
     if len(row) == 1:
         name, places = "point", _axes(row[0], "")
@@ -144,12 +155,12 @@ def _escaped(label: str) -> str:
     return html.escape(label).replace("\n", "&#10;").replace("◁", "&#9665;")
 
 
-def _axes(claim: Written, number: str) -> str:
+def _axes(claim: ClaimToWrite, number: str) -> str:
     assert claim.point is not None
-    return f'x{number}="{listed(claim.point[:1])}" y{number}="{listed(claim.point[1:])}"'
+    return f'x{number}="{format_numbers(claim.point[:1])}" y{number}="{format_numbers(claim.point[1:])}"'
 
 
-def write_coords(claims: list[Written]) -> str:
+def write_coords(claims: list[ClaimToWrite]) -> str:
     """An element for claims in a row that share a label. Raises ValueError for an image left unsaid.
 
     >>> from mirg_rewards import GRAMMARS, Claim, Point, render
@@ -160,7 +171,7 @@ def write_coords(claims: list[Written]) -> str:
     return "\n".join(map(_coords_element, rows)) or "[]"
 
 
-def _coords_element(row: list[Written]) -> str:
+def _coords_element(row: list[ClaimToWrite]) -> str:
     if any(claim.image is None for claim in row):
         raise ValueError(f"coords name an image for every point, got {row}")
     identity = itertools.count(1)
@@ -172,12 +183,12 @@ def _coords_element(row: list[Written]) -> str:
     return f'<points coords="{";".join(groups)}">{label}</points>'
 
 
-def _padded(claim: Written) -> str:
+def _padded(claim: ClaimToWrite) -> str:
     assert claim.point is not None
-    return " ".join(listed((number,)).zfill(3) for number in claim.point)
+    return " ".join(format_numbers((number,)).zfill(3) for number in claim.point)
 
 
-_MARKUP = alike('<>&"')
+_MARKUP = lookalikes('<>&"')
 _OWN = re.compile(
     r"(?:Image-(?P<image>[0-9]{1,4}): )?<points?(?P<axes>(?: x[0-9]{0,2}=\"[0-9.]{1,8}\" y[0-9]{0,2}=\"[0-9.]{1,8}\")+)"
     rf" alt=\"(?P<label>[^{_MARKUP}\n]{{0,200}})\">[^{_MARKUP}]{{0,200}}</points?>(?:\n(?!\n)|\Z)"

@@ -6,13 +6,13 @@ import json
 import re
 from collections.abc import Callable
 
-from mirg_rewards.parsing.found import Glimpse, Written, alike
 from mirg_rewards.parsing.image_references import ORDINALS, REFERENCE
+from mirg_rewards.parsing.syntax import ClaimToWrite, Glimpse, lookalikes
 
 # What a label may be written as without quotes, where the form puts it in plain text.
 _PLAIN_LABEL = re.compile(r"[^\W\d_](?:[\w ,.'()-]{0,200}[\w)])?")
 # What some reader would take for structure; a label written with quotes has none of it.
-_STRUCTURE = alike('[({<◁;="\\')
+_STRUCTURE = lookalikes('[({<◁;="\\')
 _ESCAPED = re.compile(rf'(?!["\\])[{_STRUCTURE}]')
 _MOST_QUOTES = 64
 _LONGEST_LABEL = 4096
@@ -25,11 +25,11 @@ IMAGE_NUMBERS = {str(number): number for number in range(1, 1000)} | {
 
 
 def in_lines(
-    claims: list[Written], place: Callable[[Written], str], reference: Callable[[int], str] | None = None
+    claims: list[ClaimToWrite], place: Callable[[ClaimToWrite], str], reference: Callable[[int], str] | None = None
 ) -> str:
     """Each claim on a line of its own: the image where it is said, and what `place` makes of the rest.
 
-    >>> in_lines([Written(2, (1, 2, 3, 4), None, "")], lambda claim: str(list(claim.box or ())))
+    >>> in_lines([ClaimToWrite(2, (1, 2, 3, 4), None, "")], lambda claim: str(list(claim.box or ())))
     'Image-2: [1, 2, 3, 4]'
     """
     reference = reference or "Image-{}: ".format

@@ -10,11 +10,22 @@ from functools import partial
 from typing import Literal
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.found import BOX, NUMBER, POINT, Found, Numbers, Passage, Reading, Syntax, Written, listed
-from mirg_rewards.parsing.lines import BEFORE_LABEL, QUOTED_LABEL, glance, in_lines, label_before, quoted
-from mirg_rewards.parsing.syntaxes.named_numbers import NAMES_AHEAD
+from mirg_rewards.parsing.line_format import BEFORE_LABEL, QUOTED_LABEL, glance, in_lines, label_before, quoted
+from mirg_rewards.parsing.syntax import (
+    BOX,
+    NUMBER,
+    POINT,
+    ClaimToWrite,
+    Numbers,
+    RawClaim,
+    Region,
+    ScanResult,
+    Syntax,
+    format_numbers,
+)
+from mirg_rewards.parsing.syntaxes.named_coordinates import NAMES_AHEAD
 
-_MOST = 256
+MAX_PIECES = 256
 _BRACKETS = re.compile(r"[\[(]([0-9+\-.,;eE\s]{3,600})[\])]")
 _NUMBERS = re.compile(NUMBER)
 _APART = re.compile(rf"\s{{0,16}}{NUMBER}(?:\s{{0,4}}[,\s]\s{{0,16}}{NUMBER})*+\s{{0,16}}")
@@ -33,7 +44,7 @@ Points = Literal["no", "single", "double"]
 """Whether two numbers in square brackets are a point: never, always, or in double brackets."""
 
 
-def read(passage: Passage, *, points: Points = "no") -> Reading:
+def read(passage: Region, *, points: Points = "no") -> ScanResult:
     """Every bracket of four numbers, left to right, and of two where these are points.
 
     >>> from mirg_rewards import GRAMMARS, parse
@@ -41,10 +52,10 @@ def read(passage: Passage, *, points: Points = "no") -> Reading:
     Box(x1=0.086, y1=0.54, x2=0.4, y2=0.76)
     """
     text, plain, start, end = passage[:4]
-    reading = Reading()
+    reading = ScanResult()
     behind = start
     for number, match in enumerate(_BRACKETS.finditer(plain, start, end)):
-        if number >= _MOST:
+        if number >= MAX_PIECES:
             reading.defects |= Defect.TOO_LONG.value
             break
         label, begin = label_before(text, plain, behind, _outermost(plain, behind, match.start()))
@@ -64,9 +75,9 @@ def read(passage: Passage, *, points: Points = "no") -> Reading:
             span = (at, at + len(written)) if ";" in match[1] else match.span()
             at += len(written) + 1
             if len(numbers) == 4:
-                reading.found.append(Found(None, numbers, None, label, False, *span, outer))
+                reading.found.append(RawClaim(None, numbers, None, label, False, *span, outer))
             elif len(numbers) == 2 and _is_point(plain, match, points):
-                reading.found.append(Found(None, None, numbers, label, False, *span, outer))
+                reading.found.append(RawClaim(None, None, numbers, label, False, *span, outer))
             elif len(numbers) > 2 and match[0][0] == "[":
                 reading.defects |= Defect.UNREADABLE_BOX.value
         behind = match.end()
@@ -79,9 +90,9 @@ def read(passage: Passage, *, points: Points = "no") -> Reading:
             numbers = _numbers(written)
             if len(numbers) == 4:
                 span = (at, at + len(written))
-                reading.found.append(Found(None, numbers, None, "", False, *span, (cut.start(), end)))
+                reading.found.append(RawClaim(None, numbers, None, "", False, *span, (cut.start(), end)))
             at += len(written) + 1
-    reading.is_mine = bool(reading.found)
+    reading.matched = bool(reading.found)
     return reading
 
 
@@ -101,7 +112,7 @@ def _is_point(plain: str, match: re.Match[str], points: Points) -> bool:
     return points == "single" and match[0][0] == "["
 
 
-def write(claims: list[Written], *, points: Points = "no", separator: str = ", ", zeros: int = 0) -> str:
+def write(claims: list[ClaimToWrite], *, points: Points = "no", separator: str = ", ", zeros: int = 0) -> str:
     """A list a line, after its image and label.
 
     >>> from mirg_rewards import GRAMMARS, Box, Claim, render
@@ -111,11 +122,11 @@ def write(claims: list[Written], *, points: Points = "no", separator: str = ", "
     return in_lines(claims, partial(_place, points=points, separator=separator, zeros=zeros))
 
 
-def _place(claim: Written, *, points: Points, separator: str, zeros: int) -> str:
+def _place(claim: ClaimToWrite, *, points: Points, separator: str, zeros: int) -> str:
     numbers = claim.box or claim.point
     assert numbers is not None
     label = f"{quoted(claim.label)} " if claim.label else ""
-    written = separator.join(number.zfill(zeros) for number in listed(numbers).split(","))
+    written = separator.join(number.zfill(zeros) for number in format_numbers(numbers).split(","))
     return f"{label}[[{written}]]" if points == "double" else f"{label}[{written}]"
 
 

@@ -6,8 +6,8 @@ import re
 from typing import NamedTuple
 
 from mirg_rewards.claims import Span
-from mirg_rewards.parsing.found import NUMBER, Numbers
 from mirg_rewards.parsing.loose_json import Array, Object
+from mirg_rewards.parsing.syntax import NUMBER, Numbers
 
 # Names of corners, each with how its four numbers make x1, y1, x2, y2.
 _CORNERS = (
@@ -179,7 +179,7 @@ def is_plain(value: object) -> bool:
 
 
 def _two(value: object) -> Numbers | None:
-    """The two numbers of one corner, listed or named x and y; None if it is no corner."""
+    """The two numbers of one corner, format_numbers or named x and y; None if it is no corner."""
     if isinstance(value, Object):
         numbers = next((corner for part in parts_of(value) if (corner := corners_of(part)) is not None), None)
     else:

@@ -24,7 +24,7 @@ NUMBER = r"[-+]?(?:[0-9]{1,9}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][-+]?[0-9]{
 PAIR = rf"\(\s{{0,4}}({NUMBER})\s{{0,4}},\s{{0,4}}({NUMBER})\s{{0,4}}\)"
 """`(x,y)`: two groups."""
 
-UNCLEAR = -(2**40)
+AMBIGUOUS = -(2**40)
 """An image reference that is there and cannot be resolved."""
 
 MOST_TOKENS = 2_048
@@ -40,7 +40,7 @@ _ANY_LOOKALIKE = re.compile("[" + re.escape("".join(_LOOKALIKES)) + "]")
 _TO_ASCII = str.maketrans(_LOOKALIKES)
 
 
-class Found(NamedTuple):
+class RawClaim(NamedTuple):
     """One claim as written: numbers in the grammar's order and space.
 
     `image` counts from 1; None where the claim itself does not say. `named` says that the numbers are x1, y1, x2, y2
@@ -60,10 +60,10 @@ class Found(NamedTuple):
     polygon: Numbers | None = None
 
 
-class Passage(NamedTuple):
+class Region(NamedTuple):
     """The characters from `start` to `end` of a response about so many `images`.
 
-    `plain` is `text` with look-alike characters made ASCII, of the same length; `first_image` is the number of the first
+    `plain` is `text` with look-lookalikes characters made ASCII, of the same length; `first_image` is the number of the first
     image where a bare number names it.
     """
 
@@ -76,18 +76,18 @@ class Passage(NamedTuple):
 
 
 @dataclass(slots=True)
-class Reading:
+class ScanResult:
     """What one syntax made of a text: its claims and its defects.
 
-    `is_mine`: something is written in this syntax, be it readable or not. `is_marked`: by tokens, tags or keys that leave
-    no doubt, so that bare numbers beside it do not count. `opaque`: characters in which other syntaxes find nothing.
+    `matched`: something is written in this syntax, be it readable or not. `is_explicit`: by tokens, tags or keys that leave
+    no doubt, so that bare numbers beside it do not count. `masked_spans`: characters in which other syntaxes find nothing.
     """
 
-    found: list[Found] = field(default_factory=list)
+    found: list[RawClaim] = field(default_factory=list)
     defects: int = 0
-    is_mine: bool = False
-    is_marked: bool = False
-    opaque: list[Span] = field(default_factory=list)
+    matched: bool = False
+    is_explicit: bool = False
+    masked_spans: list[Span] = field(default_factory=list)
 
 
 Kind = Literal["box", "point", "box and point", "image", "polygon"]
@@ -100,7 +100,7 @@ IMAGE: frozenset[Kind] = frozenset({"image"})
 BOTH: frozenset[Kind] = frozenset({"box and point"})
 
 
-class Written(NamedTuple):
+class ClaimToWrite(NamedTuple):
     """A claim to write: the image where it must be said, numbers in the grammar's order and space."""
 
     image: int | None
@@ -134,8 +134,8 @@ class Syntax:
     """
 
     name: str
-    read: Callable[[Passage], Reading] = field(compare=False)
-    write: Callable[[list[Written]], str] = field(compare=False)
+    read: Callable[[Region], ScanResult] = field(compare=False)
+    write: Callable[[list[ClaimToWrite]], str] = field(compare=False)
     writes: frozenset[Kind] = field(compare=False, default=BOX)
     glance: Callable[[str], list[Glimpse] | None] = field(compare=False, default=_no_glance)
     values: Values = field(compare=False, default=(itemgetter(0), itemgetter(1), itemgetter(2)))
@@ -170,19 +170,19 @@ def plain(text: str) -> str:
     return text.translate(_TO_ASCII)
 
 
-def alike(letters: str) -> str:
+def lookalikes(letters: str) -> str:
     """For a set in a pattern: these letters, and those that look like them.
 
-    >>> alike("<")
+    >>> lookalikes("<")
     '<＜'
     """
     return re.escape(letters + "".join(twin for twin, letter in _LOOKALIKES.items() if letter in letters))
 
 
-def listed(numbers: Numbers, separator: str = ",") -> str:
+def format_numbers(numbers: Numbers, separator: str = ",") -> str:
     """Numbers as text: whole ones without a point.
 
-    >>> listed((1, 0.25, 3.0))
+    >>> format_numbers((1, 0.25, 3.0))
     '1,0.25,3'
     """
     return separator.join(str(int(number)) if number == int(number) else repr(number) for number in numbers)
