@@ -136,7 +136,7 @@ def _signs(answers: Answers, defects: npt.NDArray[np.int64]) -> dict[str, Flags]
     has_box = count(is_box) > 0
     no_answer, unclosed, truncated = have(Defect.NO_ANSWER), have(Defect.UNCLOSED), have(Defect.TRUNCATED)
     unknown, no_think = have(Defect.UNKNOWN_IMAGE), have(Defect.NO_THINK)
-    image_0 = where(unknown, lambda number: any(claim[0] == 0 for claim in answers.parsed[number].rows))
+    image_0 = where(unknown, lambda number: any(claim.image == 0 for claim in answers.parsed[number].claims))
     think_closed = where(no_think, lambda number: answers.parsed[number].think is not None)
     return {
         "box": has_box,

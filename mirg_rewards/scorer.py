@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mirg_rewards.batch import Answers, Device, Targets, laid_out
+from mirg_rewards.batch import Answers, Device, Targets, to_tensors
 from mirg_rewards.parsing import Grammar
-from mirg_rewards.parsing.batches import read
+from mirg_rewards.parsing.parse import parse_batch
 from mirg_rewards.rewards import Reward, Weighted
 from mirg_rewards.targets import Target
 
@@ -82,13 +82,13 @@ class Scorer:
             response if type(response) is str else as_text(response, row) for row, response in enumerate(responses)
         ]
         seen_sizes = [target.seen_sizes for target in targets]
-        said = read(
+        parsed = parse_batch(
             texts,
             self.grammar,
             [target.sizes for target in targets],
             None if seen_sizes.count(None) == len(seen_sizes) else seen_sizes,
         )
-        return laid_out(said.claims, said.defects, said.readings, targets, self.device, texts=texts)
+        return to_tensors(parsed.claims, parsed.defects, parsed, targets, self.device, texts=texts)
 
     def __call__(self, responses: Sequence[Response], targets: Sequence[Target]) -> Scores:
         """What each response earns against its target. Raises ValueError or TypeError that names the row."""

@@ -41,9 +41,9 @@ def evaluate_mc_bench(
     several = [len({claim.label for claim in sample.target.claims}) > 1 for sample in samples]
     claimed = [
         [
-            Detection(image or 0, box, 1.0, label.strip().casefold() if labels_count else "")
-            for image, box, _, label, _ in reading.rows
-            if box
+            Detection(claim.image or 0, claim.box.corners, 1.0, claim.label.strip().casefold() if labels_count else "")
+            for claim in reading.claims
+            if claim.box
         ]
         for reading, labels_count in zip(answers.parsed, several, strict=True)
     ]

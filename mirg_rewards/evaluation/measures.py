@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -135,7 +135,7 @@ def check_thresholds(thresholds: Sequence[float]) -> None:
 
 def _said(reading: Parsed, image: int | None) -> Parsed:
     """The reading with every claim that names no image moved to `image`."""
-    if image is None or all(row[0] is not None for row in reading.rows):
+    if image is None or all(claim.image is not None for claim in reading.claims):
         return reading
-    rows = [(image, *row[1:]) if row[0] is None else row for row in reading.rows]
-    return Parsed.from_rows(rows, reading.defects.value, reading.think, reading.answer, lambda: reading.spans)
+    claims = [replace(claim, image=image) if claim.image is None else claim for claim in reading.claims]
+    return replace(reading, claims=tuple(claims))

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from mirg_rewards.claims import Span
 from mirg_rewards.parsing.image_names import MENTION, NOUN, ORDINAL, ORDINALS, REFERENCE, VAGUE, number_of
-from mirg_rewards.parsing.syntax import AMBIGUOUS, RawClaim, plain
+from mirg_rewards.parsing.lexer import fold
+from mirg_rewards.parsing.syntax import AMBIGUOUS, RawClaim
 
 __all__ = ["ORDINALS", "REFERENCE", "assign_images", "image_of", "image_of_value"]
 
@@ -93,7 +94,7 @@ def image_of(reference: str, count: int) -> int | None:
     """
     if len(reference) > _LONGEST_NAME:
         return None
-    name = plain(reference).strip()
+    name = fold(reference).strip()
     start = len(name) - len(name[4:].lstrip()) if name[:4].lower() == "the " else 0
     mentions = _mentions(name, 0, len(name), count)
     if len(mentions) == 1 and mentions[0][:2] == (start, len(name)):
@@ -114,7 +115,7 @@ def image_of_value(value: object, base: int, count: int) -> int | None:
     if value is None:
         return None
     if isinstance(value, str):
-        written = plain(value[:_BEHIND])
+        written = fold(value[:_BEHIND])
         inner = _AROUND.sub("", written)
         if not _BARE.fullmatch(inner):
             for name in (written, inner, f"image {inner}", f"{inner} image", f"图{inner}"):

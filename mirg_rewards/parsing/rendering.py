@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from mirg_rewards.claims import Claim, Size
 from mirg_rewards.coordinates import Space
 from mirg_rewards.parsing.grammar import Grammar
-from mirg_rewards.parsing.reading import LONGEST, coordinate_sizes
+from mirg_rewards.parsing.parse import MAX_ANSWER
+from mirg_rewards.parsing.resolve import coordinate_sizes
 from mirg_rewards.parsing.syntax import ClaimToWrite, Kind, Numbers
 
 _TAG = re.compile(r"[<◁]/?(?:think|answer)[>▷]", re.IGNORECASE)
@@ -47,9 +48,9 @@ def render(claims: Sequence[Claim], grammar: Grammar, sizes: Sequence[Size | Non
                 f"claims[{number}] has a {kind}, and {syntax.name} writes claims that have a {forms}, got {claims[number]}"
             )
     body = syntax.write(written) if written or syntax.nothing == "[]" else syntax.nothing
-    if len(body) > LONGEST:
+    if len(body) > MAX_ANSWER:
         raise ValueError(
-            f"claims take {len(body)} characters to write, and no more than {LONGEST} are read: shorten the labels"
+            f"claims take {len(body)} characters to write, and no more than {MAX_ANSWER} are read: shorten the labels"
         )
     if grammar.think == "optional":
         return f"<think>{think}</think>\n\n{body}" if think else body

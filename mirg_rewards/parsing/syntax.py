@@ -5,19 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from operator import itemgetter
 from typing import Any, Literal, NamedTuple
 
 from mirg_rewards.claims import Span
 from mirg_rewards.coordinates import Space
+from mirg_rewards.parsing.lexer import Code, unescape
 
 Numbers = tuple[float, ...]
-Glimpse = Any
-"""A claim as a writer writes it, of which `Syntax.values` take the image, the label, and the numbers: of a box (four, in the
-grammar's order), of a point (two) or of a polygon (more)."""
-
-Values = tuple[Callable[[Glimpse], Any], Callable[[Glimpse], Any], Callable[[Glimpse], Any]]
-
 NUMBER = r"[-+]?(?:[0-9]{1,9}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][-+]?[0-9]{1,3})?"
 """A number as models write them; bounded, so that no text makes it slow."""
 
@@ -27,17 +21,11 @@ PAIR = rf"\(\s{{0,4}}({NUMBER})\s{{0,4}},\s{{0,4}}({NUMBER})\s{{0,4}}\)"
 AMBIGUOUS = -(2**40)
 """An image reference that is there and cannot be resolved."""
 
-MOST_TOKENS = 2_048
-"""What a tolerant reader looks at before it gives up: half as much again as 64 claims take."""
+UNSAID = -(2**62)
+"""What stands for an image that is not said where images are numbers."""
 
-# Full-width and typographic characters that stand for ASCII structure, one for one, so that positions stay.
-_LOOKALIKES = {
-    **{chr(0xFEE0 + code): chr(code) for code in range(0x21, 0x7F)},
-    **{chr(0x2080 + digit): str(digit) for digit in range(10)},
-    **dict(zip("【】“”‘’、–—−\ufeff\u00a0\u3000", "[]\"\"'',---   ", strict=True)),
-}
-_ANY_LOOKALIKE = re.compile("[" + re.escape("".join(_LOOKALIKES)) + "]")
-_TO_ASCII = str.maketrans(_LOOKALIKES)
+MAX_TOKENS = 2_048
+"""Tokens that a reader looks at before it gives up: half as much again as 64 claims take."""
 
 
 class RawClaim(NamedTuple):
@@ -60,11 +48,30 @@ class RawClaim(NamedTuple):
     polygon: Numbers | None = None
 
 
-class Region(NamedTuple):
-    """The characters from `start` to `end` of a response about so many `images`.
+class Source(NamedTuple):
+    """The bytes from `start` to `end` of the code of a `text`; `is_last`: nothing stands behind it in its response."""
 
-    `plain` is `text` with look-lookalikes characters made ASCII, of the same length; `first_image` is the number of the first
-    image where a bare number names it.
+    code: Code
+    text: str
+    start: int
+    end: int
+    is_last: bool = False
+
+    def characters(self, start: int, end: int) -> Span:
+        """Return the characters that the bytes from `start` to `end` stand for."""
+        return int(self.code.starts[start]), int(self.code.stops[end - 1])
+
+    def string(self, at: int) -> str:
+        """Return what the string stands for that is one byte of the code."""
+        start, end = self.code.strings[self.code.string_at[at]].tolist()
+        return unescape(self.text[start + 1 : end - 1])
+
+
+class Region(NamedTuple):
+    """The characters from `start` to `end` of an answer about so many `images`.
+
+    `plain` is `text` with look-alike characters made ASCII, of the same length; `first_image` is the number of the first
+    image where a bare number names it; `source` is the region's code, for a syntax that `is_lexed`.
     """
 
     text: str
@@ -73,17 +80,67 @@ class Region(NamedTuple):
     end: int
     first_image: int
     images: int
+    source: Source | None = None
+
+
+class Placed(NamedTuple):
+    """A claim as bytes of the code: what it says is looked up for all claims of a batch at once.
+
+    Args:
+        kind: what the numbers are.
+        numbers: the byte of each number, at most eight: a box and then a point, or a polygon.
+        image: the byte of the number that names the image, -1: none does; `base` is what that calls the first image.
+        label: the byte of the string that is the label, -1: there is none.
+        span: the bytes that the place was read from.
+        named: as `RawClaim.named`.
+    """
+
+    kind: Kind
+    numbers: tuple[int, ...]
+    image: int
+    base: int
+    label: int
+    span: Span
+    named: bool = False
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Plan:
+    """The claims of one shape of structure, with bytes counted from its first one; and its defects."""
+
+    claims: tuple[Placed, ...]
+    defects: int = 0
+
+
+class StrictMatch(NamedTuple):
+    """How a whole answer is known that is written in the syntax's own form, whatever numbers and labels it holds.
+
+    Args:
+        strings: what of the code is a label, and becomes one byte before pieces are looked for.
+        piece: one structure with its claims.
+        plan: the claims of a piece, by its bytes; None where they depend on more than its shape.
+        glue: the whole of an answer with PIECE for each piece.
+    """
+
+    strings: re.Pattern[bytes] | None
+    piece: re.Pattern[bytes]
+    plan: Callable[[bytes], Plan | None]
+    glue: re.Pattern[bytes]
+
+
+PIECE = b"\x03"
+"""The byte that stands for a piece that a strict match knows."""
 
 
 @dataclass(slots=True)
 class ScanResult:
-    """What one syntax made of a text: its claims and its defects.
+    """Claims and defects that one syntax finds in a text.
 
     `matched`: something is written in this syntax, be it readable or not. `is_explicit`: by tokens, tags or keys that leave
     no doubt, so that bare numbers beside it do not count. `masked_spans`: characters in which other syntaxes find nothing.
     """
 
-    found: list[RawClaim] = field(default_factory=list)
+    claims: list[RawClaim] = field(default_factory=list)
     defects: int = 0
     matched: bool = False
     is_explicit: bool = False
@@ -110,10 +167,6 @@ class ClaimToWrite(NamedTuple):
     polygon: Numbers | None = None
 
 
-def _no_glance(answer: str) -> list[Glimpse] | None:  # noqa: ARG001 - a glance that sees nothing
-    return None
-
-
 @dataclass(frozen=True, slots=True, repr=False)
 class Syntax:
     """A way to write boxes: its reader and its writer.
@@ -121,10 +174,10 @@ class Syntax:
     - `read(passage)` reads what a passage says.
     - `write(claims)` takes what is to be written, with numbers in place of fractions.
     - `writes`: the kinds of claim that it has a form for.
-    - `glance(answer)`: the boxes of an answer that is written just as `write` writes it, None for any other. What it
-      reads, `read` reads the same, more slowly.
-    - `values`: what of each thing that `glance` gives is the image, the numbers, the label. They may be of any type, or
-      missing (LookupError, TypeError): whoever takes them looks at them.
+    - `strict`: how an answer in its own form is known, in the code of a whole batch; `read` would read the same.
+    - `is_lexed`: `read` looks at the region's code.
+    - `needs`: an answer with none of these characters holds nothing in this syntax; "" where that cannot be told.
+    - `is_bare`: it is never explicit, so that it is passed over where another syntax has matched.
     - `space`: where the tokens themselves fix what they count, whatever the grammar says (Kosmos-2's grid of patches).
     - `says_image`: the image has a place of its own, and is written in rows of one image too.
     - `points_x_first`: points are x, y in every order of boxes (Fuyu).
@@ -137,8 +190,10 @@ class Syntax:
     read: Callable[[Region], ScanResult] = field(compare=False)
     write: Callable[[list[ClaimToWrite]], str] = field(compare=False)
     writes: frozenset[Kind] = field(compare=False, default=BOX)
-    glance: Callable[[str], list[Glimpse] | None] = field(compare=False, default=_no_glance)
-    values: Values = field(compare=False, default=(itemgetter(0), itemgetter(1), itemgetter(2)))
+    strict: StrictMatch | None = field(compare=False, default=None)
+    is_lexed: bool = field(compare=False, default=False)
+    needs: str = field(compare=False, default="")
+    is_bare: bool = field(compare=False, default=False)
     space: Space | None = field(compare=False, default=None)
     says_image: bool = field(compare=False, default=False)
     points_x_first: bool = field(compare=False, default=False)
@@ -157,26 +212,6 @@ class Syntax:
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         for part, value in zip(fields(self), state, strict=True):
             object.__setattr__(self, part.name, frozenset(value) if part.name == "writes" else value)
-
-
-def plain(text: str) -> str:
-    """`text` with full-width characters, and typographic quotes and dashes, as ASCII; of the same length.
-
-    >>> plain("（１２，３４）")
-    '(12,34)'
-    """
-    if text.isascii() or not _ANY_LOOKALIKE.search(text):
-        return text
-    return text.translate(_TO_ASCII)
-
-
-def lookalikes(letters: str) -> str:
-    """For a set in a pattern: these letters, and those that look like them.
-
-    >>> lookalikes("<")
-    '<＜'
-    """
-    return re.escape(letters + "".join(twin for twin, letter in _LOOKALIKES.items() if letter in letters))
 
 
 def format_numbers(numbers: Numbers, separator: str = ",") -> str:

@@ -109,7 +109,7 @@ class _Content:
                     self.tasks.setdefault(rollout.task, len(self.tasks)),
                     _rounded(rollout.reward),
                     [_rounded(rollout.terms.get(name)) for name in self.terms],
-                    one.parsed.defect_bits,
+                    one.parsed.defects.value,
                     _rounded(rollout.advantage),
                 ]
             )

@@ -12,7 +12,8 @@ from mirg_rewards.data.annotations import ImageRole, Predicate
 from mirg_rewards.data.trajectories.dialects import Dialect
 from mirg_rewards.data.trajectories.steps import ImageClaim, RelationClaim, Rule, RuleError, TraceClaim
 from mirg_rewards.parsing import parse, render
-from mirg_rewards.parsing.line_format import quoted, unquoted
+from mirg_rewards.parsing.lexer import unescape
+from mirg_rewards.parsing.line_format import quoted
 
 BETWEEN: dict[Predicate, tuple[str, ...]] = {
     "same_object": (" is one and the same with ", " is identical with "),
@@ -148,7 +149,7 @@ def _mentions(text: str) -> Iterator[Mention]:
         written = label or label_behind or ""
         place = box or only or box_behind
         is_object = bool(image or written or place)
-        yield Mention(match.start(), match.end(), int(image or bare), unquoted(written), place, is_object)
+        yield Mention(match.start(), match.end(), int(image or bare), unescape(written), place, is_object)
 
 
 def _objects(

@@ -73,17 +73,17 @@ _PIECE = re.compile(
 )
 
 
-def read(passage: Region, *, points: bool = False) -> ScanResult:
+def read(region: Region, *, points: bool = False) -> ScanResult:
     """Every set of named numbers, or pair of named corners, that makes a box.
 
     >>> from mirg_rewards import GRAMMARS, parse
     >>> parse("x1=250, y1=0, x2=500, y2=1000", GRAMMARS["prose"], [None]).claims[0].box
     Box(x1=0.25, y1=0.0, x2=0.5, y2=1.0)
     """
-    text, plain, start, end = passage[:4]
-    reading = ScanResult()
+    text, plain, start, end = region[:4]
+    result = ScanResult()
     if not (_DIGIT.search(plain, start, end) and _NAME_LETTER.search(plain, start, end)):
-        return reading
+        return result
     held: dict[str, Numbers] = {}
     held_from = held_to = start
     behind = start
@@ -92,20 +92,20 @@ def read(passage: Region, *, points: bool = False) -> ScanResult:
         if points and held.keys() == {"x", "y"}:
             label, begin = label_before(text, plain, behind, held_from)
             point = held["x"] + held["y"]
-            reading.found.append(RawClaim(None, None, point, label, True, held_from, held_to, (begin, held_to)))
+            result.claims.append(RawClaim(None, None, point, label, True, held_from, held_to, (begin, held_to)))
 
     for named in itertools.islice(_TUPLE.finditer(plain, start, end), MAX_PIECES):
         names = (name.lower().replace("_", "") for name in named.groups()[:4])
         box = _box({name: (float(value),) for name, value in zip(names, named.groups()[4:], strict=True)})
         if box is not None:
-            reading.found.append(RawClaim(None, box, None, "", True, *named.span(), named.span()))
-    if reading.found:
-        reading.matched = True
-        return reading
+            result.claims.append(RawClaim(None, box, None, "", True, *named.span(), named.span()))
+    if result.claims:
+        result.matched = True
+        return result
 
     for number, piece in enumerate(_PIECE.finditer(plain, start, end)):
         if number >= MAX_PIECES:
-            reading.defects |= Defect.TOO_LONG.value
+            result.defects |= Defect.TOO_LONG.value
             break
         name, numbers = _named(piece)
         if name in held or piece.start() - held_to > _FAR:
@@ -117,11 +117,11 @@ def read(passage: Region, *, points: bool = False) -> ScanResult:
         box = _box(held)
         if box is not None:
             label, begin = label_before(text, plain, behind, held_from)
-            reading.found.append(RawClaim(None, box, None, label, True, held_from, held_to, (begin, held_to)))
+            result.claims.append(RawClaim(None, box, None, label, True, held_from, held_to, (begin, held_to)))
             held, behind = {}, held_to
     flush()
-    reading.matched = bool(reading.found)
-    return reading
+    result.matched = bool(result.claims)
+    return result
 
 
 def _named(piece: re.Match[str]) -> tuple[str, Numbers]:
@@ -177,5 +177,5 @@ def _place(claim: ClaimToWrite) -> str:
     return label + ", ".join(f"{name}={format_numbers((number,))}" for name, number in named)
 
 
-NAMED = Syntax("NAMED", read, write)
-NAMED_OR_POINTS = Syntax("NAMED_OR_POINTS", partial(read, points=True), write)
+NAMED = Syntax("NAMED", read, write, is_bare=True)
+NAMED_OR_POINTS = Syntax("NAMED_OR_POINTS", partial(read, points=True), write, is_bare=True)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.line_format import BEFORE_LABEL, QUOTED_LABEL, glance, in_lines, label_before, quoted
+from mirg_rewards.parsing.line_format import in_lines, label_before, quoted
 from mirg_rewards.parsing.syntax import (
     BOX,
     PAIR,
@@ -30,33 +29,33 @@ _CUT_OFF = re.compile(r"\([0-9][0-9.,()\s]{0,60}\Z")
 MAX_PIECES = 256
 
 
-def read(passage: Region) -> ScanResult:
+def read(region: Region) -> ScanResult:
     """The boxes of a text, left to right, each two points in round brackets.
 
     >>> from mirg_rewards import GRAMMARS, parse
     >>> parse("Image-2: (250,0),(500,1000)", GRAMMARS["qwen2_vl_stripped"], [None, None]).claims[0].box
     Box(x1=0.25, y1=0.0, x2=0.5, y2=1.0)
     """
-    return _read(passage, _TWO)
+    return _read(region, _TWO)
 
 
-def read_points(passage: Region) -> ScanResult:
+def read_points(region: Region) -> ScanResult:
     """The points of a text, left to right, each a pair of numbers in round brackets.
 
     >>> from mirg_rewards import GRAMMARS, parse
     >>> parse("(45.3, 12.8)", GRAMMARS["molmo"], [None]).claims[0].point
     Point(x=0.45299999999999996, y=0.128)
     """
-    return _read(passage, _ONE)
+    return _read(region, _ONE)
 
 
-def _read(passage: Region, pattern: re.Pattern[str]) -> ScanResult:
-    text, plain, start, end = passage[:4]
-    reading = ScanResult()
+def _read(region: Region, pattern: re.Pattern[str]) -> ScanResult:
+    text, plain, start, end = region[:4]
+    result = ScanResult()
     behind = start
     for number, match in enumerate(pattern.finditer(plain, start, end)):
         if number >= MAX_PIECES:
-            reading.defects |= Defect.TOO_LONG.value
+            result.defects |= Defect.TOO_LONG.value
             break
         if pattern is _ONE:
             ahead = plain[max(start, match.start() - 16) : match.start()]
@@ -70,13 +69,13 @@ def _read(passage: Region, pattern: re.Pattern[str]) -> ScanResult:
         numbers = tuple(float(group) for group in match.groups() if group is not None)
         box, point = (numbers, None) if len(numbers) == 4 else (None, numbers)
         behind = match.end()
-        reading.found.append(RawClaim(None, box, point, label, False, match.start(), behind, (begin, behind)))
+        result.claims.append(RawClaim(None, box, point, label, False, match.start(), behind, (begin, behind)))
     # Two points are a box; a pair that the text ends within is neither.
     tail = plain[max(behind, end - 64) : end]
     if _CUT_OFF.search(tail) and tail.count("(") - tail.count(")") != 0:
-        reading.defects |= Defect.TRUNCATED.value
-    reading.matched = bool(reading.found or reading.defects)
-    return reading
+        result.defects |= Defect.TRUNCATED.value
+    result.matched = bool(result.claims or result.defects)
+    return result
 
 
 def write(claims: list[ClaimToWrite]) -> str:
@@ -106,11 +105,5 @@ def _point(claim: ClaimToWrite) -> str:
     return f"{label}({format_numbers(claim.point)})"
 
 
-_GLANCE = re.compile(
-    BEFORE_LABEL
-    + QUOTED_LABEL
-    + r"\((?P<a>[0-9]{1,4}), ?(?P<b>[0-9]{1,4})\), ?\((?P<c>[0-9]{1,4}), ?(?P<d>[0-9]{1,4})\)(?:\n(?!\n)|\Z)"
-)
-
-PAIRS = Syntax("PAIRS", read, write, BOX, partial(glance, pattern=_GLANCE))
-POINTS = Syntax("POINTS", read_points, write_points, POINT)
+PAIRS = Syntax("PAIRS", read, write, BOX, needs="([", is_bare=True)
+POINTS = Syntax("POINTS", read_points, write_points, POINT, needs="([", is_bare=True)

@@ -16,13 +16,11 @@ from mirg_rewards.parsing.syntax import (
     NUMBER,
     POINT,
     ClaimToWrite,
-    Glimpse,
     RawClaim,
     Region,
     ScanResult,
     Syntax,
     format_numbers,
-    lookalikes,
 )
 
 UNREADABLE, TRUNCATED = Defect.UNREADABLE_BOX.value, Defect.TRUNCATED.value
@@ -45,19 +43,19 @@ class _Place(NamedTuple):
     end: int
 
 
-def read(passage: Region, *, form: Literal["axes", "coords"] = "axes") -> ScanResult:
+def read(region: Region, *, form: Literal["axes", "coords"] = "axes") -> ScanResult:
     """The points of every element, in the order of their numbers.
 
     >>> from mirg_rewards import GRAMMARS, parse
     >>> parse('<point x="52.9" y="43.9" alt="cup">cup</point>', GRAMMARS["molmo"], [None]).claims[0].point
     Point(x=0.529, y=0.439)
     """
-    text, plain, start, end = passage[:4]
-    reading = ScanResult()
+    text, plain, start, end = region[:4]
+    result = ScanResult()
     number = 0
     for number, element in enumerate(_ELEMENT.finditer(plain, start, end)):
         if number >= MAX_PIECES:
-            reading.defects |= Defect.TOO_LONG.value
+            result.defects |= Defect.TOO_LONG.value
             break
         written = list(_PARTS.finditer(plain, *element.span("attributes")))
         parts = {
@@ -87,22 +85,22 @@ def read(passage: Region, *, form: Literal["axes", "coords"] = "axes") -> ScanRe
         if not names and cut is None:
             # `<point>12 34</point>` is another syntax.
             continue
-        reading.matched = reading.is_explicit = True
+        result.matched = result.is_explicit = True
         if form != ("coords" if "coords" in names or cut else "axes"):
             # Molmo counts to 100 in the one form, Molmo2 to 1000 in the other.
-            reading.defects |= Defect.OTHER_SYNTAX.value
+            result.defects |= Defect.OTHER_SYNTAX.value
         inner = _INNER.match(plain, element.end(), end)
         label = names.get("alt", names.get("label"))
         if label is None:
             label = text[slice(*inner.span(1))] if inner and element["end"] == ">" else ""
         outer = (element.start(), inner.end() if inner else cut.end() if cut else element.end())
         if element["end"] is None:
-            reading.defects |= TRUNCATED
+            result.defects |= TRUNCATED
         if lost or (not places and element["end"] is not None):
-            reading.defects |= UNREADABLE
+            result.defects |= UNREADABLE
         for image, point, low, high in places:
-            reading.found.append(RawClaim(image, None, point, html.unescape(label), False, low, high, outer))
-    return reading
+            result.claims.append(RawClaim(image, None, point, html.unescape(label), False, low, high, outer))
+    return result
 
 
 def _coords(written: str, offset: int, *, timed: bool, whole: bool) -> tuple[list[_Place], bool]:
@@ -188,56 +186,13 @@ def _padded(claim: ClaimToWrite) -> str:
     return " ".join(format_numbers((number,)).zfill(3) for number in claim.point)
 
 
-_MARKUP = lookalikes('<>&"')
-_OWN = re.compile(
-    r"(?:Image-(?P<image>[0-9]{1,4}): )?<points?(?P<axes>(?: x[0-9]{0,2}=\"[0-9.]{1,8}\" y[0-9]{0,2}=\"[0-9.]{1,8}\")+)"
-    rf" alt=\"(?P<label>[^{_MARKUP}\n]{{0,200}})\">[^{_MARKUP}]{{0,200}}</points?>(?:\n(?!\n)|\Z)"
-)
-_AXES = re.compile(r' x([0-9]{0,2})="([0-9]{1,4}(?:\.[0-9]{1,4})?)" y\1="([0-9]{1,4}(?:\.[0-9]{1,4})?)"')
-_OWN_COORDS = re.compile(r'<points coords="([0-9 ;]{1,4000})">([^' + _MARKUP + r"]{0,200})</points>(?:\n|\Z)")
-
-
-def glance_axes(answer: str) -> list[Glimpse] | None:
-    """The points of an answer that is nothing but elements as `write` writes them, else None."""
-    parts = _OWN.split(answer.strip())
-    if len(parts) == 1 or any(parts[::4]):
-        return None
-    glimpses: list[Glimpse] = []
-    for at in range(1, len(parts), 4):
-        image = None if parts[at] is None else int(parts[at])
-        axes = _AXES.findall(parts[at + 1])
-        if len(axes) * 2 != parts[at + 1].count("="):
-            return None
-        if len({suffix for suffix, _, _ in axes}) != len(axes):
-            return None
-        glimpses += [(image, (float(x), float(y)), parts[at + 2]) for _, x, y in axes]
-    named = [image is not None for image, _, _ in glimpses]
-    return glimpses if all(named) or not any(named) else None
-
-
-def glance_coords(answer: str) -> list[Glimpse] | None:
-    """The points of an answer that is nothing but elements as `write_coords` writes them, else None."""
-    parts = _OWN_COORDS.split(answer.strip())
-    if len(parts) == 1 or any(parts[::3]):
-        return None
-    glimpses: list[Glimpse] = []
-    for at in range(1, len(parts), 3):
-        for group in parts[at].split(";"):
-            tokens = group.split()
-            if len(tokens) % 3 != 1 or len(max(tokens, key=len)) > 6:
-                return None
-            image, label = int(tokens[0]), parts[at + 1]
-            glimpses += [(image, (float(x), float(y)), label) for x, y in zip(tokens[2::3], tokens[3::3], strict=True)]
-    return glimpses
-
-
-XML_POINTS = Syntax("XML_POINTS", read, write, POINT, glance_axes, nothing="There are none.")
+XML_POINTS = Syntax("XML_POINTS", read, write, POINT, needs="<", nothing="There are none.")
 XML_COORDS = Syntax(
     "XML_COORDS",
     partial(read, form="coords"),
     write_coords,
     POINT,
-    glance_coords,
+    needs="<",
     says_image=True,
     nothing="There are none.",
 )
