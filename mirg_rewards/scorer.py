@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mirg_rewards.batch import Answers, Device, Targets, to_tensors
 from mirg_rewards.parsing import Grammar
-from mirg_rewards.parsing.parse import parse_batch
+from mirg_rewards.parsing.responses import parse_batch
 from mirg_rewards.rewards import Reward, Weighted
 from mirg_rewards.targets import Target
 

@@ -7,7 +7,7 @@ import re
 from typing import NamedTuple
 
 from mirg_rewards.claims import Span
-from mirg_rewards.parsing.loose_json import Array, Number, Object
+from mirg_rewards.parsing.loose_json import Array, Number, Object, Text
 from mirg_rewards.parsing.syntax import NUMBER, Numbers
 
 # Names of corners, each with how its four numbers make x1, y1, x2, y2.
@@ -198,6 +198,14 @@ def _from_string(string: str, node: Array) -> Array:
     return read
 
 
+def _as_number(text: str) -> float:
+    """The number that a string holds, which stands where the string does."""
+    number = Number(text.strip())
+    if isinstance(text, Text):
+        number.at = text.at
+    return number
+
+
 def _numbers(values: list[object]) -> Numbers | None:
     """Values as numbers, if each is one, or is a string that is one."""
     numbers = []
@@ -206,5 +214,5 @@ def _numbers(values: list[object]) -> Numbers | None:
         is_garbled = isinstance(value, Number) and math.isnan(value)
         if not is_written and (is_garbled or isinstance(value, bool) or not isinstance(value, int | float)):
             return None
-        numbers.append(float(value.strip()) if isinstance(value, str) else value)
+        numbers.append(_as_number(value) if isinstance(value, str) else value)
     return tuple(numbers)

@@ -106,16 +106,16 @@ class Walk:
         self.left -= 1
         self.holds_keys = True
         self.defects |= node.plan.defects
-        code, start = node.source.code, node.start
+        source, start = node.source, node.start
         for claim in node.plan.claims:
-            numbers = tuple(code.values[code.number_at[[start + at for at in claim.numbers]]].tolist())
+            numbers = tuple(source.number(start + at) or 0.0 for at in claim.numbers)
             span = start + claim.span[0], start + claim.span[1]
             box = Place(numbers[:4], claim.named, span) if "box" in claim.kind else None
             point = Place(numbers[-2:], claim.named, span) if "point" in claim.kind else None
             image = context.image
             if claim.image >= 0:
-                image = image_of_value(float(code.values[code.number_at[start + claim.image]]), claim.base, self.count)
-            label = "" if claim.label < 0 else node.source.string(start + claim.label)
+                image = image_of_value(source.number(start + claim.image), claim.base, self.count)
+            label = source.string(start + claim.label) if isinstance(claim.label, int) else claim.label
             self.add(image, box, point, label, span)
 
     def visit_part(self, part: Part, node: Object, context: _Context, *, is_whole: bool) -> _Context:
@@ -271,53 +271,50 @@ def plan_of(shape: bytes, keys: frozenset[str]) -> Plan | None:
         values=np.arange(float(is_number.sum())),
         is_odd=is_number[is_number],
         string_at=np.cumsum(is_string) - is_string,
-        strings=np.zeros((int(is_string.sum()), 2), dtype=np.int64),
+        strings=np.full((int(is_string.sum()), 2), (len(shape), len(shape) + 3)),
     )
-    text = shape.decode("latin-1")
+    # Each string reads as a number, which those among coordinates have to be.
+    text = shape.decode("latin-1") + '"0"'
     (node,) = read_loose_json(Source(code, text, 0, len(shape))).roots
     parts = parts_of(node) if isinstance(node, Object) else []
-    if (
-        len(parts) != 1
-        or node.end != len(shape)
-        or _depends_on_texts(parts[0])
-        or NUMBER.decode() in "".join(_keys(node))
-    ):
+    if len(parts) > 1 or node.end != len(shape) or any(map(_depends_on_texts, parts)):
         return None
     walk = Walk(1, 1, keys)
     walk.visit(node)
-    images = [entry for kind in ("image", "index") for entry in parts[0].get(kind, [])]
+    images = [entry for part in parts for kind in ("image", "index") for entry in part.get(kind, [])]
     image, base = -1, 1
     for key, value in images:
         if isinstance(value, Number):
             image, base = value.at, 0 if KINDS.get(normal(key)) == "index" else 1
-    claims = tuple(_placed(claim, image, base) for claim in walk.claims)
-    return None if None in claims else Plan(tuple(filter(None, claims)), walk.defects)
-
-
-def _keys(node: Array) -> list[str]:
-    return [key for key, _ in node.pairs() if isinstance(key, str)] if isinstance(node, Object) else []
+    claims = tuple(_placed(claim, image, base, shape) for claim in walk.claims)
+    if None in claims:
+        return None
+    placed = tuple(filter(None, claims))
+    texts = tuple(at for claim in placed for at in claim.numbers if shape[at] == STRING[0])
+    return Plan(placed, walk.defects, texts)
 
 
 def _depends_on_texts(part: Part) -> bool:
     """Tell if the claims of an object depend on more than its keys and the kinds of its values."""
     if len(part.get("box", [])) > 1 or len(part.get("image", [])) + len(part.get("index", [])) > 1:
         return True
-    for kind, entries in part.items():
-        for _, value in entries:
-            if kind in ("image", "index") and not (value is None or isinstance(value, Number)):
-                return True
-            if kind == "" and isinstance(value, Array | str):
-                return True
-            if kind in ("box", "point", "corner") and _holds_text(value):
-                return True
-    return False
+    return any(_depends_on_text(kind, key, value) for kind, entries in part.items() for key, value in entries)
 
 
-def _holds_text(value: object) -> bool:
-    return isinstance(value, str) or (isinstance(value, Array) and any(map(_holds_text, value)))
+def _depends_on_text(kind: str, key: str, value: object) -> bool:
+    if NUMBER.decode() in key:
+        return True
+    if kind in ("image", "index"):
+        return not (value is None or isinstance(value, Number))
+    if kind == "" and isinstance(value, Array):
+        return image_of(key, 1) is not None or key.isdecimal() or any(isinstance(entry, str) for entry in value)
+    if kind in ("", "box", "point"):
+        # A string may hold several numbers.
+        return isinstance(value, str) or (isinstance(value, Array) and len(value) == 1 and isinstance(value[0], str))
+    return kind == "corner" and not isinstance(value, Number)
 
 
-def _placed(claim: JsonClaim, image: int, base: int) -> Placed | None:
+def _placed(claim: JsonClaim, image: int, base: int, shape: bytes) -> Placed | None:
     numbers = [number for place in (claim.box, claim.point) if place is not None for number in place.numbers]
     at = tuple(number.at for number in numbers if isinstance(number, Number))
     if len(at) != len(numbers):
@@ -326,5 +323,7 @@ def _placed(claim: JsonClaim, image: int, base: int) -> Placed | None:
         "box and point" if claim.box and claim.point else "box" if claim.box else "point" if claim.point else "image"
     )
     named = any(place is not None and place.named for place in (claim.box, claim.point))
-    label = claim.label.at if isinstance(claim.label, Text) else -1
+    # A label that a key or a bare word gives is the same wherever the shape is.
+    is_string = isinstance(claim.label, Text) and shape[claim.label.at] == STRING[0]
+    label = claim.label.at if is_string and isinstance(claim.label, Text) else str(claim.label)
     return Placed(kind, at, image, base, label, claim.span, named)

@@ -38,8 +38,10 @@ class _ToAscii(dict[int, str]):
 
 
 _TO_ASCII = _ToAscii(str.maketrans(_LOOKALIKES))
-# matches: "（", "１", "٣"
+# match: "（"; and "１", "٣"
 _FOLDABLE = re.compile(f"[{re.escape(''.join(_LOOKALIKES))}]|(?![0-9])\\d")
+
+_STRUCTURE = re.compile(f"[{re.escape(''.join(twin for twin, letter in _LOOKALIKES.items() if not letter.isdigit()))}]")
 
 _DIGITS, _DOT = 48, 46
 # matches: "\\u00e9", "\\n"
@@ -113,13 +115,13 @@ def fold(text: str) -> str:
     return text.translate(_TO_ASCII)
 
 
-def needs_care(text: str) -> bool:
-    """Tell if a text holds characters that `fold` replaces, so that its code is not what was written.
+def has_lookalikes(text: str) -> bool:
+    """Tell if a text holds characters that stand for ASCII structure.
 
-    >>> needs_care("[1，2]"), needs_care("[1, 2] dög")
+    >>> has_lookalikes("[1，2]"), has_lookalikes("[1, ２] dög")
     (True, False)
     """
-    return not text.isascii() and _FOLDABLE.search(text) is not None
+    return not text.isascii() and _STRUCTURE.search(text) is not None
 
 
 def lookalikes(letters: str) -> str:
@@ -131,8 +133,10 @@ def lookalikes(letters: str) -> str:
     return re.escape(letters + "".join(twin for twin, letter in _LOOKALIKES.items() if letter in letters))
 
 
-def lex(parts: Sequence[str], starts: Sequence[int]) -> Code:
-    r"""Lex the parts of texts that begin at the characters `starts` of them; `parts` have been folded.
+def lex(parts: Sequence[str], starts: Sequence[int], texts: Sequence[str] | None = None) -> Code:
+    r"""Lex the parts of texts that begin at the characters `starts` of them.
+
+    `parts` have been folded; `texts` are the same parts as they were written.
 
     >>> code = lex(["[12, -3.5]", "Image-2: x1"], [0, 10])
     >>> code.text.replace(NUMBER, b"#"), code.values.tolist(), code.starts[:5].tolist(), code.stops[:5].tolist()
@@ -145,6 +149,11 @@ def lex(parts: Sequence[str], starts: Sequence[int]) -> Code:
     if not joined.isascii() or int(np.count_nonzero(raw < 9)) != len(parts):
         raw = _with_placeholders(raw, joined, ends)
     runs, is_odd, values = _numbers(raw, joined)
+    written = joined if texts is None else "\0".join(texts) + "\0"
+    if not written.isascii():
+        is_foreign = np.frombuffer(written.encode("utf-32-le", "surrogatepass"), dtype=np.uint32) > 127
+        before = np.concatenate([[0], np.cumsum(is_foreign)])
+        is_odd |= before[runs[1]] > before[runs[0]]
     is_blank = _BLANK[raw]
     kept = ~is_blank
     # Of a number its first byte is kept, and becomes the number's byte.

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from mirg_rewards.claims import Span
 from mirg_rewards.coordinates import Space
-from mirg_rewards.parsing.lexer import Code, unescape
+from mirg_rewards.parsing.lexer import STRING, Code, unescape
 
 Numbers = tuple[float, ...]
 NUMBER = r"[-+]?(?:[0-9]{1,9}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][-+]?[0-9]{1,3})?"
@@ -17,6 +17,8 @@ NUMBER = r"[-+]?(?:[0-9]{1,9}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][-+]?[0-9]{
 
 PAIR = rf"\(\s{{0,4}}({NUMBER})\s{{0,4}},\s{{0,4}}({NUMBER})\s{{0,4}}\)"
 """`(x,y)`: two groups."""
+
+_NUMBER = re.compile(NUMBER)
 
 AMBIGUOUS = -(2**40)
 """An image reference that is there and cannot be resolved."""
@@ -66,6 +68,12 @@ class Source(NamedTuple):
         start, end = self.code.strings[self.code.string_at[at]].tolist()
         return unescape(self.text[start + 1 : end - 1])
 
+    def number(self, at: int) -> float | None:
+        """Return the number that stands at a byte, or that the string there holds; None if it holds none."""
+        if self.code.text[at] == STRING[0]:
+            return number_in(self.string(at))
+        return float(self.code.values[self.code.number_at[at]])
+
 
 class Region(NamedTuple):
     """The characters from `start` to `end` of an answer about so many `images`.
@@ -90,7 +98,7 @@ class Placed(NamedTuple):
         kind: what the numbers are.
         numbers: the byte of each number, at most eight: a box and then a point, or a polygon.
         image: the byte of the number that names the image, -1: none does; `base` is what that calls the first image.
-        label: the byte of the string that is the label, -1: there is none.
+        label: the byte of the string that is the label, or the label itself.
         span: the bytes that the place was read from.
         named: as `RawClaim.named`.
     """
@@ -99,17 +107,25 @@ class Placed(NamedTuple):
     numbers: tuple[int, ...]
     image: int
     base: int
-    label: int
+    label: int | str
     span: Span
     named: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Plan:
-    """The claims of one shape of structure, with bytes counted from its first one; and its defects."""
+    """The claims of one shape of structure, with bytes counted from its first one; and its defects.
+
+    `texts`: where strings stand among the numbers, each of which must hold a number. `says_images`: each claim names its image.
+    """
 
     claims: tuple[Placed, ...]
     defects: int = 0
+    texts: tuple[int, ...] = ()
+
+    @property
+    def says_images(self) -> bool:
+        return all(claim.image >= 0 for claim in self.claims)
 
 
 class StrictMatch(NamedTuple):
@@ -119,13 +135,15 @@ class StrictMatch(NamedTuple):
         strings: what of the code is a label, and becomes one byte before pieces are looked for.
         piece: one structure with its claims.
         plan: the claims of a piece, by its bytes; None where they depend on more than its shape.
-        glue: the whole of an answer with PIECE for each piece.
+        glue: an answer with PIECE for each piece; its groups are what stands before the first and behind the last one.
+        is_json: whether numbers and labels have to be as strict JSON has them, or else are a defect.
     """
 
     strings: re.Pattern[bytes] | None
     piece: re.Pattern[bytes]
     plan: Callable[[bytes], Plan | None]
     glue: re.Pattern[bytes]
+    is_json: bool = False
 
 
 PIECE = b"\x03"
@@ -212,6 +230,16 @@ class Syntax:
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         for part, value in zip(fields(self), state, strict=True):
             object.__setattr__(self, part.name, frozenset(value) if part.name == "writes" else value)
+
+
+def number_in(text: str) -> float | None:
+    """Return the number that a text is, None if it is none.
+
+    >>> number_in(" -3.5 "), number_in("a dog")
+    (-3.5, None)
+    """
+    text = text.strip()
+    return float(text) if len(text) <= 32 and _NUMBER.fullmatch(text) else None
 
 
 def format_numbers(numbers: Numbers, separator: str = ",") -> str:

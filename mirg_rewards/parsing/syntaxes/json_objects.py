@@ -33,10 +33,12 @@ from mirg_rewards.parsing.syntax import (
 _SCALAR = rb"(?:[\x01\x02]|null|true|false)"
 _VALUE = rb"(?:SCALAR|\[(?:SCALAR(?:,SCALAR)*+)?\])".replace(b"SCALAR", _SCALAR)
 _KEY = rb"""(?:"[^"\\\x00-\x02]{1,64}+"|'[^'\\\x00-\x02]{1,64}+')"""
-_PYTHON_OBJECT = re.compile(rb"\{KEY:VALUE(?:,KEY:VALUE)*+\}".replace(b"KEY", _KEY).replace(b"VALUE", _VALUE))
+_PYTHON_OBJECT = re.compile(rb"\{(?:KEY:VALUE(?:,KEY:VALUE)*+)?\}".replace(b"KEY", _KEY).replace(b"VALUE", _VALUE))
 _OBJECT = re.compile(_PYTHON_OBJECT.pattern.replace(_KEY, rb'"[^"\\\x00-\x02]{1,64}+"'))
-# One object, or a list of them, in a Markdown fence or without one. matches: "[{…},{…}]", "```json[{…}]```"
-_GLUE = rb"(?:```FENCE)?(?:\[\x03(?:,\x03)*+\]|\x03(?:,\x03)*+)(?:```)?"
+# Objects and lists of them, one behind the other, with a piece for each object, and what stands before and behind.
+# matches: "Here: [{…},{…}]", "{…},{…}"
+_ROOT = rb"(?:\[(?:\x03(?:,\x03)*+)?\]|\x03)"
+_GLUE = re.compile(rb"([^\[\]{}\x03]*+)" + _ROOT + rb"(?:[ ,;.]?" + _ROOT + rb")*+([^\[\]{}\x03]*+)")
 
 
 class Dialect(NamedTuple):
@@ -106,7 +108,9 @@ def _source(region: Region, dialect: Dialect) -> Source:
 def _read_whole(source: Source, at: int, *, dialect: Dialect) -> Whole | None:
     match = dialect.object.match(source.code.text, at, source.end)
     plan = None if match is None else plan_of(match[0], dialect.keys)
-    return None if match is None or plan is None else Whole(source, at, match.end(), plan)
+    if match is None or plan is None or any(source.number(at + place) is None for place in plan.texts):
+        return None
+    return Whole(source, at, match.end(), plan)
 
 
 def write(claims: list[ClaimToWrite], *, dialect: Dialect) -> str:
@@ -164,7 +168,6 @@ def json_syntax(name: str, dialect: Dialect, **more: Any) -> Syntax:
     >>> json_syntax("MINE", Dialect(box="area"))
     MINE
     """
-    glue = _GLUE.replace(b"FENCE", b"[A-Za-z]{0,8}" if dialect.fenced else b"")
     return Syntax(
         name,
         partial(read, dialect=dialect),
@@ -172,7 +175,7 @@ def json_syntax(name: str, dialect: Dialect, **more: Any) -> Syntax:
             "write": partial(write, dialect=dialect),
             "writes": BOX | POINT | BOTH | IMAGE,
             "strict": StrictMatch(
-                dialect.strings, dialect.object, partial(plan_of, keys=dialect.keys), re.compile(glue)
+                dialect.strings, dialect.object, partial(plan_of, keys=dialect.keys), _GLUE, is_json=True
             ),
             "is_lexed": True,
             "needs": "{",

@@ -13,7 +13,7 @@ from mirg_rewards.claims import UNPARSED, Box, Claim, Defect, Parsed, Point, Siz
 from mirg_rewards.columns import ClaimColumns, Integers
 from mirg_rewards.parsing.grammar import Grammar
 from mirg_rewards.parsing.image_references import REFERENCE, assign_images
-from mirg_rewards.parsing.lexer import Code, fold, lex, needs_care, with_strings
+from mirg_rewards.parsing.lexer import Code, fold, has_lookalikes, lex, with_strings
 from mirg_rewards.parsing.loose_json import without_comments
 from mirg_rewards.parsing.resolve import RawColumns, Scales, concat, raw_columns, resolve, scales_of, select
 from mirg_rewards.parsing.sections import Sections, cut
@@ -250,20 +250,18 @@ class _Piece:
         parts: list[tuple[RawColumns, list[str], Integers]] = []
         if first.strict is not None and pending:
             texts = [answers[row].text for row in rows]
-            may_match = np.array([_may_be_strict(answers[row]) for row in rows], dtype=np.bool_)
-            code, strict = match_strict(first.strict, code, texts, may_match, grammar.max_claims)
+            counts = [self.counts[row] if _may_be_strict(answers[row]) else 0 for row in rows]
+            code, strict = match_strict(first.strict, code, texts, counts, grammar.max_claims)
             row_of = np.array(rows, dtype=np.int64)
             defects[row_of[strict.matches]] |= strict.defects[strict.matches]
             starts = np.array([answers[row].start for row in rows], dtype=np.int64)
-            parts.append(
-                (
-                    strict.raw._replace(rows=row_of[strict.raw.rows] + self.first_row),
-                    strict.labels,
-                    strict.spans + starts[strict.raw.rows][:, None],
-                )
-            )
+            spans = strict.spans + starts[strict.raw.rows][:, None]
+            parts.append((strict.raw._replace(rows=row_of[strict.raw.rows] + self.first_row), strict.labels, spans))
             for place in np.flatnonzero(strict.matches).tolist():
                 answers[rows[place]].syntax = first
+            for place, span in strict.outside if grammar.think != "optional" else ():
+                if _has_words_outside(answers[rows[place]].plain, [span], fenced=first.fenced):
+                    defects[rows[place]] |= Defect.TEXT_OUTSIDE.value
             pending = [row for row in pending if answers[row].syntax is None]
         self.choose(pending, code, rows)
         claims: list[RawClaim] = []
@@ -285,15 +283,16 @@ class _Piece:
 
     def lex(self, rows: Sequence[int], *, is_json: bool) -> tuple[Code, list[int]]:
         """The code of some rows; those that are read at their ends only stand in it once for each end."""
-        parts, starts, owners = [], [], []
+        parts, texts, starts, owners = [], [], [], []
         for row in rows:
             answer = self.answers[row]
             for start, end in answer.windows:
                 part = answer.plain[start:end]
                 parts.append(without_comments(part) if is_json else part)
+                texts.append(answer.text[start:end])
                 starts.append(start)
                 owners.append(row)
-        return lex(parts, starts), owners
+        return lex(parts, starts, texts), owners
 
     def choose(self, rows: Sequence[int], code: Code, owners: Sequence[int]) -> None:
         """Settle for each row the first syntax that it is in; one with tokens, tags or keys of its own beats bare numbers."""
@@ -356,7 +355,7 @@ class _Piece:
             return defects, []
         if answer.syntax not in grammar.syntaxes[: grammar.native_count]:
             defects |= Defect.OTHER_SYNTAX.value
-        if tagged and _has_words_outside(answer.plain, claims, fenced=own.fenced):
+        if tagged and _has_words_outside(answer.plain, [claim.outer for claim in claims], fenced=own.fenced):
             defects |= Defect.TEXT_OUTSIDE.value
         if len(claims) > grammar.max_claims:
             claims = claims[: grammar.max_claims]
@@ -394,7 +393,7 @@ def _may_hold(answer: _Answer, syntax: Syntax) -> bool:
 
 def _may_be_strict(answer: _Answer) -> bool:
     text = answer.text
-    return len(answer.windows) == 1 and not needs_care(text) and "//" not in text and "/*" not in text
+    return len(answer.windows) == 1 and not has_lookalikes(text) and "//" not in text and "/*" not in text
 
 
 def _blank(plain: str, spans: Sequence[Span]) -> str:
@@ -434,12 +433,11 @@ def _says_nothing(plain: str, own: Syntax, *, unfenced: bool) -> bool:
     return _EMPTY.fullmatch(plain, start, end) is not None or plain[start:end].strip() == own.nothing
 
 
-def _has_words_outside(plain: str, claims: list[RawClaim], *, fenced: bool) -> bool:
+def _has_words_outside(plain: str, structures: Sequence[Span], *, fenced: bool) -> bool:
     """Tell if an answer part says more than its claims and the images that they are in."""
     start, end = _without_fence(plain, 0, len(plain)) if fenced else (0, len(plain))
     at = start
-    for claim in claims:
-        outer_start, outer_end = claim.outer
+    for outer_start, outer_end in structures:
         if outer_start >= at and _has_words(plain[at:outer_start]):
             return True
         at = max(at, outer_end)
