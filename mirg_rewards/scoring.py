@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.data.jobs import Summary, Workers, name_of, run_in_parts
+from mirg_rewards.data.jobs import ShardSummary, Workers, run_in_parts, stable_name
 from mirg_rewards.data.rows import Chunk, schema_of, writing_rows
 from mirg_rewards.diagnosis import Diagnosis, diagnose
 from mirg_rewards.scorer import Scorer, Scores
@@ -78,7 +78,7 @@ def _described(value: Any) -> str:
         return f"({', '.join(map(_described, value))})"
     if isinstance(value, set | frozenset):
         return f"({', '.join(sorted(map(_described, value)))})"
-    return name_of(value)
+    return stable_name(value)
 
 
 def columns_of(scores: Scores, measures: Mapping[str, Tensor] = MappingProxyType({})) -> dict[str, list[Any]]:
@@ -107,7 +107,7 @@ class _ScoreChunk:
     prefix: str
     schema: Any
 
-    def __call__(self, chunk: Chunk, part: Path) -> Summary:
+    def __call__(self, chunk: Chunk, part: Path) -> ShardSummary:
         scores = self.scores(chunk)
         with writing_rows(part, chunk.path, self.schema) as write:
             write(chunk, {self.prefix + name: values for name, values in columns_of(scores).items()})

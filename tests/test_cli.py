@@ -108,7 +108,7 @@ GOLDEN = {
 @pytest.mark.parametrize("predictor", GOLDEN)
 def test_official_mode_gives_the_golden_numbers(annotations, tmp_path, capsys, predictor):
     answer, options, percent = GOLDEN[predictor]
-    found = evaluated(annotations, tmp_path, map(answer, mig_bench.read(annotations)), *options)
+    found = evaluated(annotations, tmp_path, map(answer, mig_bench.read_entries(annotations)), *options)
     assert " ".join(f"{100 * row['acc@0.5']:.2f}" for row in (*found["tasks"].values(), found["mean"])) == percent
     table = capsys.readouterr().out.splitlines()
     shown = [line.split("│")[4].strip() for line in table if re.match(r"│ (\w+ \(|mean)", line)]
@@ -117,13 +117,13 @@ def test_official_mode_gives_the_golden_numbers(annotations, tmp_path, capsys, p
 
 
 def test_the_share_of_all_entries_is_told_from_the_mean_of_tasks(annotations, tmp_path):
-    entries = mig_bench.read(annotations)
+    entries = mig_bench.read_entries(annotations)
     found = evaluated(annotations, tmp_path, ["(0,0),(999,999)"] * len(entries))
     assert found["per_entry"]["acc@0.5"] == 365 / 4295
 
 
 def test_strict_mode_reads_the_truth_of_every_entry(annotations, tmp_path, capsys):
-    entries = mig_bench.read(annotations)
+    entries = mig_bench.read_entries(annotations)
     answers = [f"<think>[1,2,3,4]</think><answer>Image-{e.target_image}: {thousandths(e)}</answer>" for e in entries]
     found = evaluated(annotations, tmp_path, answers, "--grammar", "mig", mode="strict")
     assert {name: found["mean"][name] for name in COLUMNS} == pytest.approx(

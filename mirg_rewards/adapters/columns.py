@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from mirg_rewards.claims import UNPARSED, Size
-from mirg_rewards.data.trajectories import conversation
+from mirg_rewards.data.training_rows import conversation
 from mirg_rewards.parsing import parse
 from mirg_rewards.rewards import Reward, Weighted, image_reward, object_reward
 from mirg_rewards.scorer import Response, Scorer, Scores

@@ -35,7 +35,7 @@ class MIGBench:
             raise ValueError(f"task must be one of {', '.join(mig_bench.TASKS)}, got {task!r}")
 
         def of_task(dataset: Any) -> Any:
-            rows = [_as_doc(entry) for entry in mig_bench.read(self.annotations) if entry.task == task]
+            rows = [_as_doc(entry) for entry in mig_bench.read_entries(self.annotations) if entry.task == task]
             return dataset.from_list(rows)
 
         return of_task

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import mirg_rewards
 from mirg_rewards.adapters import datasets
-from mirg_rewards.data.jobs import Summary, Work, Workers, make_part
+from mirg_rewards.data.jobs import ShardSummary, Work, Workers, process_shard
 from mirg_rewards.data.rows import Chunk
 from mirg_rewards.scorer import Scorer
 
@@ -104,7 +104,7 @@ def cluster(count: int | None = None, address: str | None = None) -> Iterator[Wo
         awaited.add(made)
 
         def wait() -> None:
-            make_part(_result(ray, made).write, chunk, part)
+            process_shard(_result(ray, made).write, chunk, part)
             # What is held here stays in the cluster's memory.
             awaited.remove(made)
 
@@ -123,9 +123,9 @@ class _Made(NamedTuple):
     """A part on its way from where it was made."""
 
     content: bytes
-    summary: Summary
+    summary: ShardSummary
 
-    def write(self, _: Chunk, part: Path) -> Summary:
+    def write(self, _: Chunk, part: Path) -> ShardSummary:
         part.write_bytes(self.content)
         return self.summary
 

@@ -180,7 +180,7 @@ class Annotation:
         (0.1, 0.1, 0.5, 0.5)
         """
         try:
-            row = _Row.model_validate(json.loads(wire) if isinstance(wire, str | bytes) else dict(wire))
+            row = _AnnotationRow.model_validate(json.loads(wire) if isinstance(wire, str | bytes) else dict(wire))
         except pydantic.ValidationError as error:
             raise ValueError(first_mistake(error)) from None
         except json.JSONDecodeError as error:
@@ -224,7 +224,7 @@ def _present(row: Any) -> Any:
     return [_present(entry) for entry in row] if isinstance(row, list | tuple) else row
 
 
-class _Row(pydantic.BaseModel):
+class _AnnotationRow(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid")
 
     id: Annotated[str, pydantic.Field(coerce_numbers_to_str=True)]

@@ -16,7 +16,7 @@ REJECTION = "Rejection"
 _COLUMNS = ("id", "subtask_l1", "subtask_l2", "bbox", "width", "height")
 
 
-def read(path: str | Path, *, subtasks: bool = False) -> tuple[Question, ...]:
+def read_questions(path: str | Path, *, subtasks: bool = False) -> tuple[Question, ...]:
     """The questions of a `.json`, `.jsonl` or `.parquet` file, in its order; with `subtasks` tasks are the finer ones.
 
     A row has `subtask_l1` (Discriminative, Spatial, Limited, Rejection), `subtask_l2`, `width`, `height`, and but for

@@ -20,8 +20,8 @@ from typing import Any
 import mirg_rewards
 from mirg_rewards.data.rows import CHUNK, Chunk, check_output, join, read_rows, replacing
 
-Summary = dict[str, Any]
-Work = Callable[[Chunk, Path], Summary]
+ShardSummary = dict[str, Any]
+Work = Callable[[Chunk, Path], ShardSummary]
 """Writes what it makes of a chunk to a file, and says something of it that JSON can hold. It pickles."""
 
 
@@ -45,7 +45,7 @@ def run_in_parts(
     settings: str,
     workers: int | Workers | None = None,
     progress: Callable[[float], object] | None = None,
-) -> list[Summary]:
+) -> list[ShardSummary]:
     """Make `output` of the rows of `source`, chunk by chunk, and give what `work` says of each.
 
     Both are `.jsonl` or `.parquet` files. Each part is kept, in a folder beside the output, until the whole is written:
@@ -121,7 +121,7 @@ def _make(
     return parts
 
 
-def make_part(work: Work, chunk: Chunk, part: Path) -> None:
+def process_shard(work: Work, chunk: Chunk, part: Path) -> None:
     """Do the work of one part, and keep it: it is there, whole, or it is not."""
     summary = work(chunk, part.with_stem(f"{part.stem}.new"))
     with replacing(_summary_of(part)) as file:
@@ -160,16 +160,16 @@ def _claim(folder: Path, source: Path, settings: str) -> None:
         file.write_text(json.dumps(job, indent=2) + "\n", encoding="utf-8")
 
 
-def name_of(value: object) -> str:
+def stable_name(value: object) -> str:
     """What a job's settings say of a value: a function by its module and name, anything else by its repr.
 
     A lambda, or a function made within another, has another name each time: its own does not say what it does, and nothing
     may go on from what another one has made.
 
-    >>> name_of(len), name_of(1.5)
+    >>> stable_name(len), stable_name(1.5)
     ('builtins.len', '1.5')
     >>> small = lambda file: (1, 1)
-    >>> name_of(small) == name_of(small)
+    >>> stable_name(small) == stable_name(small)
     False
     """
     name = getattr(value, "__qualname__", None)
@@ -186,7 +186,7 @@ def _workers_for(source: Path) -> int:
 def _processes(count: int) -> Iterator[Workers]:
     with _executor(count) as executor:
         try:
-            yield Workers(count, lambda *part: executor.submit(make_part, *part).result)
+            yield Workers(count, lambda *part: executor.submit(process_shard, *part).result)
         finally:
             executor.shutdown(cancel_futures=True)
 

@@ -45,7 +45,7 @@ class Detection:
     group: str
 
 
-def read(path: str | Path) -> tuple[Sample, ...]:
+def read_samples(path: str | Path) -> tuple[Sample, ...]:
     """The samples of an annotation file, in its order. Raises ValueError or TypeError that names what is wrong in it."""
     whole = _loaded(path)
     if not isinstance(whole, Mapping):

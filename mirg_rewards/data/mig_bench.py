@@ -106,7 +106,7 @@ class Entry:
         return Target((claim,), sizes, self.seen_sizes)
 
 
-def read(path: str | Path) -> tuple[Entry, ...]:
+def read_entries(path: str | Path) -> tuple[Entry, ...]:
     """The entries of an annotation file, in its order.
 
     Raises ValueError that names the file and the entry, for a file that is not of the benchmark's form; OSError where
@@ -268,7 +268,7 @@ _Number = Annotated[float, pydantic.Field(strict=True, allow_inf_nan=False)]
 _Sizes = tuple[tuple[pydantic.PositiveInt, pydantic.PositiveInt], ...]
 
 
-class _Row(pydantic.BaseModel):
+class _EntryRow(pydantic.BaseModel):
     task: Annotated[str, pydantic.AfterValidator(_known_task)]
     images: Annotated[list[str], pydantic.Field(min_length=1)]
     question: str
@@ -283,7 +283,7 @@ class _Response(pydantic.BaseModel):
     seen_sizes: _Sizes | None = None
 
 
-_ROWS = pydantic.TypeAdapter(list[_Row])
+_ROWS = pydantic.TypeAdapter(list[_EntryRow])
 
 
 def _first_mistake(error: pydantic.ValidationError) -> str:
@@ -294,7 +294,7 @@ def _first_mistake(error: pydantic.ValidationError) -> str:
     return f"{where}: {mistake['msg'].lower()}, got {repr(mistake['input'])[:60]}".removeprefix(": ")
 
 
-def _target_image(row: _Row) -> int:
+def _target_image(row: _EntryRow) -> int:
     rule = TASKS[row.task]
     image = rule.image
     if rule.pattern is not None:

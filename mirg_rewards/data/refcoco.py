@@ -19,7 +19,7 @@ _COLUMNS = (
 )
 
 
-def read(path: str | Path, *, order: Order = "xyxy") -> tuple[Question, ...]:
+def read_questions(path: str | Path, *, order: Order = "xyxy") -> tuple[Question, ...]:
     """The questions of a `.json`, `.jsonl` or `.parquet` file, in its order.
 
     A row has `bbox` in pixels, written in `order`, and the `width` and `height` of its image; it may have an `id` (or

@@ -41,7 +41,7 @@ class _Box(pydantic.BaseModel):
     caption: str | None = None
 
 
-def read(path: str | Path) -> Iterator[Annotation]:
+def read_annotations(path: str | Path) -> Iterator[Annotation]:
     """The annotations of a file with `images`, `annotations` (`bbox` as x, y, width, height in pixels) and `categories`.
 
     An object is called by its `caption`, or by the name of its category. Crowds are not boxes of one thing: nothing is asked
@@ -78,7 +78,7 @@ def _of_image(image: _Image, boxes: list[tuple[str, tuple[float, float, float, f
         asked = [note for note in notes if note.role == "target"]
         if len(asked) <= MOST:
             rest = [note for note in notes if note.role != "target"]
-            # One of each kind, however many: see `composed` for what hangs on it.
+            # One of each kind, however many: see `compose_multi_image` for what hangs on it.
             kinds = list({note.label: note for note in reversed(rest)}.values())[::-1]
             named = {note.id for note in kinds}
             more = [note for note in rest if note.id not in named and note.box is not None]

@@ -54,7 +54,7 @@ def _as_rows(read: Callable[[Path], Iterator[Annotation]]) -> Callable[[Path], I
 READERS: dict[str, Reader] = {
     "jsonl": Reader(_noted),
     "mgrounding": Reader(mgrounding.annotate, entries),
-    "coco": Reader(_noted, _as_rows(coco.read)),
-    "mig_bench": Reader(_noted, _as_rows(mig_bench.read)),
+    "coco": Reader(_noted, _as_rows(coco.read_annotations)),
+    "mig_bench": Reader(_noted, _as_rows(mig_bench.read_annotations)),
 }
 """The kinds by name: this library's own lines, MGrounding-630k, COCO-style boxes, and MIG-Bench (never to train on)."""

@@ -35,9 +35,9 @@ def annotate(entries: Sequence[Entry]) -> Iterator[Annotation]:
         yield _MAKERS[entry.task](entry, sets.get((entry.task, entry.images, _red(entry)), {}))
 
 
-def read(path: str | Path) -> Iterator[Annotation]:
-    """The annotations of a file `MIG_data.json`. Raises as `mig_bench.read` does."""
-    return annotate(mig_bench.read(path))
+def read_annotations(path: str | Path) -> Iterator[Annotation]:
+    """The annotations of a file `MIG_data.json`. Raises as `mig_bench.read_entries` does."""
+    return annotate(mig_bench.read_entries(path))
 
 
 def _sets(entries: Iterable[Entry]) -> dict[tuple[str, tuple[str, ...], Corners | None], Boxes]:

@@ -14,7 +14,7 @@ WINDOW = 512
 """How many of the annotations around one its distractors are drawn from."""
 
 
-def composed(
+def compose_multi_image(
     notes: Iterable[Annotation | Rejection], images: tuple[int, int], *, seed: int = 0, window: int = WINDOW
 ) -> Iterator[Annotation | Rejection]:
     """For each annotation of a single image one of several: its own in a random place, and others that lack what is asked.
@@ -27,7 +27,7 @@ def composed(
     ...     note = ObjectNote("a", 1, label, (0.1, 0.1, 0.5, 0.5), "target")
     ...     query = Query(f"Find every {label}.", "detection", ("a",))
     ...     return Annotation(label, (ImageNote(1, "target", file=f"{label}.jpg"),), (note,), query)
-    >>> made = list(composed(map(one, ["dog", "cat", "cow"]), (2, 2)))
+    >>> made = list(compose_multi_image(map(one, ["dog", "cat", "cow"]), (2, 2)))
     >>> [(one.query.text, [image.role for image in one.images]) for one in made][0]
     ('Find every dog.', ['target', 'distractor'])
     """

@@ -20,7 +20,7 @@ def image_names(path: str | Path) -> frozenset[str]:
     """
     path = Path(path)
     if path.suffix.lower() == ".json":
-        return names_of(image for entry in mig_bench.read(path) for image in entry.images)
+        return names_of(image for entry in mig_bench.read_entries(path) for image in entry.images)
     return names_of(filter(None, map(str.strip, path.read_text(encoding="utf-8").splitlines())))
 
 

@@ -17,15 +17,15 @@ import numpy as np
 
 from mirg_rewards.claims import Size
 from mirg_rewards.data.annotations import Annotation
-from mirg_rewards.data.jobs import Summary, Workers, name_of, run_in_parts
+from mirg_rewards.data.jobs import ShardSummary, Workers, run_in_parts, stable_name
 from mirg_rewards.data.readers.kinds import READERS
 from mirg_rewards.data.rows import Chunk, replacing
-from mirg_rewards.data.trajectories.building import BUDGET, build, claim_set
-from mirg_rewards.data.trajectories.composing import composed
+from mirg_rewards.data.trajectories.builder import BUDGET, build, claim_set
+from mirg_rewards.data.trajectories.composing import compose_multi_image
 from mirg_rewards.data.trajectories.contamination import contaminated
-from mirg_rewards.data.trajectories.dialects import Dialect
 from mirg_rewards.data.trajectories.report import Report, head_of
 from mirg_rewards.data.trajectories.steps import Rejection, Rule, Trajectory
+from mirg_rewards.data.trajectories.styles import TrajectoryStyle
 from mirg_rewards.data.writers.files import writing_lines
 from mirg_rewards.data.writers.rows import WRITERS
 
@@ -38,7 +38,7 @@ def make_trajectories(
     *,
     reader: str,
     writer: str,
-    dialect: Dialect,
+    style: TrajectoryStyle,
     seed: int = 0,
     budget: int = BUDGET,
     workers: int | Workers | None = None,
@@ -64,12 +64,12 @@ def make_trajectories(
         raise ValueError(f"{output} must end with {' or '.join(known.suffixes)}, which is what {writer} reads")
     if not output.parent.is_dir():
         raise ValueError(f"{output} cannot be written: there is no folder {output.parent}")
-    settings = f"{(reader, writer, dialect, seed, budget, compose, sorted(benchmark))} {name_of(size_of)}"
+    settings = f"{(reader, writer, style, seed, budget, compose, sorted(benchmark))} {stable_name(size_of)}"
     job = hashlib.blake2b(f"{settings} {source.resolve()} {_about(source)}".encode(), digest_size=6).hexdigest()
     rows = _rows(source, reader, output.with_name(f".{output.name}.{job}.rows.jsonl"), compose, seed)
     made = output.with_name(f".{output.name}.{job}.made.jsonl")
     notes = "jsonl" if rows != source else reader
-    work = _MakeChunk(notes, writer, dialect, seed, budget, benchmark, size_of)
+    work = _MakeChunk(notes, writer, style, seed, budget, benchmark, size_of)
     try:
         summaries = _summaries(rows, made, work, settings, workers, progress)
     except ValueError as error:
@@ -97,7 +97,7 @@ def _rows(source: Path, reader: str, rows: Path, compose: tuple[int, int] | None
     with replacing(rows) as part, part.open("w", encoding="utf-8", errors="backslashreplace") as file:
         notes: Iterable[Annotation | Rejection] = kind.annotations(source)
         if compose is not None:
-            notes = composed(notes, compose, seed=seed)
+            notes = compose_multi_image(notes, compose, seed=seed)
         note = None
         for note in notes:
             file.write((note.to_json() if isinstance(note, Annotation) else _rejected(note)) + "\n")
@@ -129,7 +129,7 @@ def _summaries(
     settings: str,
     workers: int | Workers | None,
     progress: Callable[[float], object] | None,
-) -> list[Summary]:
+) -> list[ShardSummary]:
     kept = made.with_suffix(".json")
     if made.exists() and kept.exists():
         return list(json.loads(kept.read_text(encoding="utf-8")))
@@ -143,13 +143,13 @@ def _summaries(
 class _MakeChunk:
     reader: str
     writer: str
-    dialect: Dialect
+    style: TrajectoryStyle
     seed: int
     budget: int
     benchmark: frozenset[str]
     size_of: Callable[[str], Size] | None
 
-    def __call__(self, chunk: Chunk, part: Path) -> Summary:
+    def __call__(self, chunk: Chunk, part: Path) -> ShardSummary:
         results = self._results(chunk)
         row_of = WRITERS[self.writer].row
         report, keys = Report(), bytearray()
@@ -168,7 +168,7 @@ class _MakeChunk:
     def _results(self, chunk: Chunk) -> Iterator[tuple[Trajectory | Rejection, bytes]]:
         notes = [one for index in range(len(chunk.numbers)) for one in self._notes(chunk, index)]
         asked = [one for one in notes if isinstance(one, Annotation)]
-        built = iter(build(asked, self.dialect, seed=self.seed, budget=self.budget))
+        built = iter(build(asked, self.style, seed=self.seed, budget=self.budget))
         for one in notes:
             if isinstance(one, Annotation):
                 yield next(built), claim_set(one)
@@ -197,7 +197,7 @@ def _sized(annotation: Annotation, size_of: Callable[[str], Size] | None) -> Ann
     return replace(annotation, images=images)
 
 
-def _deliver(made: Path, output: Path, summaries: list[Summary], rejections: str | Path | None) -> Report:
+def _deliver(made: Path, output: Path, summaries: list[ShardSummary], rejections: str | Path | None) -> Report:
     """Write the rows to the output but for those that came before, and count them and what these were."""
     keys = np.frombuffer(b"".join(base64.b64decode(part["keys"]) for part in summaries), dtype=np.uint64)
     is_new = np.zeros(len(keys), dtype=bool)

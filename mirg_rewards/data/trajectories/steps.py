@@ -10,7 +10,7 @@ from mirg_rewards.claims import Claim, Span
 from mirg_rewards.data.annotations import ImageRole, Predicate
 from mirg_rewards.targets import Target
 
-Kind = Literal["look", "compare", "route", "locate", "check"]
+StepKind = Literal["look", "compare", "route", "locate", "check"]
 """What a step does: look at the reference, go through the images, choose one, find the place in it, check it."""
 
 
@@ -38,7 +38,7 @@ class Rule(StrEnum):
 
     SOURCE = "source"
     """The row asks for something that boxes do not answer, or its answer cannot be read."""
-    NOTES = "notes"
+    ANNOTATION = "annotation"
     """The annotation itself holds: boxes that are boxes, in their images, and no two notes that contradict one another."""
     FORMAT = "format"
     """The grammar can write the answer, and reads it without a defect."""
@@ -46,7 +46,7 @@ class Rule(StrEnum):
     """What is read of the answer is the gold answer: the image exactly, the box up to rounding; and it earns all there is."""
     CLAIMS = "claims"
     """What is read of the reasoning are the claims that it was rendered from."""
-    ORPHAN = "orphan"
+    UNSUPPORTED = "unsupported"
     """Every image, box, label and relation that the reasoning speaks of is in the annotation."""
     MISSING = "missing"
     """The reference is looked at, every distractor is ruled out, and the image is named before the box in it."""
@@ -54,7 +54,7 @@ class Rule(StrEnum):
     """The first sentence does not hold the answer, and none owns up to having been told."""
     OFFICIAL = "official"
     """The official scorer of MIG-Bench takes the box of the answer, not one of the reasoning."""
-    TEETH = "teeth"
+    MUTATION = "mutation"
     """The rewards can tell the answer from one with another image, another box or a tag less, and renumbering from neither."""
     LENGTH = "length"
     """The text is no longer than the budget."""
@@ -68,7 +68,7 @@ class Rule(StrEnum):
 class Step:
     """A sentence or two of reasoning, and the claims that they were rendered from, in the order of the text."""
 
-    kind: Kind
+    kind: StepKind
     text: str
     claims: tuple[TraceClaim, ...]
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from mirg_rewards.claims import Claim
 from mirg_rewards.data.annotations import Annotation, Relation
-from mirg_rewards.data.trajectories.steps import ImageClaim, Kind, RelationClaim, TraceClaim
+from mirg_rewards.data.trajectories.steps import ImageClaim, RelationClaim, StepKind, TraceClaim
 
-Plan = list[tuple[Kind, list[TraceClaim]]]
+Plan = list[tuple[StepKind, list[TraceClaim]]]
 
 _MOST_CHECKS = 2
 

@@ -1,4 +1,4 @@
-"""The shortest trajectories: what each image is noted to hold, and which of them the answer is in; and rows of them."""
+"""The shortest trajectories: the label of each noted object by image, then the image of the answer; and rows of them."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ from typing import Any
 
 from mirg_rewards.claims import Claim, Size
 from mirg_rewards.data.rows import read_rows
+from mirg_rewards.data.training_rows import training_row
 from mirg_rewards.data.trajectories.steps import Rejection, Rule
 from mirg_rewards.parsing import Grammar, parse, render
 from mirg_rewards.targets import Target
 
-Messages = list[dict[str, Any]]
-
 
 @dataclass(frozen=True, slots=True)
-class PlainTrajectory:
+class MinimalTrajectory:
     """What a model is to write: its reasoning, and the whole `text` of which the reasoning is the think part."""
 
     think: str
     text: str
 
 
-def plain_trajectory(
+def minimal_trajectory(
     notes: Sequence[Claim], target: Target, grammar: Grammar, *, labels: bool = True
-) -> PlainTrajectory | Rejection:
+) -> MinimalTrajectory | Rejection:
     """The trajectory that says what each image holds by `notes`, rules it in or out by `target`, and answers.
 
     Without `labels` the answer leaves the labels of the target unsaid. What comes back has been read by `grammar` and
@@ -36,7 +35,7 @@ def plain_trajectory(
 
     >>> from mirg_rewards import GRAMMARS, Box
     >>> notes = [Claim(1, label="blue rectangle"), Claim(2, Box(0.25, 0.0, 1.0, 0.75), label="red ellipse")]
-    >>> made = plain_trajectory(notes, Target(notes[1:], sizes=[(56, 56)] * 2), GRAMMARS["mirg"], labels=False)
+    >>> made = minimal_trajectory(notes, Target(notes[1:], sizes=[(56, 56)] * 2), GRAMMARS["mirg"], labels=False)
     >>> made.think
     'Image-1: blue rectangle. Image-2: red ellipse. The red ellipse is in Image-2 only.'
     >>> made.text[len("<think></think>") + len(made.think) :]
@@ -56,15 +55,15 @@ def plain_trajectory(
     # Claims that one and the same text stands for differ by no more than the rounding of the space.
     if _images(said.claims) != _images(claims) or render(said.claims, grammar, target.sizes, think=think) != text:
         return Rejection(Rule.ANSWER, f"they read back as {said.claims}")
-    return PlainTrajectory(think, text)
+    return MinimalTrajectory(think, text)
 
 
 def written_trajectory(
     notes: Sequence[Claim], target: Target, grammar: Grammar, *, labels: bool = True
-) -> PlainTrajectory:
-    """The `plain_trajectory`, where there must be one: raises ValueError in place of a `Rejection`."""
-    match plain_trajectory(notes, target, grammar, labels=labels):
-        case PlainTrajectory() as made:
+) -> MinimalTrajectory:
+    """The `minimal_trajectory`, where there must be one: raises ValueError in place of a `Rejection`."""
+    match minimal_trajectory(notes, target, grammar, labels=labels):
+        case MinimalTrajectory() as made:
             return made
         case Rejection(rule, reason=reason):
             raise ValueError(f"no trajectory can be made ({rule}): {reason}")
@@ -91,33 +90,6 @@ def reasoning(notes: Sequence[Claim], target: Target) -> str:
     chosen = [f"Image-{image}" for image in sorted({claim.image or 1 for claim in target.claims})]
     verdict = f"{asked} is in {' and '.join(chosen)} only." if chosen else "It is in none of them."
     return " ".join([*sentences, verdict])
-
-
-def conversation(query: str, images: int) -> Messages:
-    """The prompt of a row with so many images: each by its number, then the query, in one message of the user.
-
-    >>> conversation("Find the dog.", 1)[0]["content"]
-    [{'type': 'text', 'text': 'Image-1:'}, {'type': 'image'}, {'type': 'text', 'text': 'Find the dog.'}]
-    """
-    parts: Messages = []
-    for number in range(1, images + 1):
-        parts += [{"type": "text", "text": f"Image-{number}:"}, {"type": "image"}]
-    return [{"role": "user", "content": [*parts, {"type": "text", "text": query}]}]
-
-
-def training_row(query: str, images: Sequence[Any], target: Target, completion: str | None = None) -> dict[str, Any]:
-    """A row as TRL's trainers take it: `prompt`, `images`, `target` in the wire form, and for SFT the `completion`.
-
-    >>> row = training_row("Find the dog.", ["a.png", "b.png"], Target((Claim(2),), sizes=[None, None]), "Image-2")
-    >>> row["completion"], row["target"]
-    ([{'role': 'assistant', 'content': 'Image-2'}], '{"version": 1, "claims": [{"image": 2}], "sizes": [null, null]}')
-    """
-    if len(images) != len(target.sizes):
-        raise ValueError(f"images must be as many as the target's sizes ({len(target.sizes)}), got {len(images)}")
-    row = {"prompt": conversation(query, len(images)), "images": list(images), "target": target.to_json()}
-    if completion is not None:
-        row["completion"] = [{"role": "assistant", "content": completion}]
-    return row
 
 
 def _images(claims: Sequence[Claim]) -> list[int]:
