@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.data.jobs import ShardSummary, Workers, run_in_parts, stable_name
+from mirg_rewards.data.jobs import ShardSummary, Workers, run_in_shards, stable_name
 from mirg_rewards.data.rows import Chunk, schema_of, writing_rows
 from mirg_rewards.diagnosis import Diagnosis, diagnose
 from mirg_rewards.scorer import Scorer, Scores
@@ -42,7 +42,7 @@ def score_file(
     r"""Write every row of `source` with the columns reward, defects and one for each term, to `output`.
 
     Both are `.jsonl` or `.parquet`. A completion is a string or a list of chat messages; a target is a JSON string or the
-    object that it stands for. `prefix` is put before the names of the new columns. See `run_in_parts` for `workers`,
+    object that it stands for. `prefix` is put before the names of the new columns. See `run_in_shards` for `workers`,
     `progress`, and for going on after an interruption.
 
     Raises ValueError that names the file, the line and the column of what is wrong.
@@ -60,14 +60,14 @@ def score_file(
     columns = completion_column, target_column, prefix
     work = _ScoreChunk(scorer, *columns, schema_of(output, source))
     settings = f"{scorer.grammar!r} {_described(scorer.reward)} {scorer.device} {columns}"
-    parts = run_in_parts(source, output, work, settings=settings, workers=workers, progress=progress)
-    rows = sum(part["rows"] for part in parts)
-    means = {name: sum(part["sums"][name] for part in parts) / rows for name in parts[0]["sums"]}
-    return Scored(rows, means, sum((Diagnosis.from_json(part["diagnosis"]) for part in parts), Diagnosis()))
+    shards = run_in_shards(source, output, work, settings=settings, workers=workers, progress=progress)
+    rows = sum(shard["rows"] for shard in shards)
+    means = {name: sum(shard["sums"][name] for shard in shards) / rows for name in shards[0]["sums"]}
+    return Scored(rows, means, sum((Diagnosis.from_json(shard["diagnosis"]) for shard in shards), Diagnosis()))
 
 
 def _described(value: Any) -> str:
-    """A reward down to its last part, alike in every process: the job of another reward is another job."""
+    """Describe a reward completely and alike in every process, so that no job resumes under another reward."""
     if isinstance(value, partial):
         return f"partial{_described((value.func, value.args, value.keywords))}"
     if is_dataclass(value) and not isinstance(value, type):
@@ -107,9 +107,9 @@ class _ScoreChunk:
     prefix: str
     schema: Any
 
-    def __call__(self, chunk: Chunk, part: Path) -> ShardSummary:
+    def __call__(self, chunk: Chunk, shard: Path) -> ShardSummary:
         scores = self.scores(chunk)
-        with writing_rows(part, chunk.path, self.schema) as write:
+        with writing_rows(shard, chunk.path, self.schema) as write:
             write(chunk, {self.prefix + name: values for name, values in columns_of(scores).items()})
         numbers = {"reward": scores.total, **scores.terms}
         sums = {name: float(values.double().sum()) for name, values in numbers.items()}

@@ -391,14 +391,14 @@ def test_ctrl_c_leaves_no_half_file_and_the_same_command_goes_on(tmp_path):
     source, out = lines(tmp_path / "in.jsonl", completions(30_000)), tmp_path / "out.jsonl"
     command = [sys.executable, "-c", COMMAND, "score", source, "--output", str(out)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and len(list(tmp_path.glob(".out.jsonl.parts/*[0-9].jsonl"))) < 2:
+    while process.poll() is None and len(list(tmp_path.glob(".out.jsonl.shards/*[0-9].jsonl"))) < 2:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert "stopped; the same command goes on from here" in errors
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.jsonl.parts", "in.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.jsonl.shards", "in.jsonl"]
     assert main(["score", source, "--output", str(out)]) == 0
     assert main(["score", source, "--output", str(tmp_path / "again.jsonl")]) == 0
     assert out.read_bytes() == (tmp_path / "again.jsonl").read_bytes()

@@ -289,12 +289,12 @@ def test_killed_in_the_middle_and_taken_up_again_the_file_is_the_same_byte_for_b
     output = tmp_path / "out.jsonl"
     command = [sys.executable, "-c", COMMAND, "trajectories", str(source), "--output", str(output), "--workers", "1"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as running:
-        while not list(tmp_path.glob("*.parts/000000.jsonl")):
+        while not list(tmp_path.glob("*.shards/000000.jsonl")):
             assert running.poll() is None, running.stderr.read()
             time.sleep(0.05)
         running.send_signal(signal.SIGKILL)
     assert not output.exists()
-    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.parts/*.jsonl")}
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.shards/*.jsonl")}
     assert kept
     assert make(source, output, workers=1).counts() == whole.counts()
     assert output.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()

@@ -85,7 +85,7 @@ def cluster(count: int | None = None, address: str | None = None) -> Iterator[Wo
     It is the cluster that this process is connected to; else the one at `address`, at RAY_ADDRESS or on this machine; else
     one of this machine alone, which ends with the block. Rows travel through Ray and come back, so that input and output
     need to be seen from here only. Where the block connects, it hands this very package to the workers; what they need
-    beside it is torch and the other requirements. A part whose worker or node dies is made again.
+    beside it is torch and the other requirements. A shard whose worker or node dies is made again.
 
     Raises ImportError without Ray; OSError where a cluster cannot be reached.
     """
@@ -99,12 +99,12 @@ def cluster(count: int | None = None, address: str | None = None) -> Iterator[Wo
     make = ray.remote(_make)
     awaited = set()
 
-    def start(work: Work, chunk: Chunk, part: Path) -> Callable[[], None]:
-        made = make.remote(work, chunk, part.suffix)
+    def start(work: Work, chunk: Chunk, shard: Path) -> Callable[[], None]:
+        made = make.remote(work, chunk, shard.suffix)
         awaited.add(made)
 
         def wait() -> None:
-            process_shard(_result(ray, made).write, chunk, part)
+            process_shard(_result(ray, made).write, chunk, shard)
             # What is held here stays in the cluster's memory.
             awaited.remove(made)
 
@@ -120,21 +120,21 @@ def cluster(count: int | None = None, address: str | None = None) -> Iterator[Wo
 
 
 class _Made(NamedTuple):
-    """A part on its way from where it was made."""
+    """A shard on its way from where it was made."""
 
     content: bytes
     summary: ShardSummary
 
-    def write(self, _: Chunk, part: Path) -> ShardSummary:
-        part.write_bytes(self.content)
+    def write(self, _: Chunk, shard: Path) -> ShardSummary:
+        shard.write_bytes(self.content)
         return self.summary
 
 
 def _make(work: Work, chunk: Chunk, suffix: str) -> _Made:
     with tempfile.TemporaryDirectory() as folder:
-        part = Path(folder, f"part{suffix}")
-        summary = work(chunk, part)
-        return _Made(part.read_bytes(), summary)
+        shard = Path(folder, f"shard{suffix}")
+        summary = work(chunk, shard)
+        return _Made(shard.read_bytes(), summary)
 
 
 def _result(ray: ModuleType, made: Any) -> _Made:

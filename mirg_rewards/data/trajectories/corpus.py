@@ -17,7 +17,7 @@ import numpy as np
 
 from mirg_rewards.claims import Size
 from mirg_rewards.data.annotations import Annotation
-from mirg_rewards.data.jobs import ShardSummary, Workers, run_in_parts, stable_name
+from mirg_rewards.data.jobs import ShardSummary, Workers, run_in_shards, stable_name
 from mirg_rewards.data.readers.kinds import READERS
 from mirg_rewards.data.rows import Chunk, replacing
 from mirg_rewards.data.trajectories.builder import BUDGET, build, claim_set
@@ -53,7 +53,7 @@ def make_trajectories(
     `reader` and `writer` are names of `READERS` and `WRITERS`. With `compose` each single image becomes a row of so many
     images, from the fewest to the most. Images of `benchmark` are rejected (`image_names`). `size_of` gives the size of an
     image file where it is not noted. `rejections` is a JSONL file for what was not made, each with its rule. For `workers`,
-    `progress` and going on after an interruption see `run_in_parts`; the same call gives the same file, byte for byte, in any
+    `progress` and going on after an interruption see `run_in_shards`; the same call gives the same file, byte for byte, in any
     number of processes.
 
     Raises ValueError that names the file, the line, what is wrong and what to do.
@@ -77,7 +77,7 @@ def make_trajectories(
             raise
         rows.unlink()
         raise ValueError(str(error).replace(f"{rows}: line", f"{source}: annotation")) from None
-    report = reduce(add, (Report.from_counts(part["report"]) for part in summaries), Report())
+    report = reduce(add, (Report.from_counts(shard["report"]) for shard in summaries), Report())
     report = report + _deliver(made, output, summaries, rejections)
     made.unlink()
     made.with_suffix(".json").unlink()
@@ -133,7 +133,7 @@ def _summaries(
     kept = made.with_suffix(".json")
     if made.exists() and kept.exists():
         return list(json.loads(kept.read_text(encoding="utf-8")))
-    summaries = run_in_parts(rows, made, work, settings=settings, workers=workers, progress=progress)
+    summaries = run_in_shards(rows, made, work, settings=settings, workers=workers, progress=progress)
     with replacing(kept) as file:
         file.write_text(json.dumps(summaries), encoding="utf-8")
     return summaries
@@ -149,17 +149,17 @@ class _MakeChunk:
     benchmark: frozenset[str]
     size_of: Callable[[str], Size] | None
 
-    def __call__(self, chunk: Chunk, part: Path) -> ShardSummary:
+    def __call__(self, chunk: Chunk, shard: Path) -> ShardSummary:
         results = self._results(chunk)
         row_of = WRITERS[self.writer].row
         report, keys = Report(), bytearray()
-        with part.open("wb") as file:
+        with shard.open("wb") as file:
             for one, key in results:
                 if isinstance(one, Rejection):
                     report.add(one)
                     line = _rejected(one)
                 else:
-                    # What the report counts goes before the row in the parts.
+                    # What the report counts goes before the row in the shards.
                     line = f"{json.dumps(head_of(one))}\t{json.dumps(row_of(one), ensure_ascii=False)}"
                     keys += key
                 file.write(line.encode("utf-8", "backslashreplace") + b"\n")
@@ -199,7 +199,7 @@ def _sized(annotation: Annotation, size_of: Callable[[str], Size] | None) -> Ann
 
 def _deliver(made: Path, output: Path, summaries: list[ShardSummary], rejections: str | Path | None) -> Report:
     """Write the rows to the output but for those that came before, and count them and what these were."""
-    keys = np.frombuffer(b"".join(base64.b64decode(part["keys"]) for part in summaries), dtype=np.uint64)
+    keys = np.frombuffer(b"".join(base64.b64decode(shard["keys"]) for shard in summaries), dtype=np.uint64)
     is_new = np.zeros(len(keys), dtype=bool)
     is_new[np.unique(keys, return_index=True)[1]] = True
     news = iter(is_new.tolist())
