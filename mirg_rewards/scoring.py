@@ -15,6 +15,7 @@ from mirg_rewards.claims import Defect
 from mirg_rewards.data.jobs import ShardSummary, Workers, run_in_shards, stable_name
 from mirg_rewards.data.rows import Chunk, schema_of, writing_rows
 from mirg_rewards.diagnosis import Diagnosis, diagnose
+from mirg_rewards.row_error import RowError
 from mirg_rewards.scorer import Scorer, Scores
 from mirg_rewards.targets import Target
 
@@ -128,10 +129,5 @@ class _ScoreChunk:
                 raise ValueError(f"{chunk.place(index)}: {self.target_column!r}: {error}") from None
         try:
             return self.scorer(completions, targets)
-        except (ValueError, TypeError):
-            for index in range(len(targets)):
-                try:
-                    self.scorer(completions[index : index + 1], targets[index : index + 1])
-                except (ValueError, TypeError) as error:
-                    raise ValueError(f"{chunk.place(index)}: {str(error).removeprefix('row 0: ')}") from None
-            raise
+        except RowError as error:
+            raise error.at(chunk.place(error.row)) from None

@@ -293,7 +293,10 @@ GOOD = {"completion": RIGHT, "target": TARGET.to_json()}
         (GOOD | {"completion": None}, "line 3: 'completion' must be text .*got NoneType"),
         (GOOD | {"completion": 5}, "line 3: 'completion' must be text or a list of chat messages, got int"),
         (GOOD | {"completion": "\ud83d", "target": "{"}, "line 3: 'target': "),
-        (GOOD | {"completion": [{"content": 5}]}, r"line 3: responses\[0\] must have a content that is a string"),
+        (
+            GOOD | {"completion": [{"content": 5}]},
+            "line 3: the content of a message must be a string or a list of blocks, got int",
+        ),
         (GOOD | {"target": {"claims": [], "sizes": [[10**400, 1]]}}, r"line 3: 'target': sizes\[0\] must be"),
         (GOOD | {"reward": 1}, "has a column 'reward' already"),
     ],

@@ -12,6 +12,7 @@ from mirg_rewards.claims import UNPARSED, Size
 from mirg_rewards.data.training_rows import conversation
 from mirg_rewards.parsing import parse
 from mirg_rewards.rewards import Reward, Weighted, image_reward, object_reward
+from mirg_rewards.row_error import RowError
 from mirg_rewards.scorer import Response, Scorer, Scores
 from mirg_rewards.targets import Target
 
@@ -141,13 +142,8 @@ def scored(
     """What a batch earns. Raises ValueError headed by the `place` of the row whose target lacks what the reward needs."""
     try:
         return scorer(responses, targets)
-    except ValueError:
-        for row, (response, target) in enumerate(zip(responses, targets, strict=True)):
-            try:
-                scorer([response], [target])
-            except ValueError as error:
-                raise ValueError(f"{place(row)}: {str(error).removeprefix('row 0: ')}") from None
-        raise
+    except RowError as error:
+        raise error.at(place(error.row)) from None
 
 
 def score_rows(scorer: Scorer, responses: Sequence[Response], targets: Sequence[Target]) -> list[dict[str, float]]:

@@ -14,6 +14,7 @@ import numpy as np
 
 import mirg_rewards
 from mirg_rewards.adapters.columns import finite_floats, measures, read_target, scored
+from mirg_rewards.row_error import RowTypeError
 from mirg_rewards.scorer import Scorer, as_text
 from mirg_rewards.scoring import columns_of
 
@@ -77,8 +78,8 @@ class DatasetReward:
             )
         try:
             return as_text(completion)
-        except TypeError as error:
-            raise TypeError(f"{place}, column {self.completion_column!r}: {error}") from None
+        except RowTypeError as error:
+            raise TypeError(f"{place}, column {self.completion_column!r}: {error.message}") from None
 
 
 def wrap(

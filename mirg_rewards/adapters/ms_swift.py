@@ -50,7 +50,7 @@ class SwiftReward:
         wires = column_of(columns, self.column, len(completions))
         images = columns.get("images") or [None] * len(completions)
         targets = [self._target(row, wire, images[row], columns) for row, wire in enumerate(wires)]
-        texts = [as_text([{"content": completion}]) for completion in completions]
+        texts = [as_text([{"content": completion}], row) for row, completion in enumerate(completions)]
         scores = scored(self.scorer, texts, targets, lambda row: f"row {row}, column {self.column!r}")
         return finite_floats(scores.total if self.term is None else scores.terms[self.term], type(self).__name__)
 

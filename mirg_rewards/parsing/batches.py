@@ -14,6 +14,7 @@ from mirg_rewards.columns import Booleans, Columns, Floats, Integers
 from mirg_rewards.parsing.found import Glimpse, Values
 from mirg_rewards.parsing.grammar import Grammar
 from mirg_rewards.parsing.reading import counted_sizes, first_look, parse
+from mirg_rewards.row_error import RowError
 
 Sizes = Sequence[Size | None]
 _UNSAID = -(2**62)
@@ -60,7 +61,7 @@ class Readings(Sequence[Parsed]):
             try:
                 self._parsed[row] = parse(self._texts[row], self._grammar, self._sizes[row], seen_sizes=seen_sizes)
             except ValueError as error:
-                raise ValueError(f"row {row}: {error}") from None
+                raise RowError(row, str(error)) from None
         return self._parsed[row]
 
     def __eq__(self, other: object) -> bool:
@@ -145,7 +146,7 @@ def _scales(grammar: Grammar, sizes: Sequence[Sizes], seen_sizes: Sequence[Sizes
         try:
             counted += counted_sizes(grammar, known, None if seen_sizes is None else seen_sizes[row])
         except ValueError as error:
-            raise ValueError(f"row {row}: {error}") from None
+            raise RowError(row, str(error)) from None
     return np.array(counted, dtype=np.float64).reshape(-1, 2)
 
 
