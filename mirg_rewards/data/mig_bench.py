@@ -234,6 +234,8 @@ def official_iou(predicted: Corners | None, target: Corners) -> float:
 
 
 def _official_patterns() -> tuple[re.Pattern[str], ...]:
+    # matches, in the order of `ways`: "(1,2), (3,4)", "[0.1, 0.2, 0.3, 0.4]", "(0.1,0.2),(0.3,0.4)", "(0.1, 0.2, 0.3, 0.4)",
+    # "[1, 2, 3, 4]", "<box>1 2 3 4</box>".
     # Digits are any script's, as in the official patterns, and float() reads them. Possessive repeats, each followed by
     # something that it cannot contain: they match the same and never go back, so the time is linear.
     whole, fraction, blank = r"(\d++)", r"(\d++\.\d++)", r"\s*+"

@@ -25,10 +25,15 @@ from mirg_rewards.data.trajectories.steps import Rejection, Rule
 from mirg_rewards.parsing import GRAMMARS, parse
 from mirg_rewards.parsing.image_names import REFERENCE, number_of
 
+# matches: "<|object_ref_start|>"
 _TOKENS = re.compile(r"<\|(?:box|object_ref)_(?:start|end)\|>")
+# matches: "(10,20),(300,400)"
 _BOX = re.compile(r"\(\s?([0-9]{1,4}),\s?([0-9]{1,4})\),\s?\(\s?([0-9]{1,4}),\s?([0-9]{1,4})\)")
+# matches: "<|object_ref_start|>a dog<|object_ref_end|>"
 _LABEL = re.compile(r"<\|object_ref_start\|>([^<]{1,400})<\|object_ref_end\|>")
+# matches: "Image-2: <image> "
 _IMAGE = re.compile(r"(?:Image-[0-9]{1,2}:\s?)?<image>\s?")
+# matches: "2nd region"
 _NTH_REGION = re.compile(r"\b([0-9]{1,2})(?:st|nd|rd|th) region", re.IGNORECASE)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 _READ = 2**20
 _LONGEST = 2**28
 _ENDS = frozenset(", ]\t\n\r")
+# matches: ",\n  "
 _BETWEEN = re.compile(r"[\s,]*+")
 
 
@@ -50,6 +51,7 @@ def _opened(path: str | Path, text: str, file: Any, key: str | None) -> tuple[st
         if not text.startswith("[", at):
             raise ValueError(f"{path} must hold a JSON list, got {text[at : at + 40]!r}")
         return text, at + 1
+    # matches: "\"annotations\": ["
     opening = re.compile(rf'"{re.escape(key)}"\s*+:\s*+\[')
     while (match := opening.search(text)) is None:
         more = file.read(_READ)

@@ -30,6 +30,7 @@ from mirg_rewards.data.trajectories.templates import OPENERS, SENTENCES
 BUDGET = 1024
 """Tokens that a text may have: what MG-Thinker trains with; UniVG-R1 evaluates with 256."""
 
+# matches: "7", "dog", "[" and "_", one at a time
 _TOKEN = re.compile(r"[0-9一-鿿]|[^\W\d_]+|[^\w\s]|_")
 
 

@@ -53,10 +53,15 @@ AROUND: dict[ImageRole, tuple[tuple[str, str], ...]] = {
 THINGS = ("the object", "the area", "the spot")
 """What an object without a label is called."""
 
+# matches: "\"a dog\""
 _LABEL = r'"((?:[^"\\\n]|\\[^\n]){1,400})"'
+# matches: "0.25"
 _NUMBER = r"[0-9]{1,6}(?:\.[0-9]{1,6})?"
+# matches: "[100, 200, 300, 400]" and "<box>100 200 300 400</box>"
 _BOX = rf"(\[{_NUMBER}(?:, ?{_NUMBER}){{3}}\]|<box>{_NUMBER}(?: {_NUMBER}){{3}}</box>)"
+# matches: "The object"
 _THING = rf"(?i:({'|'.join(THINGS)}))"
+# matches: "\"dog\" [100, 200, 300, 400] in Image-2" and "Image-2 \"dog\""
 _MENTION = re.compile(
     rf"(?:(?:{_LABEL}|{_THING})(?: {_BOX})?|{_BOX}) in Image-([0-9]{{1,4}})(?![0-9])"
     rf"|Image-([0-9]{{1,4}})(?![0-9])(?: {_LABEL})?(?: {_BOX})?"

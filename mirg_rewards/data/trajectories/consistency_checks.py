@@ -16,8 +16,11 @@ from mirg_rewards.parsing.image_names import REFERENCE
 
 Read = list[tuple[TraceClaim, Span]]
 
+# matches: any digit, quotation mark or bracket, as in "4"
 _MADE_UP = re.compile(r'[\d"“”„«»「」\[\]［］<>]')
+# matches: "doesn't"
 _WORD = re.compile(r"[a-z]+(?:['’ʼ]t)?")
+# matches: "ground  truth"
 _LEAK = re.compile("|".join(r"\s+".join(map(re.escape, phrase.split())) for phrase in LEAKS))
 _EXACT = 1e-9
 _SIDES = {
@@ -29,10 +32,31 @@ _SIDES = {
 
 
 def check_annotation(annotation: Annotation) -> None:
-    """Raises RuleError for notes that cannot all be true: a box that is none, or a contradiction between two notes."""
+    """Check that an annotation is sound: boxes with an area inside their images, and no contradictions.
+
+    Raises:
+        RuleError: the first problem found, with the rule `Rule.ANNOTATION`.
+
+    >>> from mirg_rewards.data.annotations import ImageNote, ObjectNote, Query
+    >>> dog = ObjectNote("dog", 1, "dog", (0.5, 0.2, 0.1, 0.9), "target")
+    >>> check_annotation(Annotation("7", (ImageNote(1, "target"),), (dog,), Query("Find it.", "any", ("dog",))))
+    Traceback (most recent call last):
+    mirg_rewards.data.trajectories.steps.RuleError: object 'dog' has no area: (0.5, 0.2, 0.1, 0.9)
+    """
+    _check_texts(annotation)
+    _check_boxes(annotation)
+    _check_answer(annotation)
+    _check_distractors(annotation)
+    _check_sides(annotation)
+
+
+def _check_texts(annotation: Annotation) -> None:
     for text in (annotation.query.text, *(note.label for note in annotation.objects)):
         if "<image>" in text:
             raise RuleError(Rule.ANNOTATION, f"trainers put an image wherever a text has <image>, as {text!r} does")
+
+
+def _check_boxes(annotation: Annotation) -> None:
     for note in annotation.objects:
         if note.box is None:
             continue
@@ -41,12 +65,14 @@ def check_annotation(annotation: Annotation) -> None:
             raise RuleError(Rule.ANNOTATION, f"object {note.id!r} has no area: {note.box}")
         if not (min(note.box) >= -_EXACT and max(note.box) <= 1 + _EXACT):
             raise RuleError(Rule.ANNOTATION, f"object {note.id!r} lies outside of Image-{note.image}: {note.box}")
-    roles = {image.number: image.role for image in annotation.images}
+
+
+def _check_answer(annotation: Annotation) -> None:
     for note in annotation.answer:
         if note.box is None or note.role != "target":
             raise RuleError(Rule.ANNOTATION, f"object {note.id!r} is an answer, and needs a box and the role target")
-    places = [(note.image, note.label, note.box) for note in annotation.answer]
-    if twice := [place for place in places if places.count(place) > 1]:
+    answers = [(note.image, note.label, note.box) for note in annotation.answer]
+    if twice := [answer for answer in answers if answers.count(answer) > 1]:
         raise RuleError(Rule.ANNOTATION, f"the answer has one and the same object twice: {twice[0]}")
     held = {note.image for note in annotation.answer}
     if held != set(annotation.images_of("target")):
@@ -55,6 +81,10 @@ def check_annotation(annotation: Annotation) -> None:
             f"the answer is in images {sorted(held)}, and the images of the role target are "
             f"{list(annotation.images_of('target'))}",
         )
+
+
+def _check_distractors(annotation: Annotation) -> None:
+    roles = {image.number: image.role for image in annotation.images}
     asked = {note.label.casefold() for note in annotation.answer} - {""}
     for note in annotation.objects:
         if roles[note.image] == "distractor" and note.label.casefold() in asked:
@@ -65,7 +95,6 @@ def check_annotation(annotation: Annotation) -> None:
     for image in annotation.images:
         if image.role == "distractor" and image.file in files:
             raise RuleError(Rule.ANNOTATION, f"Image-{image.number} is a distractor, and the same file as a target")
-    _check_sides(annotation)
 
 
 def _check_sides(annotation: Annotation) -> None:
