@@ -1,4 +1,4 @@
-"""A file of completions, scored: every row with its reward, its terms and its defects."""
+"""Score a file of completions: each row gets its reward, terms and defects."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mirg_rewards.targets import Target
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What the rows of a file earned: how many there are, the mean of the reward and of each term, and what was wrong."""
+    """Summary of a scored file: the number of rows, mean reward and terms, and a diagnosis."""
 
     rows: int
     means: dict[str, float]
@@ -83,7 +83,7 @@ def _described(value: Any) -> str:
 
 
 def columns_of(scores: Scores, measures: Mapping[str, Tensor] = MappingProxyType({})) -> dict[str, list[Any]]:
-    """What a batch earned as columns of a table: reward, the terms by their names, `measures` by theirs, and defects.
+    """Convert scores to table columns: reward, terms and `measures` by name, and defects.
 
     >>> from mirg_rewards import Target, presets
     >>> columns_of(presets.mirg_rl()(["<answer>[]</answer>"], [Target((), sizes=(None,))]))

@@ -1,4 +1,4 @@
-"""Ray: a class for `Dataset.map_batches`, and the workers of a cluster for `score_file`. Imports no Ray until it is used.
+"""Ray: a class for `Dataset.map_batches`, and cluster workers for `score_file`. Imports Ray on first use.
 
     rows = ray.data.read_parquet("s3://bucket/rollouts")
     scored = rows.map_batches(wrap(presets.mirg_rl()), batch_format="pyarrow", compute=ray.data.ActorPoolStrategy(size=64))
@@ -35,7 +35,7 @@ def wrap(
     prefix: str = "",
     with_measures: bool = False,
 ) -> type[Any]:
-    """`scorer` as a class for `map_batches`: adds the columns reward, the terms by their names, and defects.
+    """Wrap `scorer` as a class for `map_batches` that adds columns: reward, each term by name, and defects.
 
     The parameters are those of `datasets.wrap`. A batch may be a `pyarrow` table, whose other columns stay as they are, or
     of the formats `numpy` and `pandas`; what comes out is a table, so that every block has the same types. Raises
@@ -80,7 +80,7 @@ def _with_columns(batch: Any, score: datasets.DatasetReward) -> Any:
 
 @contextmanager
 def cluster(count: int | None = None, address: str | None = None) -> Iterator[Workers]:
-    """The workers of a Ray cluster, for `score_file(..., workers=...)`: `count` of them, by default one for each of its CPUs.
+    """Use `count` workers of a Ray cluster (default: one per CPU) for `score_file(..., workers=...)`.
 
     It is the cluster that this process is connected to; else the one at `address`, at RAY_ADDRESS or on this machine; else
     one of this machine alone, which ends with the block. Rows travel through Ray and come back, so that input and output
@@ -120,7 +120,7 @@ def cluster(count: int | None = None, address: str | None = None) -> Iterator[Wo
 
 
 class _Made(NamedTuple):
-    """A shard on its way from where it was made."""
+    """The content of a shard, on its way back from the cluster."""
 
     content: bytes
     summary: ShardSummary
@@ -138,7 +138,7 @@ def _make(work: Work, chunk: Chunk, suffix: str) -> _Made:
 
 
 def _result(ray: ModuleType, made: Any) -> _Made:
-    """What was made elsewhere. Raises what the work raised there, or BrokenExecutor where Ray could not have it done."""
+    """Fetch a remote result. Raises the work's own error, or BrokenExecutor if Ray failed."""
     try:
         return ray.get(made)  # type: ignore[no-any-return]
     except ray.exceptions.RayError as error:
@@ -149,7 +149,7 @@ def _result(ray: ModuleType, made: Any) -> _Made:
 
 
 def _reach(address: str) -> None:
-    """Raises OSError where nothing listens at host:port, which Ray would wait for, and then end the process."""
+    """Raise OSError if nothing listens at host:port. Ray itself would wait, then end the process."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon and port.isdecimal():
         try:

@@ -1,4 +1,4 @@
-"""COCO-style files of boxes: for every image and kind of thing in it, the question where all of these are."""
+"""COCO-style box files: one question per image and category, asking for all boxes of that category."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Box(pydantic.BaseModel):
 
 
 def read_annotations(path: str | Path) -> Iterator[Annotation]:
-    """The annotations of a file with `images`, `annotations` (`bbox` as x, y, width, height in pixels) and `categories`.
+    """Read a file of `images`, `annotations` (`bbox`: x, y, width, height in pixels) and `categories`.
 
     An object is called by its `caption`, or by the name of its category. Crowds are not boxes of one thing: nothing is asked
     of their category in that image, and it is noted without a box. Every kind of thing in an image is noted in each of its

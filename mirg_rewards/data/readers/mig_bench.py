@@ -1,4 +1,4 @@
-"""MIG-Bench's entries as annotations: for tests and evaluation only. Whoever trains on them can no longer be measured by it."""
+"""MIG-Bench's entries as annotations, for tests and evaluation only: training on them invalidates the benchmark."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Boxes = dict[int, Corners]
 
 
 def annotate(entries: Sequence[Entry]) -> Iterator[Annotation]:
-    """An annotation for every entry, in the file's order, boxes as they stand there.
+    """Convert each entry to an annotation, in order, with boxes unchanged.
 
     What the file says of a set of images in several entries comes together: a sequence's other frames are noted in each of
     them, if their boxes are sound.
@@ -39,7 +39,7 @@ def annotate(entries: Sequence[Entry]) -> Iterator[Annotation]:
 
 
 def read_annotations(path: str | Path) -> Iterator[Annotation]:
-    """The annotations of a file `MIG_data.json`. Raises as `mig_bench.read_entries` does."""
+    """Read the annotations of a file `MIG_data.json`. Raises as `mig_bench.read_entries` does."""
     return annotate(mig_bench.read_entries(path))
 
 

@@ -1,4 +1,4 @@
-"""The entries of one large JSON list, one at a time: a file of gigabytes in the memory of its longest entry."""
+"""Stream the entries of a large JSON list in the memory of its longest entry."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BETWEEN = re.compile(r"[\s,]*+")
 
 
 def entries(path: str | Path, key: str | None = None) -> Iterator[Any]:
-    """The entries of the list that the file holds, or that its object has under `key`, at the outermost level.
+    """Stream the entries of the file's list, or of the list under `key` of its outermost object.
 
     Raises ValueError that names the file and the entry, where there is no such list or it breaks off.
     """

@@ -1,4 +1,4 @@
-"""Trajectories: reasoning that is rendered from claims, and exists only if it reads back to them and every check holds."""
+"""Trajectories: reasoning rendered from claims, accepted only if it parses back to them and passes every check."""
 
 from mirg_rewards.data.trajectories.builder import build, count_tokens, trajectory
 from mirg_rewards.data.trajectories.minimal import (

@@ -1,4 +1,4 @@
-"""From annotations to trajectories that are true by construction, or to the rule that one would have broken."""
+"""Build trajectories from annotations, or name the rule that one would break."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _TOKEN = re.compile(r"[0-9一-鿿]|[^\W\d_]+|[^\w\s]|_")
 
 
 def count_tokens(text: str) -> int:
-    """About how many tokens a text has: digits count one by one, as models write numbers, and words as one each.
+    """Estimate the tokens of a text: one per digit and one per word.
 
     >>> count_tokens("Image-2 [10, 200]")
     11
@@ -53,13 +53,13 @@ def build(
     rewriter: Rewriter | None = None,
     keep_original: bool = True,
 ) -> list[Trajectory | Rejection]:
-    """For each annotation its trajectory, or the rule that none could keep; see `Rule` for what is checked.
+    """Build the trajectory of each annotation, or name the rule that it breaks (see `Rule`).
 
-    Which of the ways to say it a text takes depends on `seed` and the annotation's id, and on nothing else. `tokens` counts
-    the tokens of a text, which may be `budget`. A `rewriter` may put the reasoning in other words; where it touches a claim,
-    the text stays as it was, or with `keep_original=False` is rejected.
+    The wording depends on `seed` and the annotation's id alone. `tokens` counts
+    the tokens of a text, which may be `budget`. A `rewriter` may rephrase the reasoning; where it changes a claim,
+    the original text is kept, or rejected with `keep_original=False`.
 
-    All are scored as one batch, and held in memory: for files there is `corpus.make_trajectories`.
+    All are scored as one batch in memory; for files use `corpus.make_trajectories`.
 
     >>> from mirg_rewards.data.annotations import ImageNote, ObjectNote, Query
     >>> images = ImageNote(1, "distractor"), ImageNote(2, "target")
@@ -99,12 +99,12 @@ def build(
 def trajectory(
     annotation: Annotation, style: TrajectoryStyle = STYLES["mig"], *, seed: int = 0
 ) -> Trajectory | Rejection:
-    """The trajectory of one annotation, as `build` makes it."""
+    """Build the trajectory of one annotation, as `build` does."""
     return build([annotation], style, seed=seed)[0]
 
 
 def claim_set(annotation: Annotation) -> bytes:
-    """8 bytes that stand for what is noted about these images: the same for two rows that differ in words alone.
+    """Hash an annotation's content into 8 bytes, equal for two rows that differ in wording only.
 
     Where an image has no file, the annotation's id stands for the images.
     """

@@ -1,4 +1,4 @@
-"""How claims stand in the reasoning: written and read by the same tables, boxes by the library's own parser."""
+"""Write and read claims in the reasoning, by the same tables; boxes by the library's own parser."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ _LONGEST = max(len(before) for before, _, _ in _ROLES)
 
 
 class Mention(NamedTuple):
-    """An image or an object as named in a text; `box` is as written."""
+    """An image or an object named in a text; `box` is as written."""
 
     start: int
     end: int
@@ -85,7 +85,7 @@ class Mention(NamedTuple):
 def write_claim(
     claim: TraceClaim, style: TrajectoryStyle, sizes: Sequence[Size | None], rng: random.Random, thing: str = THINGS[0]
 ) -> str:
-    """A clause that makes the claim, one of several that do; an object without a label is called `thing`.
+    """Write a clause for the claim, in one of several wordings; an object without a label is called `thing`.
 
     >>> from mirg_rewards import Box
     >>> from mirg_rewards.data.trajectories.styles import STYLES
@@ -106,7 +106,7 @@ def write_claim(
 
 
 def read_claims(text: str, style: TrajectoryStyle, sizes: Sequence[Size | None]) -> list[tuple[TraceClaim, Span]]:
-    """The claims of a text, in its order, and where each stands. What `write_claim` wrote reads back, up to rounding.
+    """Read the claims of a text in order, each with its span; inverts `write_claim` up to rounding.
 
     Raises RuleError for an image that the text names without a claim about it, and where the library's parser reads other
     boxes than stand there.
@@ -159,7 +159,7 @@ def _mentions(text: str) -> Iterator[Mention]:
 def _objects(
     text: str, mentions: Sequence[Mention], style: TrajectoryStyle, sizes: Sequence[Size | None]
 ) -> list[Claim | None]:
-    """For each mention the object that it is of, with the box that the library's parser reads; None for a bare image."""
+    """Return the object of each mention, with its box parsed; None for a bare image."""
     boxed = [mention for mention in mentions if mention.box is not None]
     read_boxes: dict[int, Claim] = {}
     if boxed or "[" in text or "<box>" in text:

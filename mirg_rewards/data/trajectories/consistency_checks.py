@@ -1,4 +1,4 @@
-"""The checks of an annotation and of a trace against it: nothing false, nothing made up, nothing left out, nothing leaked."""
+"""Check an annotation, and a reasoning trace against it: no false, invented, missing or leaked claim."""
 
 from __future__ import annotations
 
@@ -110,7 +110,11 @@ def _check_sides(annotation: Annotation) -> None:
 
 
 def check_trace(steps: Sequence[Step], read: Sequence[Read], annotation: Annotation, style: TrajectoryStyle) -> None:
-    """Raises RuleError where what was `read` of the steps is not what they were made of, or not all of what is noted."""
+    """Check that the claims `read` from the steps are those they were rendered from, and complete.
+
+    Raises:
+        RuleError: the first rule that the trace breaks.
+    """
     start = 0
     for step, found in zip(steps, read, strict=True):
         if len(found) != len(step.claims) or not all(
@@ -127,7 +131,7 @@ def check_trace(steps: Sequence[Step], read: Sequence[Read], annotation: Annotat
 
 
 def check_prose(text: str, spans: Sequence[Span], start: int) -> None:
-    """Between the claims nothing is claimed: no image, no number, no quotation, and no word that denies."""
+    """Check that the prose between claims has no image, number, quotation or negation; else raise RuleError."""
     kept, behind = [], 0
     for begin, end in spans:
         kept.append(text[behind:begin])
@@ -220,7 +224,7 @@ def _same(claim: TraceClaim, meant: TraceClaim, annotation: Annotation, style: T
 
 
 def same_object(claim: Claim, note: Claim, annotation: Annotation, style: TrajectoryStyle) -> bool:
-    """Whether a claim is of the object noted: its image and label, and its box up to one step of the style's counting.
+    """Compare a claim with an annotated object: image, label, and box up to one step of the style's coordinates.
 
     A claim without a box is of any object of its image and label.
     """

@@ -1,4 +1,4 @@
-"""A file of annotations to a file of trajectories: in parts, in bounded memory, to be stopped and taken up again."""
+"""Convert a file of annotations to a file of trajectories: a resumable job in bounded memory."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def make_trajectories(
     rejections: str | Path | None = None,
     progress: Callable[[float], object] | None = None,
 ) -> Report:
-    """Write the trajectories of the annotations in `source` to `output`, and say what they are.
+    """Write the trajectories of the annotations in `source` to `output`, and return a report.
 
     `reader` and `writer` are names of `READERS` and `WRITERS`. With `compose` each single image becomes a row of so many
     images, from the fewest to the most. Images of `benchmark` are rejected (`image_names`). `size_of` gives the size of an
@@ -87,7 +87,7 @@ def make_trajectories(
 
 
 def _rows(source: Path, reader: str, rows: Path, compose: tuple[int, int] | None, seed: int) -> Path:
-    """The file whose lines are annotated: the source itself, or one of lines made of it, which is kept until the end."""
+    """Return the file of annotation lines: the source itself, or one converted from it, kept until the end."""
     kind = READERS[reader]
     is_rows = source.suffix.lower() in (".jsonl", ".parquet")
     if compose is None and is_rows:
@@ -198,7 +198,7 @@ def _sized(annotation: Annotation, size_of: Callable[[str], Size] | None) -> Ann
 
 
 def _deliver(made: Path, output: Path, summaries: list[ShardSummary], rejections: str | Path | None) -> Report:
-    """Write the rows to the output but for those that came before, and count them and what these were."""
+    """Write the rows to the output without duplicates, and count both."""
     keys = np.frombuffer(b"".join(base64.b64decode(shard["keys"]) for shard in summaries), dtype=np.uint64)
     is_new = np.zeros(len(keys), dtype=bool)
     is_new[np.unique(keys, return_index=True)[1]] = True

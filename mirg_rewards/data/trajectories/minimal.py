@@ -1,4 +1,4 @@
-"""The shortest trajectories: the label of each noted object by image, then the image of the answer; and rows of them."""
+"""Minimal trajectories: labels image by image, then the image of the answer; and training rows of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mirg_rewards.targets import Target
 
 @dataclass(frozen=True, slots=True)
 class MinimalTrajectory:
-    """What a model is to write: its reasoning, and the whole `text` of which the reasoning is the think part."""
+    """A completion to train on: its reasoning, and the whole `text` that contains it."""
 
     think: str
     text: str
@@ -27,7 +27,7 @@ class MinimalTrajectory:
 def minimal_trajectory(
     notes: Sequence[Claim], target: Target, grammar: Grammar, *, labels: bool = True
 ) -> MinimalTrajectory | Rejection:
-    """The trajectory that says what each image holds by `notes`, rules it in or out by `target`, and answers.
+    """Build the trajectory that lists each image's `notes`, chooses images by `target`, and answers.
 
     Without `labels` the answer leaves the labels of the target unsaid. What comes back has been read by `grammar` and
     found without a defect, with the claims of the target up to the rounding of the grammar's space; all else is a
@@ -61,7 +61,7 @@ def minimal_trajectory(
 def written_trajectory(
     notes: Sequence[Claim], target: Target, grammar: Grammar, *, labels: bool = True
 ) -> MinimalTrajectory:
-    """The `minimal_trajectory`, where there must be one: raises ValueError in place of a `Rejection`."""
+    """Build the `minimal_trajectory`, or raise ValueError in place of a `Rejection`."""
     match minimal_trajectory(notes, target, grammar, labels=labels):
         case MinimalTrajectory() as made:
             return made
@@ -70,9 +70,9 @@ def written_trajectory(
 
 
 def reasoning(notes: Sequence[Claim], target: Target) -> str:
-    """What each image is noted to hold, and which images are of the answer and which not; boxes are not in it.
+    """Write the reasoning: the labels in each image, then the images of the answer; without boxes.
 
-    An image without notes is not said to be empty: nobody has said so.
+    An image without notes is skipped: it need not be empty.
 
     >>> notes = [Claim(1, label="dog"), Claim(2, label="cat")]
     >>> reasoning(notes, Target(notes[:1], sizes=[None, None]))
@@ -99,7 +99,7 @@ def _images(claims: Sequence[Claim]) -> list[int]:
 def read_training_rows(
     path: str | Path, grammar: Grammar, size_of: Callable[[Path], Size]
 ) -> dict[str, list[dict[str, Any]]]:
-    """The rows of a JSONL or parquet file for TRL, under "train" and "test"; their images are still paths.
+    """Read rows for TRL from a JSONL or parquet file, under "train" and "test"; images stay paths.
 
     A line has a `query`, `images` (paths, from the file's folder) and a `target` in the wire form. The target's sizes
     may be left out: `size_of` gives the width and height of an image file, and these count. A line may have `notes`

@@ -1,4 +1,4 @@
-"""The checks of an answer by the library's own parser and rewards, and the proof that these can tell it from a false one."""
+"""Check an answer by the library's own parser and rewards, and check that they reject mutations of it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SAME = 1e-5
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A trajectory whose trace is checked, and whose answer is not yet; `claims` are what the answer says."""
+    """A trajectory with a checked trace and an unchecked answer; `claims` are those of the answer."""
 
     annotation: Annotation
     steps: tuple[Step, ...]
@@ -43,7 +43,7 @@ class Candidate:
 
 
 def candidate(annotation: Annotation, steps: Sequence[Step], style: TrajectoryStyle) -> Candidate:
-    """Reasoning and answer put together. Raises RuleError where the grammar has no way to write the answer."""
+    """Join reasoning and answer. Raises RuleError if the grammar cannot write the answer."""
     target = annotation.target()
     claims = tuple(claim if style.labels else replace(claim, label="") for claim in target.claims)
     think = "\n".join(step.text for step in steps)
@@ -51,7 +51,7 @@ def candidate(annotation: Annotation, steps: Sequence[Step], style: TrajectorySt
 
 
 def check_answers(candidates: Sequence[Candidate], style: TrajectoryStyle) -> list[RuleError | None]:
-    """The rule that each candidate breaks, or None.
+    """Return the rule that each candidate breaks, or None.
 
     All candidates and their mutations are scored in one batch.
     """
@@ -123,7 +123,7 @@ _MUTATIONS = {
 
 @dataclass(frozen=True, slots=True)
 class _Mutations:
-    """The text of a candidate, and what it is turned into; each with its target and the image that a bare answer is in."""
+    """The text of a candidate and its mutations, each with its target and the image of a bare answer."""
 
     names: tuple[str, ...]
     texts: tuple[tuple[str, Target, int | None], ...]
@@ -187,7 +187,7 @@ def _read(texts: Sequence[tuple[str, Target, int | None]], style: TrajectoryStyl
 
 
 def _moved(box: Box) -> Box:
-    """A box of less than half of this one's overlap: beside it where there is room, else a part of it."""
+    """Return a box with an IoU below one half with this one: beside it if there is room, else a part of it."""
     width, height = box.x2 - box.x1, box.y2 - box.y1
     if width < 0.4:
         x = box.x1 + 1.2 * width if box.x2 + 1.2 * width <= 1 else box.x1 - 1.2 * width

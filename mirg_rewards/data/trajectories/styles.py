@@ -1,4 +1,4 @@
-"""How a trajectory is written for a model: the grammar of its answer, and how its reasoning writes boxes."""
+"""Styles of a trajectory: the grammar of its answer, and the form of boxes in its reasoning."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BOX_FORMS = ("list", "tag")
 
 @dataclass(frozen=True, slots=True)
 class TrajectoryStyle:
-    """The grammar of the answer, and how the reasoning goes with it.
+    """The grammar of the answer, and the form of the reasoning.
 
     - `boxes`: how the reasoning writes a box: as a "list", `[10, 20, 300, 400]`, or in a "tag", `<box>10 20 300 400</box>`;
       in the coordinates of the grammar. Round brackets are the answer's.

@@ -1,4 +1,4 @@
-"""The prose around the claims: how a step opens, by task, and how a claim stands in a sentence. It says nothing itself."""
+"""Prose around the claims: openings of steps by task, and sentences for claims. It claims nothing itself."""
 
 from __future__ import annotations
 

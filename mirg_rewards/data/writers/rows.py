@@ -1,4 +1,4 @@
-"""A trajectory as a row of each trainer's data set."""
+"""Convert a trajectory to a row of each trainer's data set."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from mirg_rewards.data.trajectories.steps import Trajectory
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """How a trainer wants its rows, and the kinds of files that it reads, by suffix."""
+    """A trainer's row format, and the file suffixes that it reads."""
 
     row: Callable[[Trajectory], TrainingRow]
     suffixes: tuple[str, ...]
 
 
 def trl_row(made: Trajectory) -> TrainingRow:
-    """For TRL's `SFTTrainer`: `messages` with an image block for each image, `images` (paths) and `target` in wire form.
+    """Build a row for TRL's `SFTTrainer`: `messages` with an image block per image, `images` (paths), `target`.
 
     >>> from mirg_rewards.claims import Claim
     >>> from mirg_rewards.targets import Target
@@ -32,12 +32,12 @@ def trl_row(made: Trajectory) -> TrainingRow:
 
 
 def trl_prompt_row(made: Trajectory) -> TrainingRow:
-    """For TRL's `GRPOTrainer`: the `prompt` alone, `images` and `target`; the model has to write the rest."""
+    """Build a row for TRL's `GRPOTrainer`: `prompt`, `images` and `target`."""
     return {**_named(made), "prompt": _prompt(made), **_images_and_target(made)}
 
 
 def verl_row(made: Trajectory) -> TrainingRow:
-    """For verl: `prompt`, `images`, `reward_model.ground_truth`, and `extra_info.image_sizes`, null where not known."""
+    """Build a row for verl: `prompt`, `images`, `reward_model.ground_truth`, `extra_info.image_sizes` (null: unknown)."""
     return {
         "data_source": f"mirg/{made.task}",
         "prompt": [{"role": "user", "content": _placed(made)}],
@@ -48,12 +48,12 @@ def verl_row(made: Trajectory) -> TrainingRow:
 
 
 def ms_swift_row(made: Trajectory) -> TrainingRow:
-    """For ms-swift, SFT and GRPO alike: `messages` with `<image>` where an image goes, `images` and `target`."""
+    """Build a row for ms-swift, SFT and GRPO alike: `messages` with `<image>` placeholders, `images`, `target`."""
     return {**_named(made), "messages": _turns(made), **_images_and_target(made)}
 
 
 def llama_factory_row(made: Trajectory) -> TrainingRow:
-    """For LLaMA-Factory's sharegpt format with OpenAI's tags: `messages` and `images`."""
+    """Build a row for LLaMA-Factory's sharegpt format with OpenAI's tags: `messages` and `images`."""
     return {"messages": _turns(made), "images": list(made.images)}
 
 
