@@ -14,6 +14,7 @@ from mirg_rewards.batch import Answers, Device, Targets, to_tensors
 from mirg_rewards.parsing import Grammar
 from mirg_rewards.parsing.responses import parse_batch
 from mirg_rewards.rewards import Reward, Weighted
+from mirg_rewards.row_error import RowTypeError
 from mirg_rewards.targets import Target
 
 Response = str | Sequence[Mapping[str, Any]]
@@ -118,14 +119,14 @@ def as_text(response: Response | None, row: int = 0) -> str:
     if isinstance(response, Mapping):
         response = [response]
     if not isinstance(response, Sequence) or not all(isinstance(message, Mapping) for message in response):
-        raise TypeError(f"responses[{row}] must be a string or a list of chat messages, got {response!r:.80}")
+        raise RowTypeError(row, f"a response must be a string or a list of chat messages, got {response!r:.80}")
     messages = [message for message in response if isinstance(message, Mapping)]
     last = messages[-1] if messages else {}
     content = last.get("content")
     if content is not None and not isinstance(content, str):
         if not isinstance(content, Sequence):
-            raise TypeError(
-                f"responses[{row}] must have a content that is a string or a list of blocks, got {type(content).__name__}"
+            raise RowTypeError(
+                row, f"the content of a message must be a string or a list of blocks, got {type(content).__name__}"
             )
         content = "".join(str(block.get("text") or "") for block in content if isinstance(block, Mapping))
     thoughts = (last.get(key) for key in ("reasoning_content", "reasoning", "thinking"))

@@ -1,4 +1,4 @@
-"""A file of completions, scored: every row with its reward, its terms and its defects."""
+"""Score a file of completions: each row gets its reward, terms and defects."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from typing import Any
 from torch import Tensor
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.data.jobs import Summary, Workers, name_of, run_in_parts
+from mirg_rewards.data.jobs import ShardSummary, Workers, run_in_shards, stable_name
 from mirg_rewards.data.rows import Chunk, schema_of, writing_rows
 from mirg_rewards.diagnosis import Diagnosis, diagnose
+from mirg_rewards.row_error import RowError
 from mirg_rewards.scorer import Scorer, Scores
 from mirg_rewards.targets import Target
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What the rows of a file earned: how many there are, the mean of the reward and of each term, and what was wrong."""
+    """Summary of a scored file: the number of rows, mean reward and terms, and a diagnosis."""
 
     rows: int
     means: dict[str, float]
@@ -42,7 +43,7 @@ def score_file(
     r"""Write every row of `source` with the columns reward, defects and one for each term, to `output`.
 
     Both are `.jsonl` or `.parquet`. A completion is a string or a list of chat messages; a target is a JSON string or the
-    object that it stands for. `prefix` is put before the names of the new columns. See `run_in_parts` for `workers`,
+    object that it stands for. `prefix` is put before the names of the new columns. See `run_in_shards` for `workers`,
     `progress`, and for going on after an interruption.
 
     Raises ValueError that names the file, the line and the column of what is wrong.
@@ -60,14 +61,14 @@ def score_file(
     columns = completion_column, target_column, prefix
     work = _ScoreChunk(scorer, *columns, schema_of(output, source))
     settings = f"{scorer.grammar!r} {_described(scorer.reward)} {scorer.device} {columns}"
-    parts = run_in_parts(source, output, work, settings=settings, workers=workers, progress=progress)
-    rows = sum(part["rows"] for part in parts)
-    means = {name: sum(part["sums"][name] for part in parts) / rows for name in parts[0]["sums"]}
-    return Scored(rows, means, sum((Diagnosis.from_json(part["diagnosis"]) for part in parts), Diagnosis()))
+    shards = run_in_shards(source, output, work, settings=settings, workers=workers, progress=progress)
+    rows = sum(shard["rows"] for shard in shards)
+    means = {name: sum(shard["sums"][name] for shard in shards) / rows for name in shards[0]["sums"]}
+    return Scored(rows, means, sum((Diagnosis.from_json(shard["diagnosis"]) for shard in shards), Diagnosis()))
 
 
 def _described(value: Any) -> str:
-    """A reward down to its last part, alike in every process: the job of another reward is another job."""
+    """Describe a reward completely and alike in every process, so that no job resumes under another reward."""
     if isinstance(value, partial):
         return f"partial{_described((value.func, value.args, value.keywords))}"
     if is_dataclass(value) and not isinstance(value, type):
@@ -78,11 +79,11 @@ def _described(value: Any) -> str:
         return f"({', '.join(map(_described, value))})"
     if isinstance(value, set | frozenset):
         return f"({', '.join(sorted(map(_described, value)))})"
-    return name_of(value)
+    return stable_name(value)
 
 
 def columns_of(scores: Scores, measures: Mapping[str, Tensor] = MappingProxyType({})) -> dict[str, list[Any]]:
-    """What a batch earned as columns of a table: reward, the terms by their names, `measures` by theirs, and defects.
+    """Convert scores to table columns: reward, terms and `measures` by name, and defects.
 
     >>> from mirg_rewards import Target, presets
     >>> columns_of(presets.mirg_rl()(["<answer>[]</answer>"], [Target((), sizes=(None,))]))
@@ -107,9 +108,9 @@ class _ScoreChunk:
     prefix: str
     schema: Any
 
-    def __call__(self, chunk: Chunk, part: Path) -> Summary:
+    def __call__(self, chunk: Chunk, shard: Path) -> ShardSummary:
         scores = self.scores(chunk)
-        with writing_rows(part, chunk.path, self.schema) as write:
+        with writing_rows(shard, chunk.path, self.schema) as write:
             write(chunk, {self.prefix + name: values for name, values in columns_of(scores).items()})
         numbers = {"reward": scores.total, **scores.terms}
         sums = {name: float(values.double().sum()) for name, values in numbers.items()}
@@ -128,10 +129,5 @@ class _ScoreChunk:
                 raise ValueError(f"{chunk.place(index)}: {self.target_column!r}: {error}") from None
         try:
             return self.scorer(completions, targets)
-        except (ValueError, TypeError):
-            for index in range(len(targets)):
-                try:
-                    self.scorer(completions[index : index + 1], targets[index : index + 1])
-                except (ValueError, TypeError) as error:
-                    raise ValueError(f"{chunk.place(index)}: {str(error).removeprefix('row 0: ')}") from None
-            raise
+        except RowError as error:
+            raise error.at(chunk.place(error.row)) from None

@@ -1,9 +1,15 @@
+import pkgutil
 import subprocess
 import sys
 
 import pytest
 
+from mirg_rewards import adapters
+
 HEAVY = ("hypothesis", "triton", "PIL", "matplotlib", "transformers", "trl", "datasets", "pyarrow", "verl", "shapely")
+
+
+ADAPTERS = sorted(module.name for module in pkgutil.iter_modules(adapters.__path__))
 
 
 def modules_after(statement):
@@ -29,3 +35,10 @@ def test_importing_opens_no_cuda_context():
     code = "import mirg_rewards, torch; print(torch.cuda.is_initialized())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_an_adapter_loads_no_trajectory_code_and_no_trainer(name):
+    loaded = modules_after(f"import mirg_rewards.adapters.{name}")
+    assert not {module for module in loaded if module.startswith("mirg_rewards.data.trajectories")}
+    assert not loaded.intersection((*HEAVY, "ray", "openai", "lmms_eval", "swift", "areal", "verifiers"))

@@ -5,7 +5,7 @@ import mirg_rewards
 
 ROOT = Path(mirg_rewards.__file__).parent
 LAYERS = (
-    {"schema", "defects", "kernels"},
+    {"schema", "defects", "kernels", "row_error"},
     {"claims"},
     {"coordinates"},
     {"targets"},

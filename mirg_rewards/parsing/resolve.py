@@ -13,6 +13,7 @@ from mirg_rewards.columns import Booleans, Floats, Integers
 from mirg_rewards.coordinates import Resize, Space
 from mirg_rewards.parsing.grammar import Grammar
 from mirg_rewards.parsing.syntax import AMBIGUOUS, UNSAID, RawClaim, Syntax
+from mirg_rewards.row_error import RowError
 
 MAX_COORDINATE = 1e6
 """A number beyond this is not a coordinate but a loop of digits, or an overflow to be."""
@@ -133,7 +134,7 @@ def scales_of(
 ) -> Scales:
     """Return the scales of a batch.
 
-    Raises ValueError where a size is missing that the grammar needs, `by_row` with the row.
+    Raises ValueError where a size is missing that the grammar needs; `by_row`, a RowError.
     """
     counts = np.fromiter(map(len, sizes), np.int64, len(sizes))
     first = np.cumsum(counts) - counts
@@ -146,7 +147,7 @@ def scales_of(
         try:
             sides = coordinate_sizes(grammar, known, None if seen_sizes is None else seen_sizes[row])
         except ValueError as error:
-            raise (ValueError(f"row {row}: {error}") if by_row else error) from None
+            raise (RowError(row, str(error)) if by_row else error) from None
         coordinates += sides
         is_uniform[row] = len(set(sides)) == 1
     return Scales(np.array(coordinates, dtype=np.float64).reshape(-1, 2), first, counts, is_uniform)

@@ -95,7 +95,7 @@ def _mig_bench(arguments: argparse.Namespace, grammar_of: GrammarOf) -> None:
         raise ValueError("--published is for --mode official: that is how papers' numbers are made")
     if arguments.published and 0.5 not in arguments.thresholds:
         raise ValueError("--published needs 0.5 among --thresholds: papers print Acc@0.5")
-    entries = mig_bench.read(arguments.annotations)
+    entries = mig_bench.read_entries(arguments.annotations)
     file = file_of(entries)
     if arguments.published and file is None:
         raise ValueError(

@@ -95,12 +95,12 @@ def add_questions(benchmarks: Any, reading: argparse.ArgumentParser, grammar_of:
 
 
 def _refcoco(arguments: argparse.Namespace, grammar_of: GrammarOf) -> None:
-    questions = refcoco.read(arguments.annotations, order=arguments.order_of_boxes)
+    questions = refcoco.read_questions(arguments.annotations, order=arguments.order_of_boxes)
     _questions(arguments, grammar_of, questions, "refcoco", "Expressions for one box each")
 
 
 def _grounding_me(arguments: argparse.Namespace, grammar_of: GrammarOf) -> None:
-    questions = grounding_me.read(arguments.annotations, subtasks=arguments.subtasks)
+    questions = grounding_me.read_questions(arguments.annotations, subtasks=arguments.subtasks)
     notes = ["In Rejection nothing is to be found: claims nothing is right there, and a false rejection elsewhere."]
     _questions(arguments, grammar_of, questions, "grounding-me", "GroundingME", notes, null_as_nothing)
 
@@ -129,7 +129,7 @@ def _questions(
 
 
 def _mc_bench(arguments: argparse.Namespace, grammar_of: GrammarOf) -> None:
-    samples = mc_bench.read(arguments.annotations)
+    samples = mc_bench.read_samples(arguments.annotations)
     ids = [sample.id for sample in samples]
 
     def judged(path: Path, arguments: argparse.Namespace) -> Judged:

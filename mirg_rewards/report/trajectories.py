@@ -16,8 +16,8 @@ from rich.text import Text
 from mirg_rewards.claims import Size
 from mirg_rewards.data.readers.kinds import READERS
 from mirg_rewards.data.rows import replacing
-from mirg_rewards.data.trajectories import DIALECTS, Dialect
-from mirg_rewards.data.trajectories.building import BUDGET
+from mirg_rewards.data.trajectories import STYLES, TrajectoryStyle
+from mirg_rewards.data.trajectories.builder import BUDGET
 from mirg_rewards.data.trajectories.contamination import image_names
 from mirg_rewards.data.trajectories.corpus import make_trajectories
 from mirg_rewards.data.trajectories.report import Report
@@ -55,9 +55,7 @@ def add_trajectories(commands: Any, reading: argparse.ArgumentParser, grammar_of
     made.add_argument("--output", "-o", required=True, type=Path, metavar="OUT", help=_suffixes())
     made.add_argument("--reader", choices=READERS, default="jsonl", help="what INPUT is (default: %(default)s)")
     made.add_argument("--writer", choices=WRITERS, default="trl", help="who reads OUT (default: %(default)s)")
-    made.add_argument(
-        "--dialect", choices=DIALECTS, help="how the rows are written, in place of --grammar (default: mig)"
-    )
+    made.add_argument("--style", choices=STYLES, help="how the rows are written, in place of --grammar (default: mig)")
     made.add_argument("--labels", action="store_true", help="the answer says what its boxes hold")
     made.add_argument("--no-think-boxes", action="store_true", help="boxes are in the answer alone")
     made.add_argument("--seed", type=int, default=0, metavar="N", help="which of the ways to say it (default: 0)")
@@ -83,7 +81,7 @@ def _trajectories(arguments: argparse.Namespace, grammar_of: GrammarOf) -> None:
             arguments.output,
             reader=arguments.reader,
             writer=arguments.writer,
-            dialect=_dialect(arguments, grammar_of),
+            style=_style(arguments, grammar_of),
             seed=arguments.seed,
             budget=arguments.budget,
             workers=arguments.workers,
@@ -128,13 +126,13 @@ def report_table(report: Report) -> Table:
     return table
 
 
-def _dialect(arguments: argparse.Namespace, grammar_of: GrammarOf) -> Dialect:
-    if arguments.dialect and arguments.grammar:
-        raise ValueError("--dialect and --grammar both say how rows are written; give one of them")
-    chosen = DIALECTS[arguments.dialect or "mig"]
+def _style(arguments: argparse.Namespace, grammar_of: GrammarOf) -> TrajectoryStyle:
+    if arguments.style and arguments.grammar:
+        raise ValueError("--style and --grammar both say how rows are written; give one of them")
+    chosen = STYLES[arguments.style or "mig"]
     grammar = grammar_of(arguments, chosen.grammar)
     is_own = grammar == chosen.grammar
-    return Dialect(
+    return TrajectoryStyle(
         grammar,
         boxes=chosen.boxes if is_own else "list",
         labels=arguments.labels or (chosen.labels and is_own),

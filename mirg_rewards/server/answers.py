@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from mirg_rewards.adapters.columns import finite_floats, measures, read_target
 from mirg_rewards.adapters.openrlhf import OpenRLHFReward, response_of
 from mirg_rewards.claims import Defect
+from mirg_rewards.row_error import RowError
 from mirg_rewards.scorer import Scorer, as_text
 from mirg_rewards.targets import Target
 
@@ -71,7 +72,7 @@ def _score(scorer: Scorer, request: dict[str, Any], most_rows: int) -> Reply:
                 raise Refused(422, f"there is no {column!r}; the row has {', '.join(row) or 'nothing'}", number)
         texts.append(_text(row["completion"], number))
         targets.append(_target(row["target"], scorer, number, "target"))
-    scores = _judged(partial(scorer, texts, targets), scorer, texts, targets, "target")
+    scores = _judged(partial(scorer, texts, targets), "target")
     reward, named = finite_floats(scores.total, "reward"), scores.answers.defects.tolist()
     terms = {name: values.tolist() for name, values in scores.terms.items()}
     beside = {name: values.tolist() for name, values in measures(scorer, scores).items()}
@@ -98,8 +99,7 @@ def _openrlhf(scorer: Scorer, request: dict[str, Any], most_rows: int) -> Reply:
     for number, (query, prompt) in enumerate(zip(queries, prompts, strict=True)):
         _checked(partial(response_of, query, prompt), number, "query")
     targets = [_target(label, scorer, number, "labels") for number, label in enumerate(labels)]
-    texts = [response_of(query, prompt) for query, prompt in zip(queries, prompts, strict=True)]
-    found = _judged(partial(OpenRLHFReward(scorer), queries, prompts, targets), scorer, texts, targets, "labels")
+    found = _judged(partial(OpenRLHFReward(scorer), queries, prompts, targets), "labels")
     return Reply(200, json.dumps(found).encode(), len(queries), {})
 
 
@@ -132,19 +132,12 @@ def _target(wire: Any, scorer: Scorer, number: int, column: str) -> Target:
     return _checked(partial(read_target, wire, scorer, f"row {number}"), number, column)
 
 
-def _judged(
-    find: Callable[[], _Found], scorer: Scorer, texts: Sequence[str], targets: Sequence[Target], column: str
-) -> _Found:
+def _judged(find: Callable[[], _Found], column: str) -> _Found:
     """What is found, or which target lacks what the reward needs, such as sizes."""
     try:
         return find()
-    except ValueError:
-        for number, (text, target) in enumerate(zip(texts, targets, strict=True)):
-            try:
-                scorer([text], [target])
-            except ValueError as error:
-                raise Refused(422, str(error).removeprefix("row 0: "), number, column) from None
-        raise
+    except RowError as error:
+        raise Refused(422, error.message, error.row, column) from None
 
 
 def _checked(find: Callable[[], _Found], number: int, column: str) -> _Found:
