@@ -24,7 +24,7 @@ from corpus import completions
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from timing import Row, answer_part, medians, record, tests_pass, use_one_thread
+from timing import Row, answer_part, bar_line, medians, record, tests_pass, use_one_thread
 
 from mirg_rewards import Scorer, Target, parse
 from mirg_rewards.presets import PRESETS
@@ -68,17 +68,16 @@ class Figures(NamedTuple):
         return self.read / self.read_small
 
     @property
-    def misses(self) -> dict[str, float]:
-        """The figures above their bars; of a small batch, the floors more than in a large one."""
+    def against_bars(self) -> dict[str, tuple[float, float]]:
+        """Each figure as a bar takes it, and the bar; of a small batch, the floors more than in a large one."""
         floors = self.floors
-        found = {
+        return {
             "read": (floors["read"], READ_BAR),
             "reward": (floors["reward"], REWARD_BAR),
             "read_small": (floors["read_small"] - floors["read"], SMALL_BAR),
             "reward_small": (floors["reward_small"] - floors["reward"], SMALL_BAR),
             "growth": (self.growth, GROWTH_BAR),
         }
-        return {name: value for name, (value, bar) in found.items() if value > bar}
 
 
 def load() -> dict[str, Samples]:
@@ -170,26 +169,23 @@ def table(figures: Mapping[str, Figures]) -> Table:
     ):
         made.add_column(title, justify="right", no_wrap=True)
     for name, each in figures.items():
-        misses = each.misses
         values = {**each.floors, "growth": each.growth}
-        made.add_row(name, *(f"{value:.2f}{'*' if key in misses else ' '}" for key, value in values.items()))
+        missed = {key for key, (value, bar) in each.against_bars.items() if value > bar}
+        made.add_row(name, *(f"{value:.2f}{'*' if key in missed else ' '}" for key, value in values.items()))
     return made
 
 
 def bars(figures: Mapping[str, Figures]) -> Iterator[str]:
     """A line for each bar: how many cells hold it, and the figures of those that miss it."""
     titles = {
-        "read": f"read, {LARGE} a batch: at most {READ_BAR:g} floors",
-        "reward": f"text to reward, {LARGE} a batch: at most {REWARD_BAR:g} floors",
-        "read_small": f"read, {SMALL} a batch: at most {SMALL_BAR:g} floors more",
-        "reward_small": f"text to reward, {SMALL} a batch: at most {SMALL_BAR:g} floors more",
-        "growth": f"growth: at most {GROWTH_BAR:g}",
+        "read": (f"read, {LARGE} a batch: at most {READ_BAR:g} floors", READ_BAR),
+        "reward": (f"text to reward, {LARGE} a batch: at most {REWARD_BAR:g} floors", REWARD_BAR),
+        "read_small": (f"read, {SMALL} a batch: at most {SMALL_BAR:g} floors more", SMALL_BAR),
+        "reward_small": (f"text to reward, {SMALL} a batch: at most {SMALL_BAR:g} floors more", SMALL_BAR),
+        "growth": (f"growth of reading: at most {GROWTH_BAR:g}", GROWTH_BAR),
     }
-    for field, title in titles.items():
-        missed = {name: each.misses[field] for name, each in figures.items() if field in each.misses}
-        cells = ", ".join(f"{name} {value:.2f}" for name, value in missed.items())
-        held = len(figures) - len(missed)
-        yield f"{title}: {held} of {len(figures)} cells" + (f"; missed by {cells}" if cells else "")
+    for field, (title, bar) in titles.items():
+        yield bar_line(title, {name: each.against_bars[field][0] for name, each in figures.items()}, bar)
 
 
 def rows(figures: Mapping[str, Figures]) -> Iterator[Row]:

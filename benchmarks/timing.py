@@ -89,3 +89,14 @@ def record(rows: Iterable[Row], *, hardware: str | None = None, path: Path = RES
         if is_new:
             writer.writerow(COLUMNS)
         writer.writerows((*stamp, benchmark, name, f"{value:.4g}", unit) for benchmark, name, value, unit in rows)
+
+
+def bar_line(title: str, values: Mapping[str, float], bar: float) -> str:
+    """A line that counts the values up to `bar`, and names those above it.
+
+    >>> bar_line("read: at most 4 floors", {"a": 3.5, "b": 4.25}, 4)
+    'read: at most 4 floors: 1 of 2; missed by b 4.25'
+    """
+    missed = ", ".join(f"{name} {value:.2f}" for name, value in values.items() if value > bar)
+    held = sum(value <= bar for value in values.values())
+    return f"{title}: {held} of {len(values)}" + (f"; missed by {missed}" if missed else "")
