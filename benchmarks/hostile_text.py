@@ -50,7 +50,7 @@ def hostile_texts() -> Iterator[tuple[str, MakeText]]:
             def make(length: int, piece: str = piece, before: str = before, behind: str = behind) -> str:
                 return before + piece * (length // len(piece)) + behind
 
-            yield before + piece, make
+            yield f"{piece} after {before}" if before else piece, make
 
 
 def reasoning_texts(grammar: Grammar) -> Iterator[tuple[str, MakeText]]:
@@ -65,7 +65,7 @@ def reasoning_texts(grammar: Grammar) -> Iterator[tuple[str, MakeText]]:
             return answer.replace(opening, opening + piece * (length // len(piece)), 1)
 
         assert parse(make(MEGABYTE), grammar, SIZES).claims == claims, f"{piece!r} as reasoning changes the claims"
-        yield opening + piece, make
+        yield f"{piece} after {opening}", make
 
 
 def best_milliseconds(text: str, grammar: Grammar, repeats: int) -> float:
@@ -107,7 +107,7 @@ def table(found: Mapping[str, Mapping[str, Worst]]) -> Table:
     made.add_column("slowest", no_wrap=True)
     for name, kinds in found.items():
         cells = [f"{value:.{digits}f}" for each in kinds.values() for value, digits in ((each[0], 1), (each[1], 2))]
-        made.add_row(name, *cells, ascii(kinds["hostile"].text)[-16:])
+        made.add_row(name, *cells, ascii(kinds["hostile"].text)[:16])
     return made
 
 

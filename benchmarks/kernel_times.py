@@ -29,7 +29,7 @@ from kernel_peers import (
 )
 from rich.console import Console
 from rich.table import Table
-from timing import Row, medians, record, tests_pass, use_one_thread
+from timing import Row, gate_passes, medians, record, use_one_thread
 
 from mirg_rewards import kernels
 from mirg_rewards.kernels import reference
@@ -209,7 +209,7 @@ def main() -> int:
     options = arguments.parse_args()
     has_gpu = torch.cuda.is_available()
     gate = GATE + (GATE_ON_GPU if has_gpu else ())
-    if not tests_pass(gate):
+    if not gate_passes(gate):
         return 1
     use_one_thread()
     rows = list(on_cpu(options.rounds))

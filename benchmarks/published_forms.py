@@ -24,7 +24,7 @@ from corpus import completions
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from timing import Row, answer_part, bar_line, medians, record, tests_pass, use_one_thread
+from timing import Row, answer_part, bar_line, gate_passes, medians, record, use_one_thread
 
 from mirg_rewards import Scorer, Target, parse
 from mirg_rewards.presets import PRESETS
@@ -216,7 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cells = choose(load(), options.cells)
     except ValueError as error:
         parser.error(str(error))
-    if not options.quick and not tests_pass(GATE):
+    if not options.quick and not gate_passes(GATE):
         return 1
     use_one_thread()
     floor_texts = completions(COUNT)[0]

@@ -1,6 +1,6 @@
 """Times the way from text to reward, on one thread, behind a green test run; appends its figures to results.csv.
 
-python benchmarks/run.py            # about eight minutes
+python benchmarks/run.py            # about ten minutes
 python benchmarks/run.py --no-write # prints only
 
 Others are timed where they are installed: pip install supervision trl ms-swift
@@ -22,7 +22,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from text_peers import boxes, formats
-from timing import Row, answer_part, bar_line, medians, record, tests_pass, use_one_thread
+from timing import Row, answer_part, bar_line, gate_passes, medians, record, use_one_thread
 
 from mirg_rewards import GRAMMARS, Scorer, format_reward, image_reward, object_reward, parse, presets
 
@@ -149,7 +149,7 @@ def main() -> int:
     arguments.add_argument("--rounds", type=int, default=9)
     arguments.add_argument("--no-write", action="store_true", help="print only, leave results.csv as it is")
     options = arguments.parse_args()
-    if not tests_pass(GATE):
+    if not gate_passes(GATE):
         return 1
     use_one_thread()
     fewer_rounds = max(3, options.rounds // 2)

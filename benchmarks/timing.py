@@ -32,7 +32,7 @@ def use_one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def tests_pass(tests: Iterable[str]) -> bool:
+def gate_passes(tests: Iterable[str]) -> bool:
     """Run `tests` and return True if all of them pass: a benchmark of wrong results is worthless."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", *tests]
     if subprocess.run(command, cwd=HERE.parent, check=False).returncode:
