@@ -43,7 +43,7 @@ _FOLDABLE = re.compile(f"[{re.escape(''.join(_LOOKALIKES))}]|(?![0-9])\\d")
 
 _STRUCTURE = re.compile(f"[{re.escape(''.join(twin for twin, letter in _LOOKALIKES.items() if not letter.isdigit()))}]")
 
-_DIGITS, _DOT = 48, 46
+_DIGITS, _DOT, _GREATER, _SPACE, _NEWLINE = 48, 46, 62, 32, 10
 # matches: "\\u00e9", "\\n"
 _ESCAPE = re.compile(r"""\\(?:u([0-9a-fA-F]{4})|(["'\\/bfnrt]))""")
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
@@ -55,7 +55,7 @@ _BLANK[[9, 10, 11, 12, 13, 32, 28, 29, 30, 31]] = True
 _NAMELIKE = np.zeros(256, dtype=np.bool_)
 _NAMELIKE[[*range(48, 58), *range(65, 91), *range(97, 123), 95]] = True
 _WORDLIKE = ~_BLANK
-_WORDLIKE[list(b"\0[]{}(),:;=<>|")] = False
+_WORDLIKE[list(b"\0[]{}(),:;=|")] = False
 _CLOSES_NUMBER = np.zeros(256, dtype=np.bool_)
 _CLOSES_NUMBER[list(b",])}")] = True
 
@@ -164,9 +164,11 @@ def lex(parts: Sequence[str], starts: Sequence[int], texts: Sequence[str] | None
     kept[runs[0]] = True
     first = np.zeros(len(raw), dtype=np.bool_)
     first[runs[0]] = True
-    _keep_gaps(raw, is_blank, kept)
+    letters = np.where(is_blank, _SPACE, raw)
+    letters[_keep_gaps(raw, is_blank, kept)] = _NEWLINE
+    letters[runs[0]] = NUMBER[0]
     places = np.flatnonzero(kept)
-    code = np.where(first, NUMBER[0], np.where(is_blank, 32, raw))[places].astype(np.uint8)
+    code = letters[places].astype(np.uint8)
     is_number = first[places]
     number_at = np.cumsum(is_number) - is_number
     shift = np.asarray(starts, dtype=np.int64) - (ends + 1 - lengths)
@@ -218,14 +220,18 @@ def with_strings(code: Code, strings: re.Pattern[bytes]) -> Code:
     )
 
 
-def _keep_gaps(raw: Bytes, is_blank: Booleans, kept: Booleans) -> None:
-    """Keep one blank between two words, or numbers, which would be one without it."""
+def _keep_gaps(raw: Bytes, is_blank: Booleans, kept: Booleans) -> Integers:
+    """Keep one blank between two words, or numbers, which would be one without it; return which blanks end a line."""
     begins = np.flatnonzero(is_blank[1:] & ~is_blank[:-1]) + 1
     if is_blank[0]:
         begins = begins[begins > 0]
     ends = np.flatnonzero(~is_blank[1:] & is_blank[:-1]) + 1
     ends = ends[len(ends) - len(begins) :]
-    kept[begins[_WORDLIKE[raw[begins - 1]] & _WORDLIKE[raw[ends]]]] = True
+    is_gap = _WORDLIKE[raw[begins - 1]] & _WORDLIKE[raw[ends]]
+    begins, ends = begins[is_gap], ends[is_gap]
+    kept[begins] = True
+    lines = np.cumsum(raw == _NEWLINE)
+    return begins[lines[ends] > lines[begins - 1]]
 
 
 def _with_placeholders(raw: Bytes, joined: str, ends: Integers) -> Bytes:
@@ -248,8 +254,8 @@ def _numbers(raw: Bytes, joined: str) -> tuple[tuple[Integers, Integers], Boolea
     starts, ends = edges[::2], edges[1::2]
     before = raw[np.maximum(starts - 1, 0)]
     before[starts == 0] = 0
-    # Digits right behind a letter belong to a name; behind the E of a number they are its exponent.
-    is_named = _NAMELIKE[before]
+    # Digits right behind a letter belong to a name, but in a token such as <loc_52>; behind an E they are an exponent.
+    is_named = _NAMELIKE[before] & (raw[np.minimum(ends, len(raw) - 1)] != _GREATER)
     has_exponent = np.zeros(len(starts), dtype=np.bool_)
     if is_named.any() or (before == 45).any():
         starts, ends, has_exponent, is_named = _with_exponents(raw, starts, ends, is_named)

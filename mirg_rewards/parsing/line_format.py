@@ -6,9 +6,11 @@ import json
 import re
 from collections.abc import Callable
 
-from mirg_rewards.parsing.image_references import ORDINALS, REFERENCE
-from mirg_rewards.parsing.lexer import lookalikes, unescape
-from mirg_rewards.parsing.syntax import ClaimToWrite
+import numpy as np
+
+from mirg_rewards.parsing.image_references import REFERENCE
+from mirg_rewards.parsing.lexer import NUMBER, STRING, lex, lookalikes, unescape, with_strings
+from mirg_rewards.parsing.syntax import ClaimToWrite, Kind, Placed, Plan, Region, ScanResult, StrictMatch
 
 # What a label may be written as without quotes, where the form puts it in plain text.
 _PLAIN_LABEL = re.compile(r"[^\W\d_](?:[\w ,.'()-]{0,200}[\w)])?")
@@ -18,11 +20,92 @@ _ESCAPED = re.compile(rf'(?!["\\])[{_STRUCTURE}]')
 _MOST_QUOTES = 64
 _LONGEST_LABEL = 4096
 
-BEFORE_LABEL = r"(?:Image-(?P<image>[0-9]{1,4}): )?"
-QUOTED_LABEL = rf'(?:"(?P<label>[^{_STRUCTURE}\n]{{0,200}})" )?'
-IMAGE_NUMBERS = {str(number): number for number in range(1, 1000)} | {
-    word: number for number, word in enumerate(ORDINALS, 1)
-}
+# Text around the claims of a line form, in which no other form can be. matches: "I see "
+_AROUND = rb"[^\[\](){}<>|=\"'\x01-\x03]*+"
+_LINES = re.compile(rb"(" + _AROUND + rb")\x03(?:[ ;\n]*+\x03)*+(" + _AROUND + rb")")
+_LINES_ALONE = re.compile(_LINES.pattern.replace(_AROUND, b""))
+_WIDTHS: dict[Kind, int] = {"box": 4, "point": 2, "polygon": 8}
+_IMAGE, _LABEL = 7, "qq"
+
+QUOTED = re.compile(rb'"[^\[({<;="\\\x00\x01]{1,200}+"')
+"""A label in quotes that holds nothing a reader takes for structure: "a dog"."""
+
+
+def between(opening: str, closing: str) -> bytes:
+    r"""Make a pattern of a label between two tags, that needs no look at what it holds.
+
+    >>> re.search(between("<ref>", "</ref>"), b"<ref>a dog</ref>")[0]
+    b'a dog'
+    """
+    ends = (re.escape(tag).encode() for tag in (opening, closing))
+    return rb"""(?<=%s)(?![ "'])[^<>&\\\x00\x01]{1,200}+(?<! )(?=%s)""" % tuple(ends)
+
+
+def strict_lines(
+    read: Callable[[Region], ScanResult],
+    write: Callable[[list[ClaimToWrite]], str],
+    kinds: frozenset[Kind],
+    strings: re.Pattern[bytes] = QUOTED,
+    *,
+    most: int = 1,
+    in_words: bool = True,
+) -> StrictMatch:
+    r"""Make a strict match of the lines that a writer writes; the writer is the template, and its reader says where all stands.
+
+    Args:
+        read: reads what is written.
+        write: writes claims.
+        kinds: the kinds of claim that it writes.
+        strings: what of its code is a label, or the word that names an image.
+        most: how many claims it may put into one structure.
+        in_words: whether words around the claims change nothing of them.
+    """
+    pieces: dict[bytes, Plan] = {}
+    for kind in sorted(kinds & _WIDTHS.keys()):
+        for image in (None, _IMAGE):
+            for label in ("", _LABEL):
+                for count in range(1, most + 1):
+                    pieces.update([_piece(read, write, _claims(kind, image, label, count), strings)])
+    longest_first = sorted(pieces, key=len, reverse=True)
+    return StrictMatch(
+        strings, re.compile(b"|".join(map(re.escape, longest_first))), pieces.get, _LINES if in_words else _LINES_ALONE
+    )
+
+
+def _claims(kind: Kind, image: int | None, label: str, count: int) -> list[ClaimToWrite]:
+    """Claims of which each number is another one."""
+    claims = []
+    for first in range(101, 101 + 8 * count, 8):
+        numbers = tuple(float(first + place) for place in range(_WIDTHS[kind]))
+        box, point, polygon = (numbers if kind == name else None for name in ("box", "point", "polygon"))
+        claims.append(ClaimToWrite(image, box, point, label, polygon))
+    return claims
+
+
+def _piece(
+    read: Callable[[Region], ScanResult],
+    write: Callable[[list[ClaimToWrite]], str],
+    claims: list[ClaimToWrite],
+    strings: re.Pattern[bytes],
+) -> tuple[bytes, Plan]:
+    """The code of claims as they are written, and where what they say stands in it."""
+    text = write(claims)
+    code = with_strings(lex([text], [0]), strings)
+    piece = code.text[:-1]
+    numbers = {code.values[code.number_at[at]]: at for at, letter in enumerate(piece) if letter == NUMBER[0]}
+    strings_at = [at for at, letter in enumerate(piece) if letter == STRING[0]]
+    labels = [
+        at for at, (start, end) in zip(strings_at, code.strings.tolist(), strict=True) if _LABEL in text[start:end]
+    ]
+    words = [at for at in strings_at if at not in labels]
+    placed = []
+    for claim, found in zip(claims, read(Region(text, text, 0, len(text), 1, 1)).claims, strict=True):
+        kind = next(kind for kind in _WIDTHS if getattr(claim, kind) is not None)
+        at = tuple(numbers[number] for number in getattr(found, kind) or ())
+        span = int(np.searchsorted(code.starts, found.start)), int(np.searchsorted(code.stops, found.end)) + 1
+        image = -1 if claim.image is None else numbers.get(_IMAGE, words[0] if words else -1)
+        placed.append(Placed(kind, at, image, 1, labels[0] if labels else "", span))
+    return piece, Plan(tuple(placed), words=tuple(words) if claims[0].image is not None else ())
 
 
 def in_lines(

@@ -20,19 +20,19 @@ _MAX_DEPTH = 64
 _OPENER = re.compile(rb"[\[{]")
 # A quote ends a string only where JSON could go on; so the inner quotes of "the "big" dog" stay in it. A string's byte
 # within a string ends it, since its closing quote does.
-_GOES_ON = rb"""(?:[,:=}\])]|\Z|\{["']|\x20?["'][A-Za-z_][A-Za-z0-9_]{0,24}["']:)"""
+_GOES_ON = rb"""(?:[,:=}\])]|\Z|\{["']|[\x20\n]?["'][A-Za-z_][A-Za-z0-9_]{0,24}["']:)"""
 # matches one of: "[", "]", ",", "\"a dog\"", "'a dog'", "null", a number's byte, a string's byte
 _TOKEN = re.compile(
     rb"""
-    \x20?(?:
+    [\x20\n]?(?:
       (?P<open>[\[{(])
     | (?P<close>[\]})])
     | (?P<mark>[,:;=])
     | (?P<known>\x01)
     | "[^"\\\x01]*+(?:(?:\\.?|"(?!GOES_ON))[^"\\\x01]*+)*+(?P<double>["\x01]?)
     | '[^'\\\x01]*+(?:(?:\\.?|'(?!GOES_ON))[^'\\\x01]*+)*+(?P<single>['\x01]?)
-    | (?P<number>\x02)(?![^"\[\]{}(),:;=\x20\x01])
-    | (?P<word>[^"'\[\]{}(),:;=\x20\x01][^"\[\]{}(),:;=\x20\x01]*+)
+    | (?P<number>\x02)(?![^"\[\]{}(),:;=\x20\n\x01])
+    | (?P<word>[^"'\[\]{}(),:;=\x20\n\x01][^"\[\]{}(),:;=\x20\n\x01]*+)
     | (?P<stray>.)
     )
     """.replace(b"GOES_ON", _GOES_ON),
@@ -40,7 +40,7 @@ _TOKEN = re.compile(
 )
 _LITERALS = {"true": True, "false": False, "null": None, "True": True, "False": False, "None": None}
 _CLOSERS = {91: 93, 123: 125, 40: 41}
-_BRACE, _SPACE = 123, 32
+_BRACE, _BLANKS = 123, (32, 10)
 _FLOATS = frozenset(["NaN", "Infinity", "-Infinity"])
 # matches: "\"the man's\"", "'the dog'"
 _STRING = re.compile(r"""\"(?:[^"\\]|\\.)*+\"|'((?:[^'\\]|\\.)*+)'""", re.DOTALL)
@@ -224,7 +224,7 @@ class _Builder:
             word = self.source.text[start:end]
             return _LITERALS.get(word, word) if word not in _FLOATS else float(word)
         elif match[kind]:
-            start, end = self.source.characters(match.start() + (code.text[match.start()] == _SPACE), match.end())
+            start, end = self.source.characters(match.start() + (code.text[match.start()] in _BLANKS), match.end())
             start, end = start + 1, end - 1
         else:
             return Unfinished()

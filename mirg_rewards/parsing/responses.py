@@ -35,6 +35,8 @@ _FENCE = re.compile(r"\s{0,16}```[A-Za-z]{0,8}\s{0,16}")
 _WORD = re.compile(r"\w")
 # matches: "<tool_call>{...}</tool_call>"
 _TOOL_CALL = re.compile(r"<tool_call>(?:[^<]++|<(?!/tool_call>))*+(?:</tool_call>)?", re.IGNORECASE)
+# Blanks that may mean something in a line form. matches: a blank line, a tab, four spaces, two behind a quote
+_ODD_BLANKS = re.compile(r'\s{4}|\n[^\S\n]*\n|[^\S \n]|"(?:\s\s|\n)')
 # Where a model points, numbers by two in plain text are points.
 _POINTING = {PAIRS: POINTS, LISTS: LISTS_OR_POINTS, NAMED: NAMED_OR_POINTS}
 
@@ -248,9 +250,11 @@ class _Piece:
         first = grammar.syntaxes[0]
         code, rows = self.lex(pending, is_json=first.is_lexed)
         parts: list[tuple[RawColumns, list[str], Integers]] = []
-        if first.strict is not None and pending:
+        if first.strict is not None and pending and self.reader(first) is first:
             texts = [answers[row].text for row in rows]
-            counts = [self.counts[row] if _may_be_strict(answers[row]) else 0 for row in rows]
+            counts = [
+                self.counts[row] if _may_be_strict(answers[row], is_json=first.strict.is_json) else 0 for row in rows
+            ]
             code, strict = match_strict(first.strict, code, texts, counts, grammar.max_claims)
             row_of = np.array(rows, dtype=np.int64)
             defects[row_of[strict.matches]] |= strict.defects[strict.matches]
@@ -298,7 +302,7 @@ class _Piece:
         """Settle for each row the first syntax that it is in; one with tokens, tags or keys of its own beats bare numbers."""
         pending = list(rows)
         for number, syntax in enumerate(self.grammar.syntaxes):
-            reader = _POINTING.get(syntax, syntax) if len(self.grammar.order) == 2 else syntax
+            reader = self.reader(syntax)
             looked_at = [row for row in pending if number == 0 or _may_hold(self.answers[row], reader)]
             if not looked_at:
                 continue
@@ -319,6 +323,10 @@ class _Piece:
                 if result.masked_spans and not result.is_explicit:
                     answer.plain = _blank(answer.plain, result.masked_spans)
             pending = [row for row in pending if not (self.answers[row].result or _NOTHING).is_explicit]
+
+    def reader(self, syntax: Syntax) -> Syntax:
+        """The syntax to read by: where the model points, numbers by two in plain text are points."""
+        return _POINTING.get(syntax, syntax) if len(self.grammar.order) == 2 else syntax
 
     def read(self, row: int, reader: Syntax, sources: list[Source] | None) -> ScanResult:
         """Read one answer in one syntax."""
@@ -391,9 +399,11 @@ def _may_hold(answer: _Answer, syntax: Syntax) -> bool:
     return not syntax.needs or any(letter in answer.plain for letter in syntax.needs)
 
 
-def _may_be_strict(answer: _Answer) -> bool:
+def _may_be_strict(answer: _Answer, *, is_json: bool) -> bool:
     text = answer.text
-    return len(answer.windows) == 1 and not has_lookalikes(text) and "//" not in text and "/*" not in text
+    if len(answer.windows) > 1 or has_lookalikes(text):
+        return False
+    return "//" not in text and "/*" not in text if is_json else not _ODD_BLANKS.search(text)
 
 
 def _blank(plain: str, spans: Sequence[Span]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from mirg_rewards.claims import UNPARSED, Defect, Span
 from mirg_rewards.columns import Booleans, Integers
+from mirg_rewards.parsing.image_names import ORDINALS
 from mirg_rewards.parsing.lexer import NUMBER, Code, unescape, with_strings
 from mirg_rewards.parsing.resolve import RawColumns
 from mirg_rewards.parsing.syntax import AMBIGUOUS, PIECE, UNSAID, Plan, StrictMatch, number_in
@@ -20,6 +21,8 @@ _SOUND = re.compile(r"""(?:[^\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+""
 # A word that may name an image; what is not ASCII is byte 127 in the code. matches: "Image", "photo"
 _IMAGE_NOUN = re.compile(rb"(?i:im(?:age|g)|pic|photo|frame|view)|\x7f")
 _WIDTH = 8
+_ORDINALS = {word: float(number) for number, word in enumerate(ORDINALS, 1)}
+_QUOTES = "\"'"
 _LOST = UNPARSED.value
 
 
@@ -75,11 +78,12 @@ def match_strict(
     numbers: dict[int, float] = {}
     counts, kept = [0] * len(rows), [0] * len(rows)
     for row, (start, plan) in zip(piece_rows, found, strict=True):
-        if plan is None or (plan.texts and not _note_numbers(numbers, code, texts_of[row], start, plan)):
+        if plan is None or not _note_numbers(numbers, code, texts_of[row], start, plan):
             matches[row] = False
             continue
         around = glued[row]
-        if around is not None and not plan.says_images and any(map(_IMAGE_NOUN.search, around.groups())):
+        says_images = strict.is_json and plan.says_images
+        if around is not None and not says_images and any(map(_IMAGE_NOUN.search, around.groups())):
             matches[row] = False
         counts[row] += len(plan.claims)
         kept[row] |= plan.defects
@@ -87,6 +91,8 @@ def match_strict(
         0 < count <= max_claims or (count == 0 and bool(bits & _LOST)) for count, bits in zip(counts, kept, strict=True)
     ]
     matches &= np.array(is_said, dtype=np.bool_)
+    if not strict.is_json:
+        _keep_uniform(matches, piece_rows, [plan for _, plan in found])
     pieces = [
         _Piece(row, start, plan) for row, (start, plan) in zip(piece_rows, found, strict=True) if plan and matches[row]
     ]
@@ -106,6 +112,16 @@ def match_strict(
     return code, StrictClaims(raw, labels, spans, matches, defects, outside)
 
 
+def _keep_uniform(matches: Booleans, rows: Sequence[int], plans: Sequence[Plan | None]) -> None:
+    """Drop rows in which some claims say an image or a label and others do not, since these may count for those, too."""
+    said: dict[int, tuple[bool, bool]] = {}
+    for row, plan in zip(rows, plans, strict=True):
+        if plan is not None:
+            says = plan.claims[0].image >= 0, plan.claims[0].label != ""
+            if said.setdefault(row, says) != says:
+                matches[row] = False
+
+
 def _garbled_rows(code: Code) -> Integers:
     """Rows that hold what looks like a number and is none, such as 1.2.3."""
     if not np.isnan(code.values).any():
@@ -115,10 +131,10 @@ def _garbled_rows(code: Code) -> Integers:
 
 
 def _note_numbers(numbers: dict[int, float], code: Code, text: str, start: int, plan: Plan) -> bool:
-    """Note the numbers that strings among coordinates hold; False if one holds none."""
-    for place in plan.texts:
+    """Note the numbers that strings among coordinates hold, and those of words; False if one holds none."""
+    for place in plan.texts + plan.words:
         begin, end = code.strings[code.string_at[start + place]].tolist()
-        number = number_in(text[begin + 1 : end - 1])
+        number = number_in(text[begin + 1 : end - 1]) if place in plan.texts else _ORDINALS.get(text[begin:end])
         if number is None:
             return False
         numbers[start + place] = number
@@ -156,7 +172,7 @@ def _claims(
     }
     raw = RawColumns(
         rows=rows,
-        images=_images(code, claims[:, _WIDTH + 1], base, index_base),
+        images=_images(code, claims[:, _WIDTH + 1], base, index_base, text_numbers),
         boxes=numbers[:, :4],
         points=points,
         has_box=(kind == 1) | (kind == 3),
@@ -183,12 +199,19 @@ def _table(plan: Plan, constants: list[str]) -> list[tuple[int, ...]]:
     return lines
 
 
-def _images(code: Code, places: Integers, base: Integers, index_base: Integers) -> Integers:
+def _images(
+    code: Code, places: Integers, base: Integers, index_base: Integers, text_numbers: dict[int, float]
+) -> Integers:
     """The images that numbers name: AMBIGUOUS where one is not whole, or is no image's by any count."""
     is_said = places >= 0
     if not is_said.any():
         return np.full(len(places), UNSAID)
-    written = np.where(is_said, code.values[code.number_at[np.where(is_said, places + base, 0)]], 0.0)
+    at = np.where(is_said, places + base, 0)
+    written = np.where(is_said, np.append(code.values, 0.0)[code.number_at[at]], 0.0)
+    if text_numbers:
+        written = np.array(
+            [text_numbers.get(place, value) for place, value in zip(at.tolist(), written.tolist(), strict=True)]
+        )
     is_index = (np.abs(written) <= _MAX_INDEX) & (written == np.floor(written))
     images = np.where(is_index, written, 0).astype(np.int64) + 1 - index_base
     return np.where(is_said, np.where(is_index, images, AMBIGUOUS), UNSAID)
@@ -206,7 +229,8 @@ def _labels(
         for place, row, (start, end) in zip(
             has_string.tolist(), rows[has_string].tolist(), bounds.tolist(), strict=True
         ):
-            label = texts[row][start + 1 : end - 1]
+            label = texts[row][start:end]
+            label = label[1:-1] if label[0] in _QUOTES else label
             if "\\" in label or not label.isprintable():
                 if not _SOUND.fullmatch(label):
                     unsound.append(row)

@@ -116,12 +116,14 @@ class Placed(NamedTuple):
 class Plan:
     """The claims of one shape of structure, with bytes counted from its first one; and its defects.
 
-    `texts`: where strings stand among the numbers, each of which must hold a number. `says_images`: each claim names its image.
+    `texts`: where strings stand among the numbers, each of which must hold a number; `words`: where words name
+    images. `says_images`: each claim names its image.
     """
 
     claims: tuple[Placed, ...]
     defects: int = 0
     texts: tuple[int, ...] = ()
+    words: tuple[int, ...] = ()
 
     @property
     def says_images(self) -> bool:

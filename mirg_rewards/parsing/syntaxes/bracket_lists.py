@@ -10,12 +10,13 @@ from functools import partial
 from typing import Literal
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.line_format import in_lines, label_before, quoted
+from mirg_rewards.parsing.line_format import in_lines, label_before, quoted, strict_lines
 from mirg_rewards.parsing.syntax import (
     BOX,
     NUMBER,
     POINT,
     ClaimToWrite,
+    Kind,
     Numbers,
     RawClaim,
     Region,
@@ -130,20 +131,13 @@ def _place(claim: ClaimToWrite, *, points: Points, separator: str, zeros: int) -
     return f"{label}[[{written}]]" if points == "double" else f"{label}[{written}]"
 
 
-LISTS = Syntax("LISTS", read, write, BOX, needs="[(", is_bare=True)
-LISTS_OR_POINTS = Syntax(
-    "LISTS_OR_POINTS",
-    partial(read, points="single"),
-    partial(write, points="single", separator=","),
-    BOX | POINT,
-    needs="[(",
-    is_bare=True,
-)
-DOUBLE_LISTS = Syntax(
-    "DOUBLE_LISTS",
-    partial(read, points="double"),
-    partial(write, points="double", separator=",", zeros=3),
-    BOX | POINT,
-    needs="[(",
-    is_bare=True,
-)
+def _syntax(name: str, points: Points, kinds: frozenset[Kind], separator: str, zeros: int = 0) -> Syntax:
+    reader, writer = partial(read, points=points), partial(write, points=points, separator=separator, zeros=zeros)
+    return Syntax(
+        name, reader, writer, kinds, strict_lines(reader, writer, kinds, in_words=False), needs="[(", is_bare=True
+    )
+
+
+LISTS = _syntax("LISTS", "no", BOX, ", ")
+LISTS_OR_POINTS = _syntax("LISTS_OR_POINTS", "single", BOX | POINT, ",")
+DOUBLE_LISTS = _syntax("DOUBLE_LISTS", "double", BOX | POINT, ",", 3)

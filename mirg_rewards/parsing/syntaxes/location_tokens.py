@@ -9,7 +9,7 @@ from typing import NamedTuple
 from mirg_rewards.claims import Defect
 from mirg_rewards.parsing.image_names import REFERENCE
 from mirg_rewards.parsing.lexer import unescape
-from mirg_rewards.parsing.line_format import in_lines, label_before, plain_or_quoted
+from mirg_rewards.parsing.line_format import in_lines, label_before, plain_or_quoted, strict_lines
 from mirg_rewards.parsing.syntax import (
     BOX,
     POLYGON,
@@ -131,16 +131,17 @@ def _place(claim: ClaimToWrite, *, style: Style) -> str:
     return f"{tokens} {label}".rstrip(" ") if style.behind else label + tokens
 
 
+# A label in plain words: behind a box up to the end of its line, or ahead of one. matches: "a dog"
+_WORDS = rb"[A-Za-z](?:[A-Za-z ]{0,60}[A-Za-z])?"
+_BEHIND = re.compile(rb"(?<=> )" + _WORDS + rb"(?=[;<\n\x00])")
+_AHEAD = re.compile(rb"(?<![A-Za-z ])(?!(?i:[a-z ]{0,60}(?:image|img|pic|photo|frame|view)))" + _WORDS + rb"(?=<loc)")
+
+
 def _syntax(name: str, style: Style, nothing: str = "[]") -> Syntax:
-    return Syntax(
-        name,
-        partial(read, style=style),
-        partial(write, style=style),
-        BOX if style.corners == 4 else POLYGON,
-        needs="<",
-        is_vocabulary=True,
-        nothing=nothing,
-    )
+    reader, writer = partial(read, style=style), partial(write, style=style)
+    kinds = BOX if style.corners == 4 else POLYGON
+    strict = strict_lines(reader, writer, kinds, _BEHIND if style.behind else _AHEAD)
+    return Syntax(name, reader, writer, kinds, strict, needs="<", is_vocabulary=True, nothing=nothing)
 
 
 LOC_TOKENS = _syntax("LOC_TOKENS", PALIGEMMA)

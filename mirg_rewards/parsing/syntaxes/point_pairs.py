@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.line_format import in_lines, label_before, quoted
+from mirg_rewards.parsing.line_format import in_lines, label_before, quoted, strict_lines
 from mirg_rewards.parsing.syntax import (
     BOX,
     PAIR,
@@ -105,5 +105,7 @@ def _point(claim: ClaimToWrite) -> str:
     return f"{label}({format_numbers(claim.point)})"
 
 
-PAIRS = Syntax("PAIRS", read, write, BOX, needs="([", is_bare=True)
-POINTS = Syntax("POINTS", read_points, write_points, POINT, needs="([", is_bare=True)
+PAIRS = Syntax("PAIRS", read, write, BOX, strict_lines(read, write, BOX), needs="([", is_bare=True)
+POINTS = Syntax(
+    "POINTS", read_points, write_points, POINT, strict_lines(read_points, write_points, POINT), needs="([", is_bare=True
+)

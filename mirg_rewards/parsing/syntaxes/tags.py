@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from mirg_rewards.claims import Defect, Span
 from mirg_rewards.parsing.image_references import ORDINALS
-from mirg_rewards.parsing.line_format import in_lines, label_before, quoted
+from mirg_rewards.parsing.line_format import QUOTED, between, in_lines, label_before, quoted, strict_lines
 from mirg_rewards.parsing.syntax import (
     BOX,
     NUMBER,
@@ -350,15 +350,18 @@ def _sentence(image: int) -> str:
     return f"It's in the {ORDINALS[image - 1] if image <= len(ORDINALS) else f'{image}th'} image. "
 
 
+# The word that names an image in a sentence. matches: the "second" of "It's in the second image. "
+_WORD = rb"(?<=It's in the )[a-z-]{4,14}+(?= image\.)"
+
+
 def _syntax(name: str, style: Style, *, sentences: bool = False) -> Syntax:
-    return Syntax(
-        name,
-        partial(read_or_pairs if style.form == PAIRS else read, style=style),
-        partial(write, style=style, reference=_sentence if sentences else None),
-        BOX | POINT | (POLYGON if style.polygon or style.form == BINS else frozenset()),
-        needs="<" if style.form != PAIRS else "",
-        points_x_first=name == "FUYU_TAGS",
-    )
+    reader = partial(read_or_pairs if style.form == PAIRS else read, style=style)
+    writer = partial(write, style=style, reference=_sentence if sentences else None)
+    kinds = BOX | POINT | (POLYGON if style.polygon or style.form == BINS else frozenset())
+    strings = QUOTED.pattern if style.label is None else between(*style.label)
+    strict = strict_lines(reader, writer, kinds, re.compile(strings + b"|" + _WORD if sentences else strings))
+    needs = "<" if style.form != PAIRS else ""
+    return Syntax(name, reader, writer, kinds, strict, needs=needs, points_x_first=name == "FUYU_TAGS")
 
 
 TAGS = {
