@@ -190,16 +190,28 @@ def lex(parts: Sequence[str], starts: Sequence[int], texts: Sequence[str] | None
     )
 
 
+def spans_of(found: Sequence[bytes], between: Sequence[bytes]) -> Integers:
+    """Return where the matches of a pattern stand that `findall` gives, from them and from what `split` gives, `[n, 2]`.
+
+    >>> spans_of([b"ab", b"c"], [b"-", b"", b"--"]).tolist()
+    [[1, 3], [3, 4]]
+    """
+    lengths = np.fromiter(map(len, found), np.int64, len(found))
+    gaps = np.fromiter(map(len, between[:-1]), np.int64, len(found))
+    ends = np.cumsum(lengths + gaps)
+    return np.stack([ends - lengths, ends], axis=1)
+
+
 def with_strings(code: Code, strings: re.Pattern[bytes]) -> Code:
     r"""Make each match of `strings` one byte, so that structures of one shape are equal bytes.
 
     >>> with_strings(lex(['{"label": "a [red] dog", "image": 2}'], [0]), JSON_STRINGS).text.replace(NUMBER, b"#")
     b'{"label":\x01,"image":#}\x00'
     """
-    spans = [match.span() for match in strings.finditer(code.text)]
-    if not spans:
+    found = strings.findall(code.text)
+    if not found:
         return code
-    bounds = np.array(spans, dtype=np.int64)
+    bounds = spans_of(found, strings.split(code.text))
     inside = np.zeros(len(code.text), dtype=np.int8)
     inside[bounds[:, 0] + 1] = 1
     inside[bounds[:, 1]] -= 1

@@ -10,7 +10,7 @@ import numpy as np
 
 from mirg_rewards.parsing.image_references import REFERENCE
 from mirg_rewards.parsing.lexer import NUMBER, STRING, lex, lookalikes, unescape, with_strings
-from mirg_rewards.parsing.syntax import ClaimToWrite, Kind, Placed, Plan, Region, ScanResult, StrictMatch
+from mirg_rewards.parsing.syntax import ClaimToWrite, Kind, Placed, Plan, Plans, Region, ScanResult, StrictMatch
 
 # What a label may be written as without quotes, where the form puts it in plain text.
 _PLAIN_LABEL = re.compile(r"[^\W\d_](?:[\w ,.'()-]{0,200}[\w)])?")
@@ -68,7 +68,10 @@ def strict_lines(
                     pieces.update([_piece(read, write, _claims(kind, image, label, count), strings)])
     longest_first = sorted(pieces, key=len, reverse=True)
     return StrictMatch(
-        strings, re.compile(b"|".join(map(re.escape, longest_first))), pieces.get, _LINES if in_words else _LINES_ALONE
+        strings,
+        re.compile(b"|".join(map(re.escape, longest_first))),
+        Plans(known=pieces.items()),
+        _LINES if in_words else _LINES_ALONE,
     )
 
 

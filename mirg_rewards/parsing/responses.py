@@ -403,7 +403,7 @@ def _may_be_strict(answer: _Answer, *, is_json: bool) -> bool:
     text = answer.text
     if len(answer.windows) > 1 or has_lookalikes(text):
         return False
-    return "//" not in text and "/*" not in text if is_json else not _ODD_BLANKS.search(text)
+    return "//" not in text and "/*" not in text if is_json else not _ODD_BLANKS.search(text.strip())
 
 
 def _blank(plain: str, spans: Sequence[Span]) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from mirg_rewards.claims import UNPARSED, Defect, Span
 from mirg_rewards.columns import Booleans, Integers
 from mirg_rewards.parsing.image_names import ORDINALS
-from mirg_rewards.parsing.lexer import NUMBER, Code, unescape, with_strings
+from mirg_rewards.parsing.lexer import NUMBER, Code, spans_of, unescape, with_strings
 from mirg_rewards.parsing.resolve import RawColumns
 from mirg_rewards.parsing.syntax import AMBIGUOUS, PIECE, UNSAID, Plan, StrictMatch, number_in
 
@@ -46,80 +47,116 @@ class StrictClaims(NamedTuple):
     outside: list[tuple[int, Span]]
 
 
-class _Piece(NamedTuple):
-    """A structure of a known shape, its row, and the byte that it begins at."""
+class _Pieces(NamedTuple):
+    """The structures of known shapes in the code of a batch.
 
-    row: int
-    start: int
-    plan: Plan
+    Args:
+        starts: the byte that each begins at, `[pieces]`.
+        rows: the row of each, `[pieces]`.
+        plans: the plans, each once.
+        which: the plan of each, `[pieces]`.
+    """
+
+    starts: Integers
+    rows: Integers
+    plans: list[Plan]
+    which: Integers
+
+    def of_plans(self, values: Iterable[int]) -> Integers:
+        """Return for each piece the value of its plan."""
+        return np.fromiter(values, np.int64, len(self.plans))[self.which]
 
 
 def match_strict(
-    strict: StrictMatch, code: Code, texts: Sequence[str], image_counts: Sequence[int], max_claims: int
+    strict: StrictMatch, code: Code, texts: Sequence[str], may_match: Sequence[bool], max_claims: int
 ) -> tuple[Code, StrictClaims]:
     """Match each row as a whole; return the code with its strings as bytes, and the claims of the rows that match.
 
-    A row with an image count of 0, or with more than `max_claims` claims, does not match.
+    Only rows that `may_match` are matched, and none with more than `max_claims` claims.
     """
     if strict.strings is not None:
         code = with_strings(code, strict.strings)
-    found: list[tuple[int, Plan | None]] = []
-
-    def note(match: re.Match[bytes]) -> bytes:
-        found.append((match.start(), strict.plan(match[0])))
-        return PIECE
-
-    rows = strict.piece.sub(note, code.text).split(b"\0")[: len(code.ends)]
-    glued = [strict.glue.fullmatch(row) if PIECE in row else None for row in rows]
-    matches = np.array([match is not None for match in glued], dtype=np.bool_) & (np.array(image_counts) > 0)
+    found, between = strict.piece.findall(code.text), strict.piece.split(code.text)
+    glued = [_glue(strict.glue, row) for row in PIECE.join(between).split(b"\0")[: len(code.ends)]]
+    matches = np.array([match is not None for match in glued], dtype=np.bool_) & np.array(may_match, dtype=np.bool_)
     matches[_garbled_rows(code)] = False
-    piece_rows = np.searchsorted(code.ends, [start for start, _ in found]).tolist()
-    texts_of = dict(enumerate(texts))
-    numbers: dict[int, float] = {}
-    counts, kept = [0] * len(rows), [0] * len(rows)
-    for row, (start, plan) in zip(piece_rows, found, strict=True):
-        if plan is None or not _note_numbers(numbers, code, texts_of[row], start, plan):
-            matches[row] = False
-            continue
-        around = glued[row]
-        says_images = strict.is_json and plan.says_images
-        if around is not None and not says_images and any(map(_IMAGE_NOUN.search, around.groups())):
-            matches[row] = False
-        counts[row] += len(plan.claims)
-        kept[row] |= plan.defects
-    is_said = [
-        0 < count <= max_claims or (count == 0 and bool(bits & _LOST)) for count, bits in zip(counts, kept, strict=True)
-    ]
-    matches &= np.array(is_said, dtype=np.bool_)
-    if not strict.is_json:
-        _keep_uniform(matches, piece_rows, [plan for _, plan in found])
-    pieces = [
-        _Piece(row, start, plan) for row, (start, plan) in zip(piece_rows, found, strict=True) if plan and matches[row]
-    ]
+    plans: list[Plan | None] = list(map(strict.plans.__getitem__, found))
+    number = {plan: place for place, plan in enumerate(dict.fromkeys(plans)) if plan is not None}
+    which = np.array([-1 if plan is None else number[plan] for plan in plans], dtype=np.int64)
+    starts = spans_of(found, between)[:, 0]
+    rows = np.searchsorted(code.ends, starts)
+    matches[rows[which < 0]] = False
+    kept = matches[rows]
+    pieces = _Pieces(starts[kept], rows[kept], *_renumbered(list(dict.fromkeys(plans)), which[kept]))
+    numbers = _numbers_in_texts(pieces, code, texts, matches)
+    around = {row: glue for row, glue in enumerate(glued) if glue is not None and matches[row] and any(glue)}
+    _drop_doubtful(strict, pieces, around, matches)
+    counts = np.bincount(pieces.rows, pieces.of_plans(len(plan.claims) for plan in pieces.plans), len(matches))
+    defects = np.zeros(len(matches), dtype=np.int64)
+    np.bitwise_or.at(defects, pieces.rows, pieces.of_plans(plan.defects for plan in pieces.plans))
+    matches &= (counts <= max_claims) & ((counts > 0) | (defects & _LOST != 0))
     outside = []
-    for row in np.flatnonzero(matches).tolist():
-        around = glued[row]
-        if counts[row] and around is not None and any(around.groups()):
+    for row, (before, behind) in around.items():
+        if matches[row] and counts[row]:
             start, end = code.row(row)
-            first, last = start + len(around[1]), end - len(around[2]) - 1
+            first, last = start + len(before), end - len(behind) - 1
             outside.append((row, (int(code.starts[first]), int(code.stops[last]))))
-    defects = np.where(matches, kept, 0)
+    kept = matches[pieces.rows]
+    pieces = pieces._replace(starts=pieces.starts[kept], rows=pieces.rows[kept], which=pieces.which[kept])
+    defects[~matches] = 0
     raw, labels, spans, unsound = _claims(code, texts, pieces, numbers)
     if strict.is_json:
-        is_odd = _rows_with_odd_numbers(code, len(rows))
+        is_odd = _rows_with_odd_numbers(code, len(matches))
         is_odd[unsound] = True
         defects[is_odd & matches] |= Defect.REPAIRED.value
     return code, StrictClaims(raw, labels, spans, matches, defects, outside)
 
 
-def _keep_uniform(matches: Booleans, rows: Sequence[int], plans: Sequence[Plan | None]) -> None:
-    """Drop rows in which some claims say an image or a label and others do not, since these may count for those, too."""
-    said: dict[int, tuple[bool, bool]] = {}
-    for row, plan in zip(rows, plans, strict=True):
-        if plan is not None:
-            says = plan.claims[0].image >= 0, plan.claims[0].label != ""
-            if said.setdefault(row, says) != says:
+@functools.lru_cache(maxsize=4096)
+def _glue(glue: re.Pattern[bytes], row: bytes) -> tuple[bytes, ...] | None:
+    """What stands before and behind the pieces of a row, None if it is not held together as it should."""
+    match = glue.fullmatch(row) if PIECE in row else None
+    return None if match is None else match.groups(b"")
+
+
+def _renumbered(plans: list[Plan | None], which: Integers) -> tuple[list[Plan], Integers]:
+    """The plans that are left, and the number of each piece's among them."""
+    numbers, which = np.unique(which, return_inverse=True)
+    return [plan for plan in (plans[number] for number in numbers.tolist()) if plan is not None], which
+
+
+def _numbers_in_texts(pieces: _Pieces, code: Code, texts: Sequence[str], matches: Booleans) -> dict[int, float]:
+    """The numbers that strings among coordinates hold, and those of words; rows where one holds none do not match."""
+    numbers: dict[int, float] = {}
+    has_texts = np.array([bool(plan.texts or plan.words) for plan in pieces.plans], dtype=np.bool_)
+    for piece in np.flatnonzero(has_texts[pieces.which]).tolist():
+        plan, start, row = pieces.plans[pieces.which[piece]], int(pieces.starts[piece]), int(pieces.rows[piece])
+        for place in plan.texts + plan.words:
+            begin, end = code.strings[code.string_at[start + place]].tolist()
+            text = texts[row][begin:end]
+            number = number_in(text[1:-1]) if place in plan.texts else _ORDINALS.get(text)
+            if number is None:
                 matches[row] = False
+            else:
+                numbers[start + place] = number
+    return numbers
+
+
+def _drop_doubtful(
+    strict: StrictMatch, pieces: _Pieces, around: dict[int, tuple[bytes, ...]], matches: Booleans
+) -> None:
+    """Drop rows in which an image may be named for claims that do not say theirs, or a label or image for several claims."""
+    says_image = pieces.of_plans(plan.says_images for plan in pieces.plans) > 0
+    if around:
+        named = [row for row, glue in around.items() if any(map(_IMAGE_NOUN.search, glue))]
+        is_named = np.zeros(len(matches), dtype=np.bool_)
+        is_named[named] = True
+        matches[pieces.rows[is_named[pieces.rows] & ~(says_image & strict.is_json)]] = False
+    if not strict.is_json:
+        says_label = pieces.of_plans(plan.claims[0].label != "" for plan in pieces.plans) > 0
+        for says in (says_image, says_label):
+            differs = (says[1:] != says[:-1]) & (pieces.rows[1:] == pieces.rows[:-1])
+            matches[pieces.rows[1:][differs]] = False
 
 
 def _garbled_rows(code: Code) -> Integers:
@@ -130,36 +167,22 @@ def _garbled_rows(code: Code) -> Integers:
     return np.searchsorted(code.ends, places[np.isnan(code.values[code.number_at[places]])])
 
 
-def _note_numbers(numbers: dict[int, float], code: Code, text: str, start: int, plan: Plan) -> bool:
-    """Note the numbers that strings among coordinates hold, and those of words; False if one holds none."""
-    for place in plan.texts + plan.words:
-        begin, end = code.strings[code.string_at[start + place]].tolist()
-        number = number_in(text[begin + 1 : end - 1]) if place in plan.texts else _ORDINALS.get(text[begin:end])
-        if number is None:
-            return False
-        numbers[start + place] = number
-    return True
-
-
 _KINDS = {"image": 0, "box": 1, "point": 2, "box and point": 3, "polygon": 4}
 
 
 def _claims(
-    code: Code, texts: Sequence[str], pieces: Sequence[_Piece], text_numbers: dict[int, float]
+    code: Code, texts: Sequence[str], pieces: _Pieces, text_numbers: dict[int, float]
 ) -> tuple[RawColumns, list[str], Integers, Integers]:
     """The claims of pieces, their labels and spans, and the rows that have labels which strict JSON does not."""
-    plans = {plan: place for place, plan in enumerate(dict.fromkeys(piece.plan for piece in pieces))}
     constants: list[str] = []
-    lines = [line for plan in plans for line in _table(plan, constants)]
+    lines = [line for plan in pieces.plans for line in _table(plan, constants)]
     table = np.array(lines, dtype=np.int64).reshape(-1, _WIDTH + 7)
-    counts = np.array([len(plan.claims) for plan in plans], dtype=np.int64)
-    which = np.array([plans[piece.plan] for piece in pieces], dtype=np.int64)
+    counts = np.array([len(plan.claims) for plan in pieces.plans], dtype=np.int64)
     # Each piece's lines of the table, one a claim.
-    repeats = counts[which]
+    repeats = counts[pieces.which]
     within = np.arange(repeats.sum()) - np.repeat(np.cumsum(repeats) - repeats, repeats)
-    claims = table[np.repeat((np.cumsum(counts) - counts)[which], repeats) + within]
-    base = np.repeat(np.array([piece.start for piece in pieces], dtype=np.int64), repeats)
-    rows = np.repeat(np.array([piece.row for piece in pieces], dtype=np.int64), repeats)
+    claims = table[np.repeat((np.cumsum(counts) - counts)[pieces.which], repeats) + within]
+    base, rows = np.repeat(pieces.starts, repeats), np.repeat(pieces.rows, repeats)
     kind, index_base, named = claims[:, _WIDTH], claims[:, _WIDTH + 2], claims[:, _WIDTH + 6] > 0
     places = np.where(claims[:, :_WIDTH] >= 0, claims[:, :_WIDTH] + base[:, None], -1)
     numbers = np.append(code.values, np.nan)[np.where(places >= 0, code.number_at[places], len(code.values))]

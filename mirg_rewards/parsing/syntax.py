@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple
 
@@ -130,20 +130,47 @@ class Plan:
         return all(claim.image >= 0 for claim in self.claims)
 
 
+class Plans(dict[bytes, "Plan | None"]):
+    """The plan of each shape that was met, and of any other as `plan_of` makes it; None where a shape does not say all.
+
+    >>> Plans(lambda shape: Plan((), len(shape)))[b"{}"].defects
+    2
+    """
+
+    MAX_SHAPES = 8192
+
+    def __init__(
+        self, plan_of: Callable[[bytes], Plan | None] | None = None, known: Iterable[tuple[bytes, Plan]] = ()
+    ) -> None:
+        super().__init__(known)
+        self.plan_of, self.known = plan_of, tuple(known)
+
+    def __missing__(self, shape: bytes) -> Plan | None:
+        plan = None if self.plan_of is None else self.plan_of(shape)
+        if len(self) >= self.MAX_SHAPES:
+            self.clear()
+            self.update(self.known)
+        self[shape] = plan
+        return plan
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Plans, (self.plan_of, self.known)
+
+
 class StrictMatch(NamedTuple):
     """How a whole answer is known that is written in the syntax's own form, whatever numbers and labels it holds.
 
     Args:
         strings: what of the code is a label, and becomes one byte before pieces are looked for.
         piece: one structure with its claims.
-        plan: the claims of a piece, by its bytes; None where they depend on more than its shape.
+        plans: the claims of a piece, by its bytes.
         glue: an answer with PIECE for each piece; its groups are what stands before the first and behind the last one.
         is_json: whether numbers and labels have to be as strict JSON has them, or else are a defect.
     """
 
     strings: re.Pattern[bytes] | None
     piece: re.Pattern[bytes]
-    plan: Callable[[bytes], Plan | None]
+    plans: Plans
     glue: re.Pattern[bytes]
     is_json: bool = False
 

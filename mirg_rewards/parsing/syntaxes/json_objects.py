@@ -21,6 +21,7 @@ from mirg_rewards.parsing.syntax import (
     IMAGE,
     POINT,
     ClaimToWrite,
+    Plans,
     Region,
     ScanResult,
     Source,
@@ -175,7 +176,7 @@ def json_syntax(name: str, dialect: Dialect, **more: Any) -> Syntax:
             "write": partial(write, dialect=dialect),
             "writes": BOX | POINT | BOTH | IMAGE,
             "strict": StrictMatch(
-                dialect.strings, dialect.object, partial(plan_of, keys=dialect.keys), _GLUE, is_json=True
+                dialect.strings, dialect.object, Plans(partial(plan_of, keys=dialect.keys)), _GLUE, is_json=True
             ),
             "is_lexed": True,
             "needs": "{",
