@@ -448,7 +448,7 @@ def test(run: Run, stage: str) -> Row:
             values = measure(texts, targets * times, run.grammar)
             # A row counts once, however many answers were sampled for it.
             by_row = {name: column.reshape(times, len(rows)).mean(0) for name, column in values.items()}
-            summary = summarize(by_row).per_entry
+            summary = summarize(by_row).micro_average
             found[decoding] = {"n": summary.n, "means": summary.means, "intervals": summary.intervals}
             found[f"{decoding}_rewards"] = [round(float(reward), 4) for reward in by_row["reward"]]
             for index, (text, reward) in enumerate(zip(texts, values["reward"], strict=True)):

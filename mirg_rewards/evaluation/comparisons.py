@@ -11,13 +11,13 @@ import numpy as np
 from mirg_rewards.evaluation.resampling import (
     RESAMPLES,
     Values,
-    flipped_means,
     interval,
     rate_interval,
+    resample_groups,
     resampled_means,
     rows_of,
-    strata,
-    weighed_draws,
+    sign_flip_means,
+    weighted_draws,
 )
 from mirg_rewards.evaluation.summaries import Evaluation
 
@@ -86,20 +86,20 @@ def compare(
     parts = np.column_stack([differences.clip(0, None), (-differences).clip(0, None)])
     clusters = np.arange(len(differences)) if ours.clusters is None else ours.clusters
     groups = rows_of(ours.groups, tuple(ours.by_group))
-    drawn = strata(parts, groups, clusters, resampled_means, resamples, seed)
-    flipped = strata(differences, groups, clusters, flipped_means, resamples, seed + 1)
+    drawn = resample_groups(parts, groups, clusters, resampled_means, resamples, seed)
+    flipped = resample_groups(differences, groups, clusters, sign_flip_means, resamples, seed + 1)
     rows = [(group, [group], [1.0], ours.by_group[group], theirs.by_group[group]) for group in groups]
     if len(groups) > 1:
         sizes = [float(len(places)) for places in groups.values()]
         rows.append(("mean", list(groups), [1.0] * len(groups), ours.mean, theirs.mean))
-        rows.append(("per entry", list(groups), sizes, ours.per_entry, theirs.per_entry))
+        rows.append(("per entry", list(groups), sizes, ours.micro_average, theirs.micro_average))
     found, nulls = [], []
     for name, members, weights, one, other in rows:
-        strata_drawn = [drawn[member] for member in members]
-        gained, lost = np.hsplit(weighed_draws(strata_drawn, weights), 2)
-        means = np.average([stratum.means for stratum in strata_drawn], axis=0, weights=weights)
-        null = weighed_draws([flipped[member] for member in members], weights)
-        count = sum(stratum.clusters for stratum in strata_drawn)
+        group_draws = [drawn[member] for member in members]
+        gained, lost = np.hsplit(weighted_draws(group_draws, weights), 2)
+        means = np.average([group.means for group in group_draws], axis=0, weights=weights)
+        null = weighted_draws([flipped[member] for member in members], weights)
+        count = sum(group.clusters for group in group_draws)
         for place, metric in enumerate(metrics):
             gap = one[metric] - other[metric]
             up, down = float(means[place]), float(means[place + len(metrics)])

@@ -91,7 +91,7 @@ def _evaluation(
         found,
         by_group={style: _with_ap50(found.by_group[style], means[style], drawn[style]) for style in rows},
         mean=_with_ap50(found.mean, mean, apart),
-        per_entry=_with_ap50(found.per_entry, means[""], drawn[""]),
+        micro_average=_with_ap50(found.micro_average, means[""], drawn[""]),
     )
 
 
@@ -194,11 +194,11 @@ def _ap50(by_group: dict[str, tuple[Detections, Integers]], weights: Values) -> 
     return float(sum(share * np.nan_to_num(average_precision(by_group[name][0], weights)) for name, share in shares))
 
 
-def _draws(strata: Sequence[Integers], count: int, resamples: int) -> Values:
+def _draws(groups: Sequence[Integers], count: int, resamples: int) -> Values:
     """How often each sample is drawn, a row for each resample; from each style as many as it has."""
     generator = np.random.default_rng(0)
     draws = np.zeros((resamples, count))
-    for places in strata:
+    for places in groups:
         draws[:, places] = generator.multinomial(len(places), np.full(len(places), 1 / len(places)), size=resamples)
     return draws
 

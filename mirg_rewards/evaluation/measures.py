@@ -103,12 +103,12 @@ def measure(
     return Measures(values, answers.claims.counts.numpy(), answers.defects.numpy(), diagnose(answers))
 
 
-def joined(parts: Sequence[Measures]) -> Measures:
+def concat_measures(parts: Sequence[Measures]) -> Measures:
     """The measures of several batches as those of one.
 
     >>> from mirg_rewards import GRAMMARS, Target
     >>> part = measure(["", ""], [Target((), (None,))] * 2, GRAMMARS["mirg"])
-    >>> joined([part, part]).diagnosis.answers
+    >>> concat_measures([part, part]).diagnosis.answers
     4
     """
     values = {name: np.concatenate([part.values[name] for part in parts]) for name in parts[0].values}

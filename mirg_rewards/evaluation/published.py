@@ -18,7 +18,7 @@ rows of both files into one table.
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedRow:
     """A row of a paper's table: Acc@0.5 of each task, by its name in the file, and the mean, as printed, in percent.
 
     `scores` is empty where only the mean is known; `note` says what must be known to read the row.
@@ -110,15 +110,15 @@ _NOTES = {
 }
 
 
-def _rows() -> tuple[Published, ...]:
+def _rows() -> tuple[PublishedRow, ...]:
     rows = []
     for source, file, table in _TABLES:
         for model, text in table.items():
             *scores, mean = map(float, text.split())
             by_task = dict(zip(TASKS, scores, strict=True))
-            rows.append(Published(model, by_task, mean, source, file, _NOTES.get((model, file), "")))
+            rows.append(PublishedRow(model, by_task, mean, source, file, _NOTES.get((model, file), "")))
     note = "only this number is known; that it is the mean of the original file is inferred from the abstract"
-    rows.append(Published("MIRG-RL", {}, 64.82, "MIRG-RL, arXiv 2509.21788, abstract", "original", note))
+    rows.append(PublishedRow("MIRG-RL", {}, 64.82, "MIRG-RL, arXiv 2509.21788, abstract", "original", note))
     return tuple(rows)
 
 

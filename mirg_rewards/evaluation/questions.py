@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mirg_rewards.data.answers import Question
-from mirg_rewards.evaluation.measures import THRESHOLDS, Measures, joined, measure
+from mirg_rewards.evaluation.measures import THRESHOLDS, Measures, concat_measures, measure
 from mirg_rewards.evaluation.resampling import RESAMPLES
 from mirg_rewards.evaluation.summaries import Evaluation, summarize
 from mirg_rewards.parsing import Grammar
@@ -51,7 +51,7 @@ def evaluate_questions(
     if not parts:
         raise ValueError("an evaluation needs at least one question, got none")
     return summarize_measures(
-        joined(parts),
+        concat_measures(parts),
         [question.task for question in questions],
         [(question.task, question.images or place) for place, question in enumerate(questions)],
         resamples=resamples,

@@ -27,11 +27,11 @@ _HELD = 2**21
 
 
 Resample = Callable[[Values, Integers, np.random.Generator, int], Values]
-"""`resampled_means` or `flipped_means`."""
+"""`resampled_means` or `sign_flip_means`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stratum:
+class ResampledGroup:
     """One group of entries: how many there are, and how many clusters; the mean of each metric, and those of its draws."""
 
     n: int
@@ -40,12 +40,13 @@ class Stratum:
     draws: Values
 
 
-def strata(
+def resample_groups(
     values: Values, groups: Mapping[str, Integers], clusters: Integers, resample: Resample, resamples: int, seed: int
-) -> dict[str, Stratum]:
+) -> dict[str, ResampledGroup]:
     """Each group resampled by itself; `groups` are the rows of `values [rows, metrics]` that belong to each.
 
-    >>> one = strata(np.ones((3, 1)), {"diff": np.arange(3)}, np.array([0, 0, 1]), resampled_means, 100, seed=0)["diff"]
+    >>> clusters = np.array([0, 0, 1])
+    >>> one = resample_groups(np.ones((3, 1)), {"diff": np.arange(3)}, clusters, resampled_means, 100, seed=0)["diff"]
     >>> one.n, one.clusters, one.means, one.draws.shape
     (3, 2, array([1.]), (100, 1))
     """
@@ -56,19 +57,19 @@ def strata(
     for group, rows in groups.items():
         part, together = values[rows], clusters[rows]
         draws = resample(part, together, generator, resamples)
-        found[group] = Stratum(len(rows), len(np.unique(together)), part.mean(axis=0), draws)
+        found[group] = ResampledGroup(len(rows), len(np.unique(together)), part.mean(axis=0), draws)
     return found
 
 
-def weighed_draws(found: Sequence[Stratum], weights: Sequence[float]) -> Values:
-    """The draws of a mean over strata, each made of one draw from each stratum.
+def weighted_draws(found: Sequence[ResampledGroup], weights: Sequence[float]) -> Values:
+    """The draws of a mean over groups, each made of one draw from each group.
 
-    >>> weighed_draws([Stratum(1, 1, np.ones(1), np.full((2, 1), mean)) for mean in (0.0, 1.0)], [1, 3])
+    >>> weighted_draws([ResampledGroup(1, 1, np.ones(1), np.full((2, 1), mean)) for mean in (0.0, 1.0)], [1, 3])
     array([[0.75], [0.75]])
     """
     draws = np.zeros_like(found[0].draws)
-    for stratum, weight in zip(found, weights, strict=True):
-        draws += weight / sum(weights) * stratum.draws
+    for group, weight in zip(found, weights, strict=True):
+        draws += weight / sum(weights) * group.draws
     return draws
 
 
@@ -119,14 +120,14 @@ def resampled_means(
     return spread
 
 
-def flipped_means(
+def sign_flip_means(
     differences: Values, clusters: Integers, generator: np.random.Generator, resamples: int = RESAMPLES
 ) -> Values:
     """The means `[resamples, metrics]` of `differences [rows, metrics]` whose clusters change their sign at random.
 
     So might two models differ that are equally good. Each cluster keeps or changes the sign of all its rows.
 
-    >>> np.unique(flipped_means(np.ones((2, 1)), np.arange(2), np.random.default_rng(0), 100))
+    >>> np.unique(sign_flip_means(np.ones((2, 1)), np.arange(2), np.random.default_rng(0), 100))
     array([-1.,  0.,  1.])
     """
     sums = _sums(differences, clusters)[:, :-1] / len(differences)

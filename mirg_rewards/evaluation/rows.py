@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mirg_rewards.data.rows import Chunk, read_rows
-from mirg_rewards.evaluation.measures import THRESHOLDS, Measures, joined, measure
+from mirg_rewards.evaluation.measures import THRESHOLDS, Measures, concat_measures, measure
 from mirg_rewards.evaluation.questions import summarize_measures
 from mirg_rewards.evaluation.resampling import RESAMPLES
 from mirg_rewards.evaluation.summaries import Evaluation
@@ -17,7 +17,7 @@ from mirg_rewards.targets import Target
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class RowColumns:
     """What the columns of a file are called; rows without a task are all of one, rows without a group stand alone."""
 
     completion: str = "completion"
@@ -38,7 +38,7 @@ def evaluate_rows(
     path: str | Path,
     grammar: Grammar,
     *,
-    columns: Columns | None = None,
+    columns: RowColumns | None = None,
     thresholds: Sequence[float] = THRESHOLDS,
     resamples: int = RESAMPLES,
     progress: Callable[[float], object] | None = None,
@@ -57,7 +57,7 @@ def evaluate_rows(
     ...     evaluate_rows(path, GRAMMARS["mirg"]).evaluation.mean["acc@0.5"]
     1.0
     """
-    columns = columns or Columns()
+    columns = columns or RowColumns()
     parts: list[Measures] = []
     tasks: list[str] = []
     groups: list[Any] = []
@@ -76,11 +76,11 @@ def evaluate_rows(
             progress(chunk.done)
     if not parts:
         raise ValueError(f"{path} has no rows")
-    evaluation = summarize_measures(joined(parts), tasks, groups, resamples=resamples)
+    evaluation = summarize_measures(concat_measures(parts), tasks, groups, resamples=resamples)
     return EvaluatedRows(evaluation, tuple(hashes), tuple(unanswered))
 
 
-def _read(chunk: Chunk, columns: Columns) -> tuple[list[Target], list[Any]]:
+def _read(chunk: Chunk, columns: RowColumns) -> tuple[list[Target], list[Any]]:
     completions = chunk.column(columns.completion)
     targets = []
     for index, wire in enumerate(chunk.column(columns.target)):

@@ -13,14 +13,14 @@ from mirg_rewards.diagnosis import Diagnosis
 from mirg_rewards.evaluation.resampling import (
     RESAMPLES,
     Integers,
-    Stratum,
+    ResampledGroup,
     Values,
     cluster_numbers,
     rate_interval,
+    resample_groups,
     resampled_means,
     rows_of,
-    strata,
-    weighed_draws,
+    weighted_draws,
 )
 
 
@@ -56,14 +56,14 @@ class Evaluation:
     - `unparsed`: the share of answers that no claim could be read from, but for those that plainly claim nothing.
 
     `by_group` keeps the order in which the groups first occur; `mean` weighs each group alike, whatever its size;
-    `per_entry` weighs each entry alike. `groups` and `clusters` are those of the entries, `defects` the values of their
+    `micro_average` weighs each entry alike. `groups` and `clusters` are those of the entries, `defects` the values of their
     answers' defects and `diagnosis` what these say in words, where a grammar has read the answers.
     """
 
     values: dict[str, Values]
     by_group: dict[str, Summary]
     mean: Summary
-    per_entry: Summary
+    micro_average: Summary
     groups: tuple[str, ...] = ()
     clusters: Integers | None = None
     defects: Integers | None = None
@@ -101,7 +101,7 @@ def summarize(
     or wrong together. Groups come in `order`, then as they first occur.
 
     >>> evaluation = summarize({"acc@0.5": [1, 1, 1, 0]}, ["diff", "diff", "diff", "region"])
-    >>> evaluation.mean["acc@0.5"], evaluation.per_entry["acc@0.5"], evaluation.by_group["diff"]["acc@0.5"]
+    >>> evaluation.mean["acc@0.5"], evaluation.micro_average["acc@0.5"], evaluation.by_group["diff"]["acc@0.5"]
     (0.5, 0.75, 1.0)
     """
     arrays = {metric: np.asarray(column, dtype=np.float64) for metric, column in values.items()}
@@ -114,15 +114,15 @@ def summarize(
             raise ValueError(f"{name} needs one entry for each of the {count} of the first metric, got {len(column)}")
     numbers = np.arange(count) if clusters is None else cluster_numbers(clusters)
     table = np.column_stack([*arrays.values()])
-    by_name = strata(table, rows_of(names, tuple(order)), numbers, resampled_means, resamples, seed)
+    by_name = resample_groups(table, rows_of(names, tuple(order)), numbers, resampled_means, resamples, seed)
     every = list(by_name.values())
-    unweighted = [math.fsum(column) / len(every) for column in zip(*(stratum.means for stratum in every), strict=True)]
+    unweighted = [math.fsum(column) / len(every) for column in zip(*(group.means for group in every), strict=True)]
     metrics = tuple(arrays)
     return Evaluation(
         arrays,
-        {group: _summary(metrics, stratum.means, [stratum], [1]) for group, stratum in by_name.items()},
+        {name: _summary(metrics, group.means, [group], [1]) for name, group in by_name.items()},
         _summary(metrics, unweighted, every, [1] * len(every)),
-        _summary(metrics, table.mean(axis=0), every, [stratum.n for stratum in every]),
+        _summary(metrics, table.mean(axis=0), every, [group.n for group in every]),
         tuple(names),
         numbers,
         None if defects is None else np.asarray(defects, dtype=np.int64),
@@ -131,12 +131,12 @@ def summarize(
 
 
 def _summary(
-    metrics: Sequence[str], means: Sequence[float] | Values, every: Sequence[Stratum], weights: Sequence[float]
+    metrics: Sequence[str], means: Sequence[float] | Values, every: Sequence[ResampledGroup], weights: Sequence[float]
 ) -> Summary:
-    draws = weighed_draws(every, weights)
-    clusters = sum(stratum.clusters for stratum in every)
+    draws = weighted_draws(every, weights)
+    clusters = sum(group.clusters for group in every)
     ends = {
         metric: rate_interval(float(mean), column, clusters, len(every))
         for metric, mean, column in zip(metrics, means, draws.T, strict=True)
     }
-    return Summary(sum(stratum.n for stratum in every), dict(zip(metrics, map(float, means), strict=True)), ends)
+    return Summary(sum(group.n for group in every), dict(zip(metrics, map(float, means), strict=True)), ends)
