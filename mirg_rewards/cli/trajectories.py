@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mirg_rewards.cli.options import add_grammar_options, grammar_of, whole_number
 
 if TYPE_CHECKING:
-    from mirg_rewards.claims import Size
     from mirg_rewards.data.trajectories import Dialect
 
 SUMMARY = "turn annotations into training rows, each of them checked"
@@ -82,6 +80,7 @@ def _run(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
     from mirg_rewards.cli.progress import progress_bar
+    from mirg_rewards.data.image_folder import ImageFolder
     from mirg_rewards.data.rows import replacing
     from mirg_rewards.data.trajectories.contamination import image_names
     from mirg_rewards.data.trajectories.corpus import make_trajectories
@@ -99,7 +98,7 @@ def _run(arguments: argparse.Namespace) -> None:
             workers=arguments.workers,
             compose=arguments.compose,
             benchmark=image_names(arguments.benchmark) if arguments.benchmark else frozenset(),
-            size_of=_ImageFolder(arguments.image_folder) if arguments.image_folder else None,
+            size_of=ImageFolder(arguments.image_folder) if arguments.image_folder else None,
             rejections=arguments.rejections,
             progress=progress,
         )
@@ -127,24 +126,6 @@ def _dialect(arguments: argparse.Namespace) -> Dialect:
         names_image=chosen.names_image or not is_own,
         official=chosen.official and is_own,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _ImageFolder:
-    """Returns the size of an image of a folder."""
-
-    folder: Path
-
-    def __call__(self, file: str) -> Size:
-        try:
-            from PIL import Image
-        except ImportError:
-            raise ImportError('sizes of images are read with Pillow: pip install "mirg-rewards[report]"') from None
-        try:
-            with Image.open(self.folder / file) as image:
-                return image.size
-        except Image.DecompressionBombError as error:
-            raise ValueError(f"{self.folder / file}: {error}; note its size") from None
 
 
 def _image_counts(text: str) -> tuple[int, int]:
