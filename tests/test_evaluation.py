@@ -142,7 +142,7 @@ def test_the_law_for_very_many_entries_is_that_of_the_draws(monkeypatch):
     clusters = np.arange(3000) // 3
     drawn = resampling.resampled_means(values, clusters, np.random.default_rng(0), 4000)
     flipped = resampling.sign_flip_means(values - 0.5, clusters, np.random.default_rng(0), 4000)
-    monkeypatch.setattr(resampling, "_MOST", 10)
+    monkeypatch.setattr(resampling, "_MAX_CLUSTERS", 10)
     normal = resampling.resampled_means(values, clusters, np.random.default_rng(0), 4000)
     normal_flipped = resampling.sign_flip_means(values - 0.5, clusters, np.random.default_rng(0), 4000)
     for one, other in ((drawn, normal), (flipped, normal_flipped)):

@@ -30,7 +30,7 @@ Scorer. It gets the target as a JSON string in the column target or ground_truth
 function of yours that turns a Target into {column: value}.
 The exit status is 1 if a cheat earns more than the right image in clean form with an IoU of 0.8."""
 
-KINDS = ("scorer", "reward", "trl", "ms_swift", "verl", "easyr1", "easyr1_sequential", "sample")
+KINDS = ("reward", "scorer", "trl", "ms_swift", "verl", "easyr1", "easyr1_sequential", "sample")
 """The kinds of `testing.audit`, repeated here because importing it loads torch."""
 
 _SHOWN = 10

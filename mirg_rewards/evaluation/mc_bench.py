@@ -1,4 +1,4 @@
-"""MC-Bench: average precision of boxes in groups over pairs of images, and whether each image was rightly said to hold any."""
+"""MC-Bench: average precision over groups of boxes in pairs of images, and accuracy of the choice of images."""
 
 from __future__ import annotations
 
@@ -20,43 +20,43 @@ from mirg_rewards.rewards import object_reward
 from mirg_rewards.scorer import Response, Scorer
 
 _DRAWS = 1000
-"""How many draws the interval of an average precision is made of at most: each is computed anew."""
+"""Draws of the interval of an average precision, at most: each is computed anew."""
 
 
 def evaluate_mc_bench(
     samples: Sequence[Sample], responses: Sequence[Response], grammar: Grammar, *, resamples: int = RESAMPLES
 ) -> Evaluation:
-    """How well `responses` answer MC-Bench's `samples`, by style of text.
+    """Evaluate `responses` to MC-Bench's `samples`, by style of text.
 
-    `ap50` is the average precision at an IoU of 0.5 of each group's boxes, weighed by how many it has; of the rows of the
-    evaluation that over all entries is what the paper prints. `image_level_accuracy` is the share of samples where for
-    each image it is rightly said whether it holds anything. `mean_iou` is that of `evaluate`.
+    `ap50` is the average precision at an IoU of 0.5, averaged over groups by their number of boxes. The paper prints it
+    over all entries. `image_level_accuracy` is the share of samples whose answer names the images with an object, and no
+    other. `mean_iou` is that of `evaluate`.
 
-    In a sample of several groups, claims of one label are one group, and groups are paired with the true ones so that
-    the sum of IoU is largest; else labels do not count. A model gives no scores: its boxes come in the order of the
-    images' ids and of the answer. An answer that cannot be read is wrong, also where nothing is to be found.
+    In a sample of several groups, the claims of one label form a group. Groups are paired with those of the target so
+    that the sum of IoU is highest. Otherwise labels do not count. A model gives no scores, so boxes are ordered by the
+    ids of the images and by the answer. An answer that cannot be parsed is wrong, even for an empty target.
     """
-    answers, true = Scorer(grammar, object_reward).read(responses, [sample.target for sample in samples])
-    # Of a single group a label says nothing, not even one that is another group's name.
+    answers, truths = Scorer(grammar, object_reward).read(responses, [sample.target for sample in samples])
+    # In a sample of one group, labels are ignored, even one that is another group's name.
     several = [len({claim.label for claim in sample.target.claims}) > 1 for sample in samples]
     claimed = [
         [
-            Detection(image or 0, box, 1.0, label.strip().casefold() if labels_count else "")
-            for image, box, _, label, _ in reading.rows
-            if box
+            Detection(claim.image or 0, claim.box.corners, 1.0, claim.label.strip().casefold() if labels_count else "")
+            for claim in parsed.claims
+            if claim.box
         ]
-        for reading, labels_count in zip(answers.parsed, several, strict=True)
+        for parsed, labels_count in zip(answers.parsed, several, strict=True)
     ]
-    is_lost = (answers.defects & UNPARSED.value != 0) & (answers.claims.counts == 0)
-    unparsed = is_lost.double().numpy()
-    values = {"mean_iou": object_reward(answers, true).double().numpy(), "unparsed": unparsed}
+    is_unparsed = (answers.defects & UNPARSED.value != 0) & (answers.claims.counts == 0)
+    unparsed = is_unparsed.double().numpy()
+    values = {"mean_iou": object_reward(answers, truths).double().numpy(), "unparsed": unparsed}
     return _evaluation(samples, claimed, values, unparsed, resamples, answers.defects.numpy(), diagnose(answers))
 
 
 def evaluate_detections(
     samples: Sequence[Sample], detections: Sequence[Sequence[Detection]], *, resamples: int = RESAMPLES
 ) -> Evaluation:
-    """How well boxes with scores and groups, as the official results file has them, answer MC-Bench's `samples`."""
+    """Evaluate boxes with scores and groups, from an official results file, on MC-Bench's `samples`."""
     return _evaluation(samples, detections, {}, np.zeros(len(samples)), resamples, None, None)
 
 
@@ -71,7 +71,7 @@ def _evaluation(
 ) -> Evaluation:
     if len(samples) != len(claimed):
         raise ValueError(f"one answer is needed for each of the {len(samples)} samples, got {len(claimed)}")
-    right = [_says_where(sample, boxes) for sample, boxes in zip(samples, claimed, strict=True)]
+    right = [_names_images(sample, boxes) for sample, boxes in zip(samples, claimed, strict=True)]
     values = {"image_level_accuracy": np.array(right, dtype=np.float64) * (1 - unparsed), **values}
     styles = [sample.style for sample in samples]
     found = summarize(values, styles, defects=defects, diagnosis=diagnosis, resamples=resamples)
@@ -95,8 +95,8 @@ def _evaluation(
     )
 
 
-def _says_where(sample: Sample, boxes: Sequence[Detection]) -> bool:
-    """Whether each image of the sample, and no other, is said to hold something where it does."""
+def _names_images(sample: Sample, boxes: Sequence[Detection]) -> bool:
+    """Return True if the boxes name all images with an object, and no other."""
     claims = sample.target.claims
     return {box.image for box in boxes} == {claim.image for claim in claims}
 
@@ -104,9 +104,9 @@ def _says_where(sample: Sample, boxes: Sequence[Detection]) -> bool:
 def _detections(
     samples: Sequence[Sample], claimed: Sequence[Sequence[Detection]]
 ) -> dict[str, tuple[Detections, Integers]]:
-    """The boxes of all samples by group, in the order of their images' ids; and how many true ones each sample has."""
+    """Return the boxes of all samples by group, ordered by image id, and the count of target boxes of each sample."""
     names = sorted({claim.label for sample in samples for claim in sample.target.claims}) or ["group 1"]
-    # By image id, the order in which COCO takes boxes of equal score.
+    # COCO orders boxes of equal score by image id.
     images = sorted(
         (image_id, place, number)
         for place, sample in enumerate(samples)
@@ -137,18 +137,18 @@ def _detections(
             hits += hit[kept].tolist()
             owners += [place] * int(kept.sum())
         for place, sample in enumerate(grouped):
-            # What is in no image of the sample is one box too many.
-            lost = [box for box in sample.get(name, ()) if not 1 <= box.image <= len(samples[place].image_ids)]
-            scores += [box.score for box in lost]
-            hits += [False] * len(lost)
-            owners += [place] * len(lost)
+            # A box in no image of the sample is an extra prediction.
+            misplaced = [box for box in sample.get(name, ()) if not 1 <= box.image <= len(samples[place].image_ids)]
+            scores += [box.score for box in misplaced]
+            hits += [False] * len(misplaced)
+            owners += [place] * len(misplaced)
         arrays = np.array(scores, dtype=np.float64), np.array(hits, dtype=bool), np.array(owners, dtype=np.int64)
         found[name] = Detections(*arrays, countable), every
     return found
 
 
 def _grouped(sample: Sample, boxes: Sequence[Detection], names: Sequence[str]) -> dict[str, list[Detection]]:
-    """The boxes of an answer by the name of the true group that they stand for."""
+    """Return the boxes of an answer by the name of the target's group that they stand for."""
     true = list(dict.fromkeys(claim.label for claim in sample.target.claims))
     said: dict[str, list[Detection]] = defaultdict(list)
     for box in boxes:
@@ -168,7 +168,7 @@ def _grouped(sample: Sample, boxes: Sequence[Detection], names: Sequence[str]) -
 
 
 def _overlap(sample: Sample, boxes: Sequence[Detection], group: str) -> float:
-    """The largest sum of IoU that boxes and the true ones of a group have one to one, image by image."""
+    """Return the highest sum of IoU over one-to-one pairings of boxes and the targets of a group, image by image."""
     total = 0.0
     for image in range(1, len(sample.image_ids) + 1):
         said = np.array([box.corners for box in boxes if box.image == image]).reshape(-1, 4)
@@ -185,7 +185,7 @@ def _overlap(sample: Sample, boxes: Sequence[Detection], group: str) -> float:
 
 
 def _ap50(by_group: dict[str, tuple[Detections, Integers]], weights: Values) -> float:
-    """The average precision of each group, weighed by its true boxes; NaN where there are none."""
+    """Return the average precision, averaged over groups by their target boxes; NaN if there are none."""
     counts = {name: float(weights @ every) for name, (_, every) in by_group.items()}
     whole = sum(counts.values())
     if whole == 0:
@@ -195,7 +195,7 @@ def _ap50(by_group: dict[str, tuple[Detections, Integers]], weights: Values) -> 
 
 
 def _draws(groups: Sequence[Integers], count: int, resamples: int) -> Values:
-    """How often each sample is drawn, a row for each resample; from each style as many as it has."""
+    """Return the number of times that each sample is drawn, a row a resample; each style keeps its count."""
     generator = np.random.default_rng(0)
     draws = np.zeros((resamples, count))
     for places in groups:

@@ -1,4 +1,4 @@
-"""A file of one's own, evaluated: each row a completion and its target, and if it likes its task and its prompt."""
+"""Evaluation of a file whose rows have a completion and a target, and optionally a task and a group."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mirg_rewards.targets import Target
 
 @dataclass(frozen=True, slots=True)
 class RowColumns:
-    """What the columns of a file are called; rows without a task are all of one, rows without a group stand alone."""
+    """Names of the columns of a file. Rows without a task share one, rows without a group are independent."""
 
     completion: str = "completion"
     target: str = "target"
@@ -27,7 +27,7 @@ class RowColumns:
 
 
 class EvaluatedRows(NamedTuple):
-    """The evaluation of a file's rows, a hash of each row's target, and the places of rows without a completion."""
+    """The evaluation of a file, a hash of each row's target, and the numbers of the rows without a completion."""
 
     evaluation: Evaluation
     targets: tuple[int, ...]
@@ -43,10 +43,10 @@ def evaluate_rows(
     resamples: int = RESAMPLES,
     progress: Callable[[float], object] | None = None,
 ) -> EvaluatedRows:
-    r"""How well the completions of a `.jsonl` or `.parquet` file meet their targets.
+    r"""Evaluate the completions of a `.jsonl` or `.parquet` file against their targets.
 
-    Rows of one group, such as the completions of one prompt, are drawn together for the intervals. A completion that is
-    missing (None or empty) is a wrong answer. The file is read some rows at a time. Raises ValueError that names the line.
+    Rows of one group, such as the completions of one prompt, are resampled together. A missing completion (None or
+    empty) is a wrong answer. The file is read in chunks. Raises ValueError that names the line.
 
     >>> import json, tempfile
     >>> from mirg_rewards import GRAMMARS
@@ -65,8 +65,8 @@ def evaluate_rows(
     unanswered: list[int] = []
     for chunk in read_rows(path):
         targets, completions = _read(chunk, columns)
-        parts.append(_measured(chunk, completions, targets, grammar, thresholds))
-        unanswered += [chunk.numbers[index] for index, said in enumerate(completions) if not said]
+        parts.append(_measure(chunk, completions, targets, grammar, thresholds))
+        unanswered += [chunk.numbers[index] for index, completion in enumerate(completions) if not completion]
         for number, row in zip(chunk.numbers, chunk.rows, strict=True):
             task, group = row.get(columns.task), row.get(columns.group)
             tasks.append("all" if task is None else str(task))
@@ -96,7 +96,7 @@ def _read(chunk: Chunk, columns: RowColumns) -> tuple[list[Target], list[Any]]:
     return targets, ["" if completion is None else completion for completion in completions]
 
 
-def _measured(
+def _measure(
     chunk: Chunk, completions: list[Any], targets: list[Target], grammar: Grammar, thresholds: Sequence[float]
 ) -> Measures:
     try:
