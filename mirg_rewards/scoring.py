@@ -1,4 +1,4 @@
-"""A file of completions, scored: every row with its reward, its terms and its defects."""
+"""Scoring of files: every row with its reward, its terms and its defects."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mirg_rewards.targets import Target
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What the rows of a file earned: how many there are, the mean of the reward and of each term, and what was wrong."""
+    """The result of scoring a file: the number of rows, the mean of the reward and of each term, and the diagnosis."""
 
     rows: int
     means: dict[str, float]
@@ -41,11 +41,20 @@ def score_file(
 ) -> Scored:
     r"""Write every row of `source` with the columns reward, defects and one for each term, to `output`.
 
-    Both are `.jsonl` or `.parquet`. A completion is a string or a list of chat messages; a target is a JSON string or the
-    object that it stands for. `prefix` is put before the names of the new columns. See `run_in_parts` for `workers`,
-    `progress`, and for going on after an interruption.
+    Both are `.jsonl` or `.parquet`. The same call resumes after an interruption.
 
-    Raises ValueError that names the file, the line and the column of what is wrong.
+    Args:
+        source: The file to read.
+        output: The file to write.
+        scorer: The scorer, which must pickle.
+        completion_column: The column of the completions: strings, or lists of chat messages.
+        target_column: The column of the targets: JSON strings, or objects.
+        prefix: A prefix of the names of the new columns.
+        workers: The number of processes; see `run_in_parts`.
+        progress: Called with the fraction done.
+
+    Raises:
+        ValueError: A row is invalid; the message names the file, the line and the column.
 
     >>> import json, tempfile
     >>> from mirg_rewards import presets
@@ -67,7 +76,7 @@ def score_file(
 
 
 def _described(value: Any) -> str:
-    """A reward down to its last part, alike in every process: the job of another reward is another job."""
+    """Describe a reward and its parts, the same in every process, to tell the jobs of different rewards apart."""
     if isinstance(value, partial):
         return f"partial{_described((value.func, value.args, value.keywords))}"
     if is_dataclass(value) and not isinstance(value, type):
@@ -82,7 +91,7 @@ def _described(value: Any) -> str:
 
 
 def columns_of(scores: Scores, measures: Mapping[str, Tensor] = MappingProxyType({})) -> dict[str, list[Any]]:
-    """What a batch earned as columns of a table: reward, the terms by their names, `measures` by theirs, and defects.
+    """Return scores as the columns of a table: reward, the terms, the `measures`, and the defects.
 
     >>> from mirg_rewards import Target, presets
     >>> columns_of(presets.mirg_rl()(["<answer>[]</answer>"], [Target((), sizes=(None,))]))
@@ -90,7 +99,7 @@ def columns_of(scores: Scores, measures: Mapping[str, Tensor] = MappingProxyType
     """
     numbers = {"reward": scores.total, **scores.terms}
     numbers |= {name: values for name, values in measures.items() if name not in numbers}
-    # As many digits as a float32 has: 0.7, not 0.699999988079071.
+    # With the digits of a float32: 0.7, not 0.699999988079071.
     columns: dict[str, list[Any]] = {
         name: values.cpu().numpy().astype(str).astype(float).tolist() for name, values in numbers.items()
     }

@@ -34,7 +34,7 @@ KINDS = ("reward", "scorer", "trl", "ms_swift", "verl", "easyr1", "easyr1_sequen
 """The kinds of `testing.audit`, repeated here because importing it loads torch."""
 
 _SHOWN = 10
-"""How many cheats the table shows after the holes."""
+"""Cheats in the table after the holes."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

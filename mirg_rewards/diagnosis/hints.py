@@ -24,7 +24,7 @@ def _many(sign: str, among: str = "answer", fraction: float = 0.5, minimum: int 
 
 def _counted_from_one(signs: Signs) -> bool:
     """Test for images past the last one without image 1: the model counts from 1, and the grammar from 0."""
-    return _many("image too high", "image said", 0.1)(signs) and 20 * signs.get("image 1", 0) < signs["image too high"]
+    return _many("image too high", "image named", 0.1)(signs) and 20 * signs.get("image 1", 0) < signs["image too high"]
 
 
 class _Hint(NamedTuple):
@@ -54,7 +54,7 @@ _HINTS = (
         'dataclasses.replace(grammar, order="xywh"), or "cxcywh", reads that (--order).',
     ),
     _Hint(
-        _many("image 0", "image said", 0.1),
+        _many("image 0", "image named", 0.1),
         "Image 0 is named often: does the model count images from 0? first_image=0 reads bare numbers so; "
         '"image" and "Image-1" always count from 1, which the prompt should then say.',
     ),
@@ -64,7 +64,7 @@ _HINTS = (
         'the grammar counts from 0, by first_image=0 or by a key such as "img_idx"?',
     ),
     _Hint(
-        _many("image unsaid", "claim"),
+        _many("image missing", "claim"),
         "Most claims do not say which image they are about, in rows of several: does the prompt ask for its number?",
     ),
     _Hint(

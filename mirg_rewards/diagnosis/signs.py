@@ -24,7 +24,7 @@ class AnswerColumns(NamedTuple):
     """The answers of a batch as arrays.
 
     `boxes` `[n, 4]`, `has_box` `[n]` and `images` `[n]` have one entry a claim, `counts` `[b]` and `defects` `[b]` one an
-    answer. `images` count from 1, 0 is unsaid. `texts` may be empty.
+    answer. `images` count from 1, 0 is missing. `texts` may be empty.
     """
 
     boxes: Floats
@@ -60,7 +60,7 @@ class AnswerColumns(NamedTuple):
 
 
 def _image_number(image: int | None, image_count: int) -> int:
-    """Return the image of a claim, 0 if it is unsaid, -1 if the row has no such image."""
+    """Return the image of a claim, 0 if it is missing, -1 if the row has no such image."""
     if image is None:
         return int(image_count == 1)
     return image if 1 <= image <= image_count else -1
@@ -74,7 +74,7 @@ def find_signs(answers: AnswerColumns) -> dict[str, Flags]:
     """Return for each sign of a mix-up a flag for each answer, `[b]`: True if the answer shows it.
 
     >>> from mirg_rewards.claims import Claim, Parsed
-    >>> find_signs(AnswerColumns.from_parsed([Parsed((Claim(None),))], [2]))["image unsaid"]
+    >>> find_signs(AnswerColumns.from_parsed([Parsed((Claim(None),))], [2]))["image missing"]
     array([ True])
     """
     boxes, is_box, images, counts, defects = answers[:5]
@@ -104,8 +104,8 @@ def find_signs(answers: AnswerColumns) -> dict[str, Flags]:
         "boxes beyond the image": 2 * count(beyond) > count(is_box),
         "boxes in the corner": has_box & (count(spread) == 0) & ~have(Defect.OTHER_SPACE),
         "claim": counts > 0,
-        "image unsaid": 2 * count(images == 0) > counts,
-        "image said": count(images != 0) > 0,
+        "image missing": 2 * count(images == 0) > counts,
+        "image named": count(images != 0) > 0,
         "image 0": image_0,
         "image 1": count(images == 1) > 0,
         "image too high": unknown & ~image_0,

@@ -74,7 +74,7 @@ def _evaluation(
     right = [_names_images(sample, boxes) for sample, boxes in zip(samples, claimed, strict=True)]
     values = {"image_level_accuracy": np.array(right, dtype=np.float64) * (1 - unparsed), **values}
     styles = [sample.style for sample in samples]
-    found = summarize(values, styles, defects=defects, diagnosis=diagnosis, resamples=resamples)
+    evaluation = summarize(values, styles, defects=defects, diagnosis=diagnosis, resamples=resamples)
     by_group = _detections(samples, claimed)
     rows = rows_of(styles)
     parts = {style: np.isin(np.arange(len(samples)), places).astype(np.float64) for style, places in rows.items()}
@@ -83,15 +83,15 @@ def _evaluation(
     means = {name: _ap50(by_group, part) for name, part in parts.items()}
     drawn = {name: np.array([_ap50(by_group, draw * part) for draw in draws]) for name, part in parts.items()}
     measured = [style for style in rows if not np.isnan(means[style])]
-    mean, apart = float("nan"), np.empty(0)
+    mean, mean_draws = float("nan"), np.empty(0)
     if measured:
         mean = float(np.mean([means[style] for style in measured]))
-        apart = np.mean([drawn[style] for style in measured], axis=0)
+        mean_draws = np.mean([drawn[style] for style in measured], axis=0)
     return replace(
-        found,
-        by_group={style: _with_ap50(found.by_group[style], means[style], drawn[style]) for style in rows},
-        mean=_with_ap50(found.mean, mean, apart),
-        micro_average=_with_ap50(found.micro_average, means[""], drawn[""]),
+        evaluation,
+        by_group={style: _with_ap50(evaluation.by_group[style], means[style], drawn[style]) for style in rows},
+        mean=_with_ap50(evaluation.mean, mean, mean_draws),
+        micro_average=_with_ap50(evaluation.micro_average, means[""], drawn[""]),
     )
 
 
@@ -113,7 +113,7 @@ def _detections(
         for number, image_id in enumerate(sample.image_ids, start=1)
     )
     grouped = [_grouped(sample, boxes, names) for sample, boxes in zip(samples, claimed, strict=True)]
-    found = {}
+    by_group = {}
     for name in sorted({*names, *(group for sample in grouped for group in sample)}):
         scores, hits, owners = [], [], []
         countable, every = np.zeros(len(samples), dtype=np.int64), np.zeros(len(samples), dtype=np.int64)
@@ -143,27 +143,32 @@ def _detections(
             hits += [False] * len(misplaced)
             owners += [place] * len(misplaced)
         arrays = np.array(scores, dtype=np.float64), np.array(hits, dtype=bool), np.array(owners, dtype=np.int64)
-        found[name] = Detections(*arrays, countable), every
-    return found
+        by_group[name] = Detections(*arrays, countable), every
+    return by_group
 
 
 def _grouped(sample: Sample, boxes: Sequence[Detection], names: Sequence[str]) -> dict[str, list[Detection]]:
     """Return the boxes of an answer by the name of the target's group that they stand for."""
-    true = list(dict.fromkeys(claim.label for claim in sample.target.claims))
-    said: dict[str, list[Detection]] = defaultdict(list)
+    labels = list(dict.fromkeys(claim.label for claim in sample.target.claims))
+    if len(labels) < 2:
+        return _grouped_by_name(boxes, names, labels[0] if labels else names[0])
+    predicted: dict[str, list[Detection]] = defaultdict(list)
     for box in boxes:
-        said[box.group].append(box)
-    if len(true) < 2:
-        only, found = true[0] if true else names[0], defaultdict(list)
-        for box in boxes:
-            found[box.group if box.group in names else only].append(box)
-        return dict(found)
-    overlap = np.array([[_overlap(sample, members, name) for name in true] for members in said.values()])
-    pairs = dict(zip(*linear_sum_assignment(overlap.reshape(-1, len(true)), maximize=True), strict=True))
-    others = iter([*(name for name in names if name not in true), *[names[-1]] * len(said)])
+        predicted[box.group].append(box)
+    overlap = np.array([[_overlap(sample, members, label) for label in labels] for members in predicted.values()])
+    pairs = dict(zip(*linear_sum_assignment(overlap.reshape(-1, len(labels)), maximize=True), strict=True))
+    others = iter([*(name for name in names if name not in labels), *[names[-1]] * len(predicted)])
     groups: dict[str, list[Detection]] = defaultdict(list)
-    for place, members in enumerate(said.values()):
-        groups[true[pairs[place]] if place in pairs else next(others)] += members
+    for place, members in enumerate(predicted.values()):
+        groups[labels[pairs[place]] if place in pairs else next(others)] += members
+    return dict(groups)
+
+
+def _grouped_by_name(boxes: Sequence[Detection], names: Sequence[str], default: str) -> dict[str, list[Detection]]:
+    """Return the boxes by their own group if that is one of `names`, else `default`."""
+    groups: dict[str, list[Detection]] = defaultdict(list)
+    for box in boxes:
+        groups[box.group if box.group in names else default].append(box)
     return dict(groups)
 
 
@@ -171,15 +176,15 @@ def _overlap(sample: Sample, boxes: Sequence[Detection], group: str) -> float:
     """Return the highest sum of IoU over one-to-one pairings of boxes and the targets of a group, image by image."""
     total = 0.0
     for image in range(1, len(sample.image_ids) + 1):
-        said = np.array([box.corners for box in boxes if box.image == image]).reshape(-1, 4)
-        true = np.array(
+        predicted = np.array([box.corners for box in boxes if box.image == image]).reshape(-1, 4)
+        target = np.array(
             [
                 claim.box.corners
                 for claim in sample.target.claims
                 if claim.box and (claim.image, claim.label) == (image, group)
             ]
         ).reshape(-1, 4)
-        values = overlaps(said, true)
+        values = overlaps(predicted, target)
         total += float(values[linear_sum_assignment(values, maximize=True)].sum())
     return total
 

@@ -213,7 +213,7 @@ def _resource(name: str) -> str:
 
 
 def _policy(style: str, script: str, images: Placing) -> str:
-    """What the browser lets the page do: run its one script, use its one style, show images, and nothing else."""
+    """Return the content security policy: the page may run its script, use its style and show images, nothing else."""
     sources = "data: file: 'self'" if images == "link" else "data:"
     return (
         f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; img-src {sources}; "
