@@ -63,6 +63,7 @@ demo: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/published_forms.py
 
 # ARGS=--docs puts the table and the figure into docs/.
 ablation: .venv/installed

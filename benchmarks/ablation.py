@@ -43,8 +43,8 @@ import transformers
 import trl
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from run import processor
 from scipy import stats
+from timing import processor
 
 import mirg_rewards
 from mirg_rewards import GRAMMARS, Grammar, Parsed, Scorer, Target, Weighted, kernels, presets

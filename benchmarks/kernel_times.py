@@ -10,14 +10,9 @@ Others are timed where they are installed: pip install supervision pycocotools l
 from __future__ import annotations
 
 import argparse
-import csv
-import datetime as dt
-import platform
 import resource
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -34,18 +29,15 @@ from kernel_peers import (
 )
 from rich.console import Console
 from rich.table import Table
-from run import medians, processor
+from timing import Row, gate_passes, medians, record, use_one_thread
 
-import mirg_rewards
 from mirg_rewards import kernels
 from mirg_rewards.kernels import reference
 
-HERE = Path(__file__).parent
 GATE = ("tests/test_kernels.py",)
 GATE_ON_GPU = ("tests/test_fused.py",)
 SHAPES = {"1 to 8 boxes": {"most": 8}, "1 or 2 boxes, 2 % with 20": {"most": 2, "rarely": 0.02}}
 
-Row = tuple[str, str, float, str]  # benchmark, name, value, unit
 console = Console()
 
 
@@ -209,15 +201,6 @@ def device_medians(contestants: Mapping[str, Callable[[], Any]], rounds: int) ->
     return {name: sorted(times)[len(times) // 2] for name, times in seconds.items()}
 
 
-def write(rows: list[Row], hardware: str) -> None:
-    """Appends to results.csv."""
-    stamp = dt.datetime.now(dt.UTC).date().isoformat(), mirg_rewards.__version__, hardware, platform.python_version()
-    with (HERE / "results.csv").open("a", newline="") as file:
-        csv.writer(file).writerows(
-            (*stamp, torch.__version__, benchmark, name, f"{value:.4g}", unit) for benchmark, name, value, unit in rows
-        )
-
-
 def main() -> int:
     """Test, compare, time, print, write."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -226,17 +209,15 @@ def main() -> int:
     options = arguments.parse_args()
     has_gpu = torch.cuda.is_available()
     gate = GATE + (GATE_ON_GPU if has_gpu else ())
-    green = subprocess.run([sys.executable, "-m", "pytest", "-q", "-x", *gate], cwd=HERE.parent, check=False)
-    if green.returncode:
-        print("the tests are red: a benchmark of wrong results says nothing", file=sys.stderr)
+    if not gate_passes(gate):
         return 1
-    torch.set_num_threads(1)
+    use_one_thread()
     rows = list(on_cpu(options.rounds))
     on_device = list(on_gpu(options.rounds)) if has_gpu else []
     if not options.no_write:
-        write(rows, processor())
+        record(rows)
         if on_device:
-            write(on_device, torch.cuda.get_device_name())
+            record(on_device, hardware=torch.cuda.get_device_name())
     return 0
 
 

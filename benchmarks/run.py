@@ -1,53 +1,40 @@
 """Times the way from text to reward, on one thread, behind a green test run; appends its figures to results.csv.
 
-python benchmarks/run.py            # about three minutes
+python benchmarks/run.py            # about ten minutes
 python benchmarks/run.py --no-write # prints only
 
 Others are timed where they are installed: pip install supervision trl ms-swift
+Completions as models write them are timed by published_forms.py.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import datetime as dt
-import gc
 import json
-import platform
 import resource
-import subprocess
 import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 
+import hostile_text
 import orjson
-import torch
-from corpus import HOSTILE, completions
+from corpus import completions
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from text_peers import boxes, formats
+from timing import Row, answer_part, bar_line, gate_passes, medians, record, use_one_thread
 
-import mirg_rewards
-from mirg_rewards import GRAMMARS, format_reward, image_reward, object_reward, parse, presets
-from mirg_rewards.parsing.batches import read
-from mirg_rewards.parsing.syntaxes import json_objects
+from mirg_rewards import GRAMMARS, Scorer, format_reward, image_reward, object_reward, parse, presets
 
-HERE = Path(__file__).parent
 GATE = ("tests/test_parsing.py", "tests/test_batches.py", "tests/test_kernels.py", "tests/test_rewards.py")
 COUNT = 4096
-
-
-def medians(contestants: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """The median seconds of each contestant over interleaved rounds."""
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(rounds):
-        for name, run in contestants.items():
-            gc.collect()
-            begin = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - begin)
-    return {name: sorted(times)[len(times) // 2] for name, times in seconds.items()}
+GRAMMAR_COUNT = 1024
+FLOOR, FAST_FLOOR, SCORED = "rfind + json.loads", "rfind + orjson.loads", "Scorer (all of it)"
+ALONE = "Scorer, 1 a batch"
+ALONE_BAR = 400.0
+"""Microseconds of one answer alone."""
+SCORED_BAR, READ_BAR = 4.0, 5.0
+"""Text to reward over `orjson.loads` of the same answers; reading a grammar's own form over `json.loads`."""
 
 
 def from_text_to_reward(rounds: int) -> dict[str, float]:
@@ -58,65 +45,63 @@ def from_text_to_reward(rounds: int) -> dict[str, float]:
     answers, true = scorer.read(texts, targets)
     seconds = medians(
         {
-            "rfind + json.loads": lambda: [json.loads(_answer(x)) for x in texts],
-            "rfind + orjson.loads": lambda: [orjson.loads(_answer(x)) for x in texts],
-            "parse": lambda: [parse(x, scorer.grammar, y) for x, y in zip(texts, sizes, strict=True)],
-            "parse, and look at the claims": lambda: [
-                parse(x, scorer.grammar, y).rows for x, y in zip(texts, sizes, strict=True)
+            FLOOR: lambda: [json.loads(answer_part(x)) for x in texts],
+            FAST_FLOOR: lambda: [orjson.loads(answer_part(x)) for x in texts],
+            "parse, one by one": lambda: [
+                parse(x, scorer.grammar, y).claims for x, y in zip(texts, sizes, strict=True)
             ],
-            "read (a batch at once)": lambda: read(texts, scorer.grammar, sizes),
-            "read, and lay out with the targets": lambda: scorer.read(texts, targets),
+            "Scorer.read": lambda: scorer.read(texts, targets),
             "format_reward": lambda: format_reward(answers, true),
             "image_reward": lambda: image_reward(answers, true),
             "object_reward": lambda: object_reward(answers, true),
-            "Scorer (all of it)": lambda: scorer(texts, targets),
+            SCORED: lambda: scorer(texts, targets),
         },
         rounds,
     )
     return {name: 1e6 * value / COUNT for name, value in seconds.items()}
 
 
-def _answer(text: str) -> str:
-    return text[text.rfind("<answer>") + 8 : text.rfind("</answer>")]
-
-
 def by_batch_size(rounds: int) -> dict[str, float]:
     """Microseconds an answer of the whole way, in batches of three sizes: 1 or 2 boxes, or in 2 % of the answers 20."""
     scorer = presets.mirg_rl()
-    batches = {count: completions(count, most=2, rarely=0.02) for count in (COUNT, 16 * COUNT)}
-    texts, targets = batches[COUNT]
-    batches[1] = texts[:1], targets[:1]
-    calls = {count: 256 if count == 1 else 1 for count in batches}
+    few, many = (completions(count, most=2, rarely=0.02) for count in (COUNT, 16 * COUNT))
+    singles = [([text], [target]) for text, target in zip(few[0][:256], few[1][:256], strict=True)]
     seconds = medians(
         {
-            str(count): lambda batch=batch, count=count: [scorer(*batch) for _ in range(calls[count])]
-            for count, batch in batches.items()
+            ALONE: lambda: [scorer(*single) for single in singles],
+            f"Scorer, {COUNT} a batch": lambda: scorer(*few),
+            f"Scorer, {16 * COUNT} a batch": lambda: scorer(*many),
         },
         rounds,
     )
-    return {f"Scorer, {count} a batch": 1e6 * seconds[str(count)] / count / calls[count] for count in batches}
+    counts = dict(zip(seconds, (len(singles), COUNT, 16 * COUNT), strict=True))
+    return {name: 1e6 * value / counts[name] for name, value in seconds.items()}
 
 
-def parse_by_grammar(rounds: int) -> dict[str, float]:
-    """Microseconds to parse a completion in each grammar; JSON also without `orjson`."""
-    corpora = {name: completions(1024, grammar) for name, grammar in GRAMMARS.items()}
+def by_grammar(rounds: int) -> tuple[float, dict[str, float], dict[str, float]]:
+    """Microseconds a completion: of the floor, and in each grammar's own form of `Scorer.read` and of `parse`."""
+    floor_texts = completions(COUNT)[0]
+    corpora = {name: completions(GRAMMAR_COUNT, grammar) for name, grammar in GRAMMARS.items()}
 
-    def reading(name: str) -> Callable[[], object]:
-        texts, targets = corpora[name]
-        return lambda: [parse(x, GRAMMARS[name], y.sizes) for x, y in zip(texts, targets, strict=True)]
+    def read(name: str) -> Callable[[], object]:
+        scorer = Scorer(GRAMMARS[name], format_reward)
+        return lambda: scorer.read(*corpora[name])
 
-    def by_json(run: Callable[[], object]) -> Callable[[], object]:
-        def reading_by_json() -> None:
-            fastest, json_objects.decode = json_objects.decode, json_objects.decode_by_json
-            run()
-            json_objects.decode = fastest
+    def parse_each(name: str) -> Callable[[], object]:
+        return lambda: [parse(x, GRAMMARS[name], y.sizes).claims for x, y in zip(*corpora[name], strict=True)]
 
-        return reading_by_json
-
-    contestants = {name: reading(name) for name in GRAMMARS}
-    contestants |= {f"{name} without orjson": by_json(reading(name)) for name in ("mirg", "qwen25_json")}
-    seconds = medians(contestants, rounds)
-    return {name: 1e6 * value / 1024 for name, value in seconds.items()}
+    seconds = medians(
+        {
+            "floor": lambda: [json.loads(answer_part(text)) for text in floor_texts],
+            **{f"read {name}": read(name) for name in GRAMMARS},
+            **{f"parse {name}": parse_each(name) for name in GRAMMARS},
+        },
+        rounds,
+    )
+    reads, parses = (
+        {name: 1e6 * seconds[f"{verb} {name}"] / GRAMMAR_COUNT for name in GRAMMARS} for verb in ("read", "parse")
+    )
+    return 1e6 * seconds["floor"] / COUNT, reads, parses
 
 
 def beside_others(rounds: int) -> dict[str, dict[str, float]]:
@@ -127,30 +112,35 @@ def beside_others(rounds: int) -> dict[str, dict[str, float]]:
     }
 
 
-def worst_megabyte() -> dict[str, tuple[float, str]]:
-    """For each grammar the milliseconds of its worst hostile megabyte, and what that repeats."""
-    worst: dict[str, tuple[float, str]] = {}
-    sizes = [(640, 480)] * 3
-    for name, grammar in GRAMMARS.items():
-        for piece in HOSTILE:
-            for before, behind in (("", ""), ("<answer>", ""), ("<think>a</think><answer>", "</answer>")):
-                text = before + piece * (1_000_000 // len(piece)) + behind
-                best = min(_seconds(lambda text=text, grammar=grammar: parse(text, grammar, sizes)) for _ in range(3))
-                worst[name] = max(worst.get(name, (0.0, "")), (1e3 * best, before + piece))
-    return worst
-
-
-def _seconds(run: Callable[[], object]) -> float:
-    begin = time.perf_counter()
-    run()
-    return time.perf_counter() - begin
-
-
-def processor() -> str:
-    """The name of this machine's processor."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+def tables(
+    stages: Mapping[str, float],
+    sizes: Mapping[str, float],
+    others: Mapping[str, Mapping[str, float]],
+    grammars: tuple[float, Mapping[str, float], Mapping[str, float]],
+    peak: float,
+) -> Iterator[Table]:
+    """Everything but the hostile texts, as tables within 80 columns."""
+    table = Table("stage", "us / completion", "ratio", "to orjson", title=f"{COUNT} completions, one thread")
+    for name, value in stages.items():
+        table.add_row(name, f"{value:.2f}", f"{value / stages[FLOOR]:.2f}", f"{value / stages[FAST_FLOOR]:.2f}")
+    yield table
+    table = Table("answers a batch", "us / answer", title=f"2 % with 20 boxes; {peak:.0f} MB at most, corpus and all")
+    for name, value in sizes.items():
+        table.add_row(name, f"{value:.2f}")
+    yield table
+    for title, contestants in others.items():
+        table = Table(title, "us / completion", "ratio")
+        ours = next(iter(contestants.values()))
+        for name, value in contestants.items():
+            table.add_row(name, f"{value:.2f}", f"{value / ours:.2f}")
+        yield table
+    floor, reads, parses = grammars
+    title = f"us a completion, in the grammar's own form; a floor is {floor:.2f} us"
+    table = Table("grammar", "Scorer.read", "floors", "parse", "floors", title=title, box=box.SIMPLE)
+    for name, value in reads.items():
+        each = parses[name]
+        table.add_row(name, f"{value:.2f}", f"{value / floor:.2f}", f"{each:.2f}", f"{each / floor:.2f}")
+    yield table
 
 
 def main() -> int:
@@ -159,67 +149,48 @@ def main() -> int:
     arguments.add_argument("--rounds", type=int, default=9)
     arguments.add_argument("--no-write", action="store_true", help="print only, leave results.csv as it is")
     options = arguments.parse_args()
-    green = subprocess.run([sys.executable, "-m", "pytest", "-q", "-x", *GATE], cwd=HERE.parent, check=False)
-    if green.returncode:
-        print("the tests are red: a benchmark of wrong results says nothing", file=sys.stderr)
+    if not gate_passes(GATE):
         return 1
-    torch.set_num_threads(1)
+    use_one_thread()
+    fewer_rounds = max(3, options.rounds // 2)
     stages = from_text_to_reward(options.rounds)
-    sizes = by_batch_size(max(3, options.rounds // 2))
+    sizes = by_batch_size(fewer_rounds)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    grammars = parse_by_grammar(max(3, options.rounds // 2))
+    grammars = by_grammar(fewer_rounds)
     others = beside_others(options.rounds)
-    hostile = worst_megabyte()
+    hostile = hostile_text.measure(GRAMMARS)
 
     console = Console()
-    base, faster = stages["rfind + json.loads"], stages["rfind + orjson.loads"]
-    table = Table("stage", "us / completion", "ratio", "to orjson", title=f"{COUNT} completions, one thread")
-    for name, value in stages.items():
-        table.add_row(name, f"{value:.2f}", f"{value / base:.2f}", f"{value / faster:.2f}")
-    console.print(table)
-    table = Table("answers a batch", "us / answer", title=f"2 % with 20 boxes; {peak:.0f} MB at most, corpus and all")
-    for name, value in sizes.items():
-        table.add_row(name, f"{value:.2f}")
-    console.print(table)
-    for title, contestants in others.items():
-        table = Table(title, "us / completion", "ratio")
-        ours = next(iter(contestants.values()))
-        for name, value in contestants.items():
-            table.add_row(name, f"{value:.2f}", f"{value / ours:.2f}")
+    for table in tables(stages, sizes, others, grammars, peak):
         console.print(table)
-    table = Table("grammar", "parse, us / completion", "ratio", "worst hostile MB, ms", "which repeats")
-    for name, value in grammars.items():
-        milliseconds, piece = hostile.get(name, (None, ""))
-        worst = "" if milliseconds is None else f"{milliseconds:.1f}"
-        table.add_row(name, f"{value:.2f}", f"{value / base:.2f}", worst, repr(piece) if piece else "")
-    console.print(table)
+    console.print(hostile_text.table(hostile))
+    floor, reads, parses = grammars
+    in_floors = {name: value / floor for name, value in reads.items()}
+    for line in (
+        bar_line(f"one answer alone: at most {ALONE_BAR:g} us", {ALONE: sizes[ALONE]}, ALONE_BAR),
+        bar_line(
+            f"text to reward: at most {SCORED_BAR:g} times {FAST_FLOOR}",
+            {SCORED: stages[SCORED] / stages[FAST_FLOOR]},
+            SCORED_BAR,
+        ),
+        bar_line(f"read, a grammar's own form: at most {READ_BAR:g} floors", in_floors, READ_BAR),
+        *hostile_text.bars(hostile),
+    ):
+        console.print(line, highlight=False)
 
     if not options.no_write:
-        rows = [("score", name, f"{value:.2f}", "us/completion") for name, value in stages.items()]
-        rows += [("score", name, f"{value:.2f}", "us/completion") for name, value in sizes.items()]
-        rows += [("score", "peak memory of all that, corpus included", f"{peak:.0f}", "MB")]
+        rows: list[Row] = [("score", name, value, "us/completion") for name, value in (stages | sizes).items()]
+        rows.append(("score", "peak memory of all that, corpus included", peak, "MB"))
         rows += [
-            ("score", f"{title}: {name}", f"{value:.2f}", "us/completion")
+            ("score", f"{title}: {name}", value, "us/completion")
             for title, contestants in others.items()
             for name, value in contestants.items()
         ]
-        rows += [("parse", name, f"{value:.2f}", "us/completion") for name, value in grammars.items()]
-        rows += [("hostile", name, f"{value:.1f}", "ms/MB") for name, (value, _) in hostile.items()]
-        stamp = (
-            dt.datetime.now(dt.UTC).date().isoformat(),
-            mirg_rewards.__version__,
-            processor(),
-            platform.python_version(),
-        )
-        path = HERE / "results.csv"
-        is_new = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.writer(file)
-            if is_new:
-                writer.writerow(
-                    ("date", "version", "hardware", "python", "torch", "benchmark", "name", "value", "unit")
-                )
-            writer.writerows((*stamp, torch.__version__, *row) for row in rows)
+        rows += [("read", name, value, "us/completion") for name, value in reads.items()]
+        rows += [("read", name, value, "floors") for name, value in in_floors.items()]
+        rows += [("parse", name, value, "us/completion") for name, value in parses.items()]
+        rows += hostile_text.rows(hostile)
+        record(rows)
     return 0
 
 

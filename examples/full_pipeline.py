@@ -44,7 +44,8 @@ from mirg_rewards import GRAMMARS, Grammar, Target, presets
 from mirg_rewards.adapters import trl as mirg
 from mirg_rewards.data.rows import replacing
 from mirg_rewards.data.scenes import COLOURS, SceneConfig, scene
-from mirg_rewards.data.trajectories import read_training_rows, training_row, written_trajectory
+from mirg_rewards.data.training_rows import training_row
+from mirg_rewards.data.trajectories import read_training_rows, written_trajectory
 from mirg_rewards.evaluation import Summary, evaluate, summarize
 from mirg_rewards.report.pictures import PicturedRollout, learning_curves, rollouts
 from mirg_rewards.report.tables import markdown_table

@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from mirg_rewards import columns
-from mirg_rewards.claims import Defect, Parsed
-from mirg_rewards.columns import Columns, Integers
+from mirg_rewards.claims import Defect, Parsed, claim_row
+from mirg_rewards.columns import ClaimColumns, Integers
 from mirg_rewards.kernels import Comparison
 from mirg_rewards.targets import Target
 
@@ -94,13 +94,14 @@ def pack(
     """
     if len(parsed) != len(targets):
         raise ValueError(f"pack needs one target for each answer, got {len(parsed)} answers and {len(targets)} targets")
-    said = columns.of_rows([reading.rows for reading in parsed], [len(target.sizes) for target in targets])
-    defects = np.array([reading.defect_bits for reading in parsed], dtype=np.int64)
-    return laid_out(said, defects, parsed, targets, device, texts=texts, dtype=dtype)
+    image_counts = [len(target.sizes) for target in targets]
+    predicted = columns.from_rows([list(map(claim_row, answer.claims)) for answer in parsed], image_counts)
+    defects = np.array([answer.defects.value for answer in parsed], dtype=np.int64)
+    return to_tensors(predicted, defects, parsed, targets, device, texts=texts, dtype=dtype)
 
 
-def laid_out(
-    said: Columns,
+def to_tensors(
+    predicted: ClaimColumns,
     defects: Integers,
     parsed: Sequence[Parsed],
     targets: Sequence[Target],
@@ -111,17 +112,17 @@ def laid_out(
 ) -> tuple[Answers, Targets]:
     """What `pack` gives, of claims that stand in columns already.
 
-    >>> said = columns.of_rows([[(2, None, None, "", None)]], [3])
+    >>> predicted = columns.from_rows([[(2, None, None, "", None)]], [3])
     >>> from mirg_rewards.claims import Claim
-    >>> laid_out(said, np.array([0]), [Parsed((Claim(2),))], [Target((), (None,) * 3)])[0].claims.images
+    >>> to_tensors(predicted, np.array([0]), [Parsed((Claim(2),))], [Target((), (None,) * 3)])[0].claims.images
     tensor([2])
     """
     dtype = dtype or (torch.float64 if torch.device(device).type == "cpu" else torch.float32)
-    answers = Answers(_tensors(said, device, dtype), torch.from_numpy(defects).to(device), tuple(texts), parsed)
-    return answers, Targets(_tensors(columns.of_targets(targets), device, dtype), tuple(targets))
+    answers = Answers(_tensors(predicted, device, dtype), torch.from_numpy(defects).to(device), tuple(texts), parsed)
+    return answers, Targets(_tensors(columns.from_targets(targets), device, dtype), tuple(targets))
 
 
-def _tensors(claims: Columns, device: Device, dtype: torch.dtype) -> ClaimBatch:
+def _tensors(claims: ClaimColumns, device: Device, dtype: torch.dtype) -> ClaimBatch:
     offsets = np.zeros(len(claims.counts) + 1, dtype=np.int64)
     np.cumsum(claims.counts, out=offsets[1:])
     boxes, points = (torch.from_numpy(numbers).to(device, dtype) for numbers in (claims.boxes, claims.points))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from mirg_rewards.defects import UNPARSED, Defect
 
@@ -106,11 +104,16 @@ def claim_row(claim: Claim) -> Row:
     )
 
 
+@dataclass(frozen=True, slots=True)
 class Parsed:
-    """An answer as read: the claims that could be made out, and what was wrong with the rest.
+    """An answer as parsed: its claims in the order of the text, and the defects of the rest. A value, never changed.
 
-    `think` and `answer` are the texts of the two parts, None where there is none. Two readings are equal if claims,
-    defects, think and answer are.
+    Args:
+        claims: what the answer claims.
+        defects: what was wrong; false if nothing was.
+        think, answer: the texts of the two parts without their tags, None where there is none.
+        spans: for each claim, the `(start, end)` characters of the response that its place was read from. They do not count
+            when two are compared.
 
     >>> Parsed((Claim(1),), Defect.UNCLOSED).claims
     (Claim(image=1, box=None, point=None, label='', polygon=None),)
@@ -118,127 +121,12 @@ class Parsed:
     True
     """
 
-    __slots__ = ("_answer", "_claims", "_defects", "_rows", "_settle", "_spans", "_think")
+    claims: tuple[Claim, ...] = ()
+    defects: Defect = Defect(0)  # noqa: RUF009 - a value
+    think: str | None = None
+    answer: str | None = None
+    spans: tuple[Span, ...] = field(default=(), compare=False, repr=False)
 
-    def __init__(
-        self,
-        claims: Iterable[Claim] = (),
-        defects: Defect = Defect(0),
-        think: str | None = None,
-        answer: str | None = None,
-        *,
-        spans: Iterable[Span] = (),
-    ) -> None:
-        self._settle: Callable[[], Parsed] | None = None
-        self._claims: tuple[Claim, ...] | None = tuple(claims)
-        self._rows: list[Row] | None = None
-        self._defects = defects.value
-        self._think = think
-        self._answer = answer
-        self._spans: tuple[Span, ...] | Callable[[], tuple[Span, ...]] = tuple(spans)
-
-    @classmethod
-    def from_rows(
-        cls,
-        rows: list[Row],
-        defects: int,
-        think: str | None,
-        answer: str | None,
-        spans: Callable[[], tuple[Span, ...]],
-    ) -> Parsed:
-        """A reading whose claims become objects only when someone looks at them; `spans` is called when asked for.
-
-        >>> Parsed.from_rows([(1, None, None, "", None)], 0, None, "", tuple).claims == (Claim(1),)
-        True
-        """
-        parsed = cls.__new__(cls)
-        parsed._settle = None
-        parsed._claims = None
-        parsed._rows = rows
-        parsed._defects = defects
-        parsed._think = think
-        parsed._answer = answer
-        parsed._spans = spans
-        return parsed
-
-    @classmethod
-    def deferred(cls, settle: Callable[[], Parsed]) -> Parsed:
-        """The reading that `settle` gives, which is called when someone looks at it.
-
-        >>> Parsed.deferred(Parsed) == Parsed()
-        True
-        """
-        parsed = cls.__new__(cls)
-        parsed._settle = settle
-        return parsed
-
-    def __getattr__(self, name: str) -> Any:
-        settle = object.__getattribute__(self, "_settle") if name in self.__slots__ else None
-        if settle is None:
-            raise AttributeError(f"a Parsed has no attribute {name!r}")
-        settled = settle()
-        for slot in self.__slots__:
-            setattr(self, slot, getattr(settled, slot))
-        return getattr(self, name)
-
-    @property
-    def claims(self) -> tuple[Claim, ...]:
-        """The claims, in the order of the text."""
-        if self._claims is None:
-            self._claims = tuple(
-                Claim(image, box and Box(*box), point and Point(*point), label, polygon)
-                for image, box, point, label, polygon in self._rows or ()
-            )
-        return self._claims
-
-    @property
-    def rows(self) -> list[Row]:
-        """The claims as plain tuples `(image, box, point, label, polygon)`: what `pack` reads."""
-        if self._rows is None:
-            self._rows = [claim_row(claim) for claim in self._claims or ()]
-        return self._rows
-
-    @property
-    def defects(self) -> Defect:
-        """What was wrong; false if nothing was."""
-        return Defect(self._defects)
-
-    @property
-    def defect_bits(self) -> int:
-        """`defects.value`, which is cheaper to have than the flags themselves."""
-        return self._defects
-
-    @property
-    def think(self) -> str | None:
-        """The text of the think part, without its tags."""
-        return self._think
-
-    @property
-    def answer(self) -> str | None:
-        """The text that the claims were read from, without its tags."""
-        return self._answer
-
-    @property
-    def spans(self) -> tuple[Span, ...]:
-        """For each claim, the `(start, end)` characters of the text that its place was read from."""
-        if callable(self._spans):
-            self._spans = self._spans()
-        return self._spans
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Parsed):
-            return NotImplemented
-        return (self.claims, self._defects, self._think, self._answer) == (
-            other.claims,
-            other._defects,
-            other._think,
-            other._answer,
-        )
-
-    def __hash__(self) -> int:
-        return hash((self.claims, self._defects, self._think, self._answer))
-
-    def __repr__(self) -> str:
-        return (
-            f"Parsed(claims={self.claims!r}, defects={self.defects!r}, think={self._think!r}, answer={self._answer!r})"
-        )
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "claims", tuple(self.claims))
+        object.__setattr__(self, "spans", tuple(self.spans))

@@ -17,7 +17,7 @@ Integers = npt.NDArray[np.int64]
 Booleans = npt.NDArray[np.bool_]
 
 
-class Columns(NamedTuple):
+class ClaimColumns(NamedTuple):
     """The claims of a batch, row after row: those of row `b` are the `counts[b]` that follow those of the rows before it.
 
     `boxes` `[n, 4]` and `points` `[n, 2]` are fractions of the image, zeros where `has_box` or `has_point` is False.
@@ -33,10 +33,10 @@ class Columns(NamedTuple):
     counts: Integers
 
 
-def of_rows(rows: Sequence[list[Row]], image_counts: Sequence[int] | Integers) -> Columns:
-    """Claims as plain tuples, as columns; in a row of one image, what names none is about that one.
+def from_rows(rows: Sequence[list[Row]], image_counts: Sequence[int] | Integers) -> ClaimColumns:
+    """Lay out claims that are plain tuples as columns; in a row of one image, what names none is about that one.
 
-    >>> of_rows([[(2, (0.0, 0.0, 0.5, 1.0), None, "", None)], [(None, None, None, "dog", None)]], [2, 1])[4:]
+    >>> from_rows([[(2, (0.0, 0.0, 0.5, 1.0), None, "", None)], [(None, None, None, "dog", None)]], [2, 1])[4:]
     (array([2, 1]), ('', 'dog'), array([1, 1]))
     """
     counts = np.array([len(row) for row in rows], dtype=np.int64)
@@ -45,14 +45,14 @@ def of_rows(rows: Sequence[list[Row]], image_counts: Sequence[int] | Integers) -
     points, has_point = _numbers([claim[2] for claim in claims], (0.0, 0.0))
     alone = np.repeat(np.array(image_counts, dtype=np.int64) == 1, counts)
     images = _images([claim[0] for claim in claims], alone)
-    return Columns(boxes, points, has_box, has_point, images, tuple([claim[3] for claim in claims]), counts)
+    return ClaimColumns(boxes, points, has_box, has_point, images, tuple([claim[3] for claim in claims]), counts)
 
 
-def of_targets(targets: Sequence[Target]) -> Columns:
-    """What is true of a batch, as columns.
+def from_targets(targets: Sequence[Target]) -> ClaimColumns:
+    """Lay out what is true of a batch as columns.
 
     >>> from mirg_rewards.claims import Box, Claim
-    >>> of_targets([Target((Claim(1, Box(0.0, 0.0, 0.5, 1.0)),), sizes=(None,))]).boxes
+    >>> from_targets([Target((Claim(1, Box(0.0, 0.0, 0.5, 1.0)),), sizes=(None,))]).boxes
     array([[0. , 0. , 0.5, 1. ]])
     """
     corners, rest, labels = zip(*[target.packed for target in targets], strict=True) if targets else ((), (), ())
@@ -60,44 +60,7 @@ def of_targets(targets: Sequence[Target]) -> Columns:
     images, flags = others[:, 2:].T.astype(np.int64)
     counts = np.fromiter(map(len, labels), np.int64, len(labels))
     names = tuple(chain.from_iterable(labels))
-    return Columns(boxes, others[:, :2], flags & 1 > 0, flags & 2 > 0, images, names, counts)
-
-
-def joined(parts: Sequence[Columns]) -> Columns:
-    """The rows of several batches, one batch behind the other.
-
-    >>> one = of_rows([[(2, None, None, "b", None)]], [2])
-    >>> joined([one, one]).labels
-    ('b', 'b')
-    """
-    *numbers, labels, counts = zip(*parts, strict=True)
-    boxes, points, has_box, has_point, images = map(np.concatenate, numbers)
-    return Columns(
-        boxes, points, has_box, has_point, images, tuple(chain.from_iterable(labels)), np.concatenate(counts)
-    )
-
-
-def interleaved(first: Columns, second: Columns, is_second: Booleans) -> Columns:
-    """The rows of two batches in one; `is_second` says of each row of the whole which of the two gives its next one.
-
-    >>> one = of_rows([[(2, None, None, "b", None)]], [2])
-    >>> two = of_rows([[], [(1, None, None, "c", None)]], [1, 1])
-    >>> interleaved(one, two, np.array([True, False, True])).counts
-    array([0, 1, 1])
-    """
-    counts = np.empty(len(is_second), dtype=np.int64)
-    counts[~is_second], counts[is_second] = first.counts, second.counts
-    # Stable: claims of one row stay in their order.
-    rows = np.concatenate(
-        [np.flatnonzero(~is_second).repeat(first.counts), np.flatnonzero(is_second).repeat(second.counts)]
-    )
-    order = np.argsort(rows, kind="stable")
-    boxes, points, has_box, has_point, images = (
-        np.concatenate(pair)[order] for pair in zip(first[:5], second[:5], strict=True)
-    )
-    labels = first.labels + second.labels
-    names = tuple([labels[place] for place in order.tolist()])
-    return Columns(boxes, points, has_box, has_point, images, names, counts)
+    return ClaimColumns(boxes, others[:, :2], flags & 1 > 0, flags & 2 > 0, images, names, counts)
 
 
 def _numbers(places: Sequence[tuple[float, ...] | None], missing: tuple[float, ...]) -> tuple[Floats, Booleans]:

@@ -10,10 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mirg_rewards.batch import Answers, Device, Targets, laid_out
+from mirg_rewards.batch import Answers, Device, Targets, to_tensors
 from mirg_rewards.parsing import Grammar
-from mirg_rewards.parsing.batches import read
+from mirg_rewards.parsing.responses import parse_batch
 from mirg_rewards.rewards import Reward, Weighted
+from mirg_rewards.row_error import RowTypeError
 from mirg_rewards.targets import Target
 
 Response = str | Sequence[Mapping[str, Any]]
@@ -82,13 +83,13 @@ class Scorer:
             response if type(response) is str else as_text(response, row) for row, response in enumerate(responses)
         ]
         seen_sizes = [target.seen_sizes for target in targets]
-        said = read(
+        parsed = parse_batch(
             texts,
             self.grammar,
             [target.sizes for target in targets],
             None if seen_sizes.count(None) == len(seen_sizes) else seen_sizes,
         )
-        return laid_out(said.claims, said.defects, said.readings, targets, self.device, texts=texts)
+        return to_tensors(parsed.claims, parsed.defects, parsed, targets, self.device, texts=texts)
 
     def __call__(self, responses: Sequence[Response], targets: Sequence[Target]) -> Scores:
         """What each response earns against its target. Raises ValueError or TypeError that names the row."""
@@ -118,14 +119,14 @@ def as_text(response: Response | None, row: int = 0) -> str:
     if isinstance(response, Mapping):
         response = [response]
     if not isinstance(response, Sequence) or not all(isinstance(message, Mapping) for message in response):
-        raise TypeError(f"responses[{row}] must be a string or a list of chat messages, got {response!r:.80}")
+        raise RowTypeError(row, f"a response must be a string or a list of chat messages, got {response!r:.80}")
     messages = [message for message in response if isinstance(message, Mapping)]
     last = messages[-1] if messages else {}
     content = last.get("content")
     if content is not None and not isinstance(content, str):
         if not isinstance(content, Sequence):
-            raise TypeError(
-                f"responses[{row}] must have a content that is a string or a list of blocks, got {type(content).__name__}"
+            raise RowTypeError(
+                row, f"the content of a message must be a string or a list of blocks, got {type(content).__name__}"
             )
         content = "".join(str(block.get("text") or "") for block in content if isinstance(block, Mapping))
     thoughts = (last.get(key) for key in ("reasoning_content", "reasoning", "thinking"))

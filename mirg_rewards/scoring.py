@@ -1,4 +1,4 @@
-"""Scoring of files: every row with its reward, its terms and its defects."""
+"""Score a file of completions: each row gets its reward, terms and defects."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from typing import Any
 from torch import Tensor
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.data.jobs import Summary, Workers, name_of, run_in_parts
+from mirg_rewards.data.jobs import ShardSummary, Workers, run_in_shards, stable_name
 from mirg_rewards.data.rows import Chunk, schema_of, writing_rows
 from mirg_rewards.diagnosis import Diagnosis, diagnose
+from mirg_rewards.row_error import RowError
 from mirg_rewards.scorer import Scorer, Scores
 from mirg_rewards.targets import Target
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """The result of scoring a file: the number of rows, the mean of the reward and of each term, and the diagnosis."""
+    """Summary of a scored file: the number of rows, mean reward and terms, and a diagnosis."""
 
     rows: int
     means: dict[str, float]
@@ -50,7 +51,7 @@ def score_file(
         completion_column: The column of the completions: strings, or lists of chat messages.
         target_column: The column of the targets: JSON strings, or objects.
         prefix: A prefix of the names of the new columns.
-        workers: The number of processes; see `run_in_parts`.
+        workers: The number of processes; see `run_in_shards`.
         progress: Called with the fraction done.
 
     Raises:
@@ -69,14 +70,14 @@ def score_file(
     columns = completion_column, target_column, prefix
     work = _ScoreChunk(scorer, *columns, schema_of(output, source))
     settings = f"{scorer.grammar!r} {_described(scorer.reward)} {scorer.device} {columns}"
-    parts = run_in_parts(source, output, work, settings=settings, workers=workers, progress=progress)
-    rows = sum(part["rows"] for part in parts)
-    means = {name: sum(part["sums"][name] for part in parts) / rows for name in parts[0]["sums"]}
-    return Scored(rows, means, sum((Diagnosis.from_json(part["diagnosis"]) for part in parts), Diagnosis()))
+    shards = run_in_shards(source, output, work, settings=settings, workers=workers, progress=progress)
+    rows = sum(shard["rows"] for shard in shards)
+    means = {name: sum(shard["sums"][name] for shard in shards) / rows for name in shards[0]["sums"]}
+    return Scored(rows, means, sum((Diagnosis.from_json(shard["diagnosis"]) for shard in shards), Diagnosis()))
 
 
 def _described(value: Any) -> str:
-    """Describe a reward and its parts, the same in every process, to tell the jobs of different rewards apart."""
+    """Describe a reward completely and alike in every process, so that no job resumes under another reward."""
     if isinstance(value, partial):
         return f"partial{_described((value.func, value.args, value.keywords))}"
     if is_dataclass(value) and not isinstance(value, type):
@@ -87,11 +88,11 @@ def _described(value: Any) -> str:
         return f"({', '.join(map(_described, value))})"
     if isinstance(value, set | frozenset):
         return f"({', '.join(sorted(map(_described, value)))})"
-    return name_of(value)
+    return stable_name(value)
 
 
 def columns_of(scores: Scores, measures: Mapping[str, Tensor] = MappingProxyType({})) -> dict[str, list[Any]]:
-    """Return scores as the columns of a table: reward, the terms, the `measures`, and the defects.
+    """Convert scores to table columns: reward, terms and `measures` by name, and defects.
 
     >>> from mirg_rewards import Target, presets
     >>> columns_of(presets.mirg_rl()(["<answer>[]</answer>"], [Target((), sizes=(None,))]))
@@ -116,9 +117,9 @@ class _ScoreChunk:
     prefix: str
     schema: Any
 
-    def __call__(self, chunk: Chunk, part: Path) -> Summary:
+    def __call__(self, chunk: Chunk, shard: Path) -> ShardSummary:
         scores = self.scores(chunk)
-        with writing_rows(part, chunk.path, self.schema) as write:
+        with writing_rows(shard, chunk.path, self.schema) as write:
             write(chunk, {self.prefix + name: values for name, values in columns_of(scores).items()})
         numbers = {"reward": scores.total, **scores.terms}
         sums = {name: float(values.double().sum()) for name, values in numbers.items()}
@@ -137,10 +138,5 @@ class _ScoreChunk:
                 raise ValueError(f"{chunk.place(index)}: {self.target_column!r}: {error}") from None
         try:
             return self.scorer(completions, targets)
-        except (ValueError, TypeError):
-            for index in range(len(targets)):
-                try:
-                    self.scorer(completions[index : index + 1], targets[index : index + 1])
-                except (ValueError, TypeError) as error:
-                    raise ValueError(f"{chunk.place(index)}: {str(error).removeprefix('row 0: ')}") from None
-            raise
+        except RowError as error:
+            raise error.at(chunk.place(error.row)) from None

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mirg_rewards.parsing.batches import read
 
 from mirg_rewards import GRAMMARS, Scorer, Target, format_reward, pack, parse
 from mirg_rewards.claims import Box, Claim
 from mirg_rewards.coordinates import PIXELS, UNIT
 from mirg_rewards.parsing import batches
-from mirg_rewards.parsing.batches import read
 from mirg_rewards.testing.strategies import responses, targets
 
 MIRG = GRAMMARS["mirg"]

@@ -108,7 +108,7 @@ GOLDEN = {
 @pytest.mark.parametrize("predictor", GOLDEN)
 def test_official_mode_gives_the_golden_numbers(annotations, tmp_path, capsys, predictor):
     answer, options, percent = GOLDEN[predictor]
-    found = evaluated(annotations, tmp_path, map(answer, mig_bench.read(annotations)), *options)
+    found = evaluated(annotations, tmp_path, map(answer, mig_bench.read_entries(annotations)), *options)
     assert " ".join(f"{100 * row['acc@0.5']:.2f}" for row in (*found["tasks"].values(), found["mean"])) == percent
     table = capsys.readouterr().out.splitlines()
     shown = [line.split("│")[4].strip() for line in table if re.match(r"│ (\w+ \(|mean)", line)]
@@ -117,13 +117,13 @@ def test_official_mode_gives_the_golden_numbers(annotations, tmp_path, capsys, p
 
 
 def test_the_share_of_all_entries_is_told_from_the_mean_of_tasks(annotations, tmp_path):
-    entries = mig_bench.read(annotations)
+    entries = mig_bench.read_entries(annotations)
     found = evaluated(annotations, tmp_path, ["(0,0),(999,999)"] * len(entries))
     assert found["per_entry"]["acc@0.5"] == 365 / 4295
 
 
 def test_strict_mode_reads_the_truth_of_every_entry(annotations, tmp_path, capsys):
-    entries = mig_bench.read(annotations)
+    entries = mig_bench.read_entries(annotations)
     answers = [f"<think>[1,2,3,4]</think><answer>Image-{e.target_image}: {thousandths(e)}</answer>" for e in entries]
     found = evaluated(annotations, tmp_path, answers, "--grammar", "mig", mode="strict")
     assert {name: found["mean"][name] for name in COLUMNS} == pytest.approx(
@@ -293,7 +293,10 @@ GOOD = {"completion": RIGHT, "target": TARGET.to_json()}
         (GOOD | {"completion": None}, "line 3: 'completion' must be text .*got NoneType"),
         (GOOD | {"completion": 5}, "line 3: 'completion' must be text or a list of chat messages, got int"),
         (GOOD | {"completion": "\ud83d", "target": "{"}, "line 3: 'target': "),
-        (GOOD | {"completion": [{"content": 5}]}, r"line 3: responses\[0\] must have a content that is a string"),
+        (
+            GOOD | {"completion": [{"content": 5}]},
+            "line 3: the content of a message must be a string or a list of blocks, got int",
+        ),
         (GOOD | {"target": {"claims": [], "sizes": [[10**400, 1]]}}, r"line 3: 'target': sizes\[0\] must be"),
         (GOOD | {"reward": 1}, "has a column 'reward' already"),
     ],
@@ -391,14 +394,14 @@ def test_ctrl_c_leaves_no_half_file_and_the_same_command_goes_on(tmp_path):
     source, out = lines(tmp_path / "in.jsonl", completions(30_000)), tmp_path / "out.jsonl"
     command = [sys.executable, "-c", COMMAND, "score", source, "--output", str(out)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and len(list(tmp_path.glob(".out.jsonl.parts/*[0-9].jsonl"))) < 2:
+    while process.poll() is None and len(list(tmp_path.glob(".out.jsonl.shards/*[0-9].jsonl"))) < 2:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert "stopped; the same command goes on from here" in errors
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.jsonl.parts", "in.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.jsonl.shards", "in.jsonl"]
     assert main(["score", source, "--output", str(out)]) == 0
     assert main(["score", source, "--output", str(tmp_path / "again.jsonl")]) == 0
     assert out.read_bytes() == (tmp_path / "again.jsonl").read_bytes()

@@ -7,7 +7,7 @@ from mirg_rewards.cli import COMMANDS, audit, evaluate_options, evaluate_questio
 from mirg_rewards.cli import trajectories as trajectories_command
 from mirg_rewards.data import trajectories
 from mirg_rewards.data.readers.kinds import READERS
-from mirg_rewards.data.trajectories.building import BUDGET
+from mirg_rewards.data.trajectories.builder import BUDGET
 from mirg_rewards.data.writers.rows import WRITERS
 from mirg_rewards.evaluation import THRESHOLDS, questions, resampling
 from mirg_rewards.presets import PRESETS
@@ -26,7 +26,7 @@ REPEATED = {
     "formats": (evaluate_options.FORMATS, evaluation_output.FORMATS),
     "readers": (trajectories_command.READERS, tuple(READERS)),
     "writers": (trajectories_command.WRITERS, {name: writer.suffixes for name, writer in WRITERS.items()}),
-    "dialects": (trajectories_command.DIALECTS, tuple(trajectories.DIALECTS)),
+    "styles": (trajectories_command.STYLES, tuple(trajectories.STYLES)),
     "budget": (trajectories_command.BUDGET, BUDGET),
     "limits": (Limits(serve.MAX_ROWS, serve.MAX_BYTES), Limits()),
 }

@@ -10,7 +10,7 @@ import pytest
 from mirg_rewards import GRAMMARS
 from mirg_rewards.data import mig_bench
 from mirg_rewards.data.readers import mig_bench as reader
-from mirg_rewards.data.trajectories import DIALECTS, Rejection, Rule, Trajectory, build
+from mirg_rewards.data.trajectories import STYLES, Rejection, Rule, Trajectory, build
 from mirg_rewards.evaluation import evaluate_mig_bench, evaluate_mig_bench_officially
 
 FILE = os.environ.get("MIRG_REWARDS_MIG_BENCH")
@@ -23,7 +23,7 @@ TWICE = {2094, 2095}
 
 @pytest.fixture(scope="module")
 def entries():
-    return mig_bench.read(FILE)
+    return mig_bench.read_entries(FILE)
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +57,10 @@ def test_what_is_noted_of_a_sequence_comes_from_all_its_entries(annotations):
 
 def check(entries, made, grammar):
     rejected = {int(one.id.rpartition("-")[2]): one for one in made if isinstance(one, Rejection)}
-    assert {position for position, one in rejected.items() if one.rule is Rule.NOTES} == BAD_BOXES & {
+    assert {position for position, one in rejected.items() if one.rule is Rule.ANNOTATION} == BAD_BOXES & {
         entry.position for entry in entries
     }
-    assert {position for position, one in rejected.items() if one.rule is not Rule.NOTES} <= TWICE
+    assert {position for position, one in rejected.items() if one.rule is not Rule.ANNOTATION} <= TWICE
     kept = [(entry, one.text) for entry, one in zip(entries, made, strict=True) if isinstance(one, Trajectory)]
     official = evaluate_mig_bench_officially(*zip(*kept, strict=True))
     assert all(summary["acc@0.7"] == 1 for summary in official.by_group.values())
@@ -79,6 +79,6 @@ def test_every_twelfth_entry_and_every_bad_one_is_a_trajectory_or_a_typed_reject
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["mig", "json", "migician"])
 def test_every_entry_is_a_trajectory_or_a_typed_rejection(entries, annotations, name):
-    made = build(annotations, DIALECTS[name])
-    check(entries, made, DIALECTS[name].grammar)
+    made = build(annotations, STYLES[name])
+    check(entries, made, STYLES[name].grammar)
     assert Counter(type(one) for one in made) == {Trajectory: 4295 - 9, Rejection: 9}

@@ -8,7 +8,7 @@ from mirg_rewards.cli import main
 from mirg_rewards.data.readers.kinds import READERS
 from mirg_rewards.data.readers.streams import entries
 from mirg_rewards.data.trajectories import Rejection, Rule, Trajectory, build
-from mirg_rewards.data.trajectories.composing import composed
+from mirg_rewards.data.trajectories.composing import compose_multi_image
 
 BOX = "<|box_start|>(100,200),(300,400)<|box_end|>"
 OTHER = "<|box_start|>(150,200),(350,400)<|box_end|>"
@@ -171,7 +171,7 @@ def test_coco_gives_a_question_for_each_kind_of_thing_in_an_image(tmp_path):
     assert second.query.text == "Find every cat."
     made = build([first, second, third])
     assert [type(one) for one in made] == [Trajectory, Trajectory, Rejection]
-    assert made[2].rule is Rule.NOTES
+    assert made[2].rule is Rule.ANNOTATION
 
 
 def test_every_kind_of_thing_in_an_image_of_coco_is_noted_so_that_none_misleads_where_it_is_asked_for(tmp_path):
@@ -188,7 +188,7 @@ def test_every_kind_of_thing_in_an_image_of_coco_is_noted_so_that_none_misleads_
     path = tmp_path / "instances.json"
     path.write_text(json.dumps(file))
     for seed in range(5):
-        made = list(composed(READERS["coco"].annotations(path), (2, 3), seed=seed))
+        made = list(compose_multi_image(READERS["coco"].annotations(path), (2, 3), seed=seed))
         asked = [one for one in made if one.id.startswith(("1/kind 11", "2/kind 11"))]
         assert [(type(one), one.rule) for one in asked] == [(Rejection, Rule.SOURCE)] * 2
         assert all(isinstance(one, Trajectory) for one in build([one for one in made if one not in asked]))

@@ -91,7 +91,7 @@ def cocos_ap50(truth, detections):
 @pytest.mark.parametrize("seed", range(6))
 def test_ap50_is_cocos(tmp_path, seed):
     truth, detections = random_case(seed)
-    samples = mc_bench.read(written(tmp_path, "truth.json", truth))
+    samples = mc_bench.read_samples(written(tmp_path, "truth.json", truth))
     found = mc_bench.read_detections(written(tmp_path, "found.json", detections), samples)
     ours = evaluate_detections(samples, found, resamples=20).micro_average["ap50"]
     assert ours == pytest.approx(cocos_ap50(truth, detections), abs=1e-6)
@@ -104,14 +104,14 @@ def test_whatever_the_groups_are_called_they_are_paired_for_the_best(tmp_path, s
     truth, detections = random_case(seed, several_groups=True)
     two_groups = {
         image
-        for sample in mc_bench.read(written(tmp_path, "truth.json", truth))
+        for sample in mc_bench.read_samples(written(tmp_path, "truth.json", truth))
         if len({claim.label for claim in sample.target.claims}) > 1
         for image in sample.image_ids
     }
     swapped = [
         row | ({"category_id": 3 - row["category_id"]} if row["image_id"] in two_groups else {}) for row in detections
     ]
-    samples = mc_bench.read(written(tmp_path, "truth.json", truth))
+    samples = mc_bench.read_samples(written(tmp_path, "truth.json", truth))
     one, other = (
         evaluate_detections(
             samples, mc_bench.read_detections(written(tmp_path, "found.json", rows), samples), resamples=20
@@ -165,7 +165,7 @@ TRUTHS = (
 
 
 def judged(folder, answers):
-    samples = mc_bench.read(written(folder, "truth.json", benchmark(SAMPLES)))
+    samples = mc_bench.read_samples(written(folder, "truth.json", benchmark(SAMPLES)))
     return evaluate_mc_bench(samples, answers, GRAMMARS["mirg"], resamples=50)
 
 
@@ -240,19 +240,19 @@ def test_a_wrong_file_is_named(tmp_path, change, message):
     whole = benchmark(SAMPLES)
     change(whole)
     with pytest.raises((ValueError, TypeError), match=f"truth.json.*{message}"):
-        mc_bench.read(written(tmp_path, "truth.json", whole))
+        mc_bench.read_samples(written(tmp_path, "truth.json", whole))
 
 
 def test_a_detection_in_an_image_of_two_samples_is_one_of_both(tmp_path):
     whole = benchmark(SAMPLES[:2])
     whole["descriptions"][1]["images_id"][0] = whole["descriptions"][0]["images_id"][0]
-    samples = mc_bench.read(written(tmp_path, "truth.json", whole))
+    samples = mc_bench.read_samples(written(tmp_path, "truth.json", whole))
     row = {"image_id": 10, "category_id": 1, "bbox": [0, 0, 100, 100], "score": 0.5}
     assert [len(found) for found in mc_bench.read_detections(written(tmp_path, "found.json", [row]), samples)] == [1, 1]
 
 
 def test_a_detection_of_no_image_is_named(tmp_path):
-    samples = mc_bench.read(written(tmp_path, "truth.json", benchmark(SAMPLES)))
+    samples = mc_bench.read_samples(written(tmp_path, "truth.json", benchmark(SAMPLES)))
     with pytest.raises(ValueError, match=r"found.json: row 0 must have the image_id"):
         mc_bench.read_detections(written(tmp_path, "found.json", [{"image_id": 1, "bbox": [0, 0, 1, 1]}]), samples)
 
@@ -269,7 +269,7 @@ def test_a_detection_of_no_image_is_named(tmp_path):
     ids=lambda value: str(value)[:40],
 )
 def test_a_detection_of_no_numbers_is_named(tmp_path, change, message):
-    samples = mc_bench.read(written(tmp_path, "truth.json", benchmark(SAMPLES)))
+    samples = mc_bench.read_samples(written(tmp_path, "truth.json", benchmark(SAMPLES)))
     row = {"image_id": 10, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 0.5}
     with pytest.raises((ValueError, TypeError), match=f"found.json: row 0: {message}"):
         mc_bench.read_detections(written(tmp_path, "found.json", [row | change]), samples)

@@ -35,7 +35,7 @@ def parquet(folder, name, rows):
 def test_an_expression_is_read_from_any_file(tmp_path, suffix):
     rows = [ROW, ROW | {"id": "b", "image": "2.jpg"}]
     path = (parquet if suffix == "parquet" else written)(tmp_path, f"refcoco.{suffix}", rows)
-    one, other = refcoco.read(path)
+    one, other = refcoco.read_questions(path)
     assert (one.id, one.task, one.images, other.images) == ("a", "testA", ("1.jpg",), ("2.jpg",))
     assert one.target.claims == (Claim(1, TRUTH),)
     assert one.target.sizes == ((200, 100),)
@@ -43,14 +43,14 @@ def test_an_expression_is_read_from_any_file(tmp_path, suffix):
 
 def test_how_a_box_is_written_is_said_and_not_guessed(tmp_path):
     path = written(tmp_path, "refcoco.jsonl", [ROW | {"bbox": [20, 10, 100, 50]}])
-    assert refcoco.read(path, order="xywh")[0].target.claims == (Claim(1, TRUTH),)
-    assert refcoco.read(path)[0].target.claims[0].box == Box(0.1, 0.1, 0.5, 0.5)
+    assert refcoco.read_questions(path, order="xywh")[0].target.claims == (Claim(1, TRUTH),)
+    assert refcoco.read_questions(path)[0].target.claims[0].box == Box(0.1, 0.1, 0.5, 0.5)
 
 
 def test_names_and_tasks_come_from_where_there_are_any(tmp_path):
     bare = {key: ROW[key] for key in ("bbox", "width", "height")}
     rows = [bare, bare | {"question_id": "q"}, bare | {"dataset": "refcoco", "split": "val"}]
-    questions = refcoco.read(written(tmp_path, "refcoco.jsonl", rows))
+    questions = refcoco.read_questions(written(tmp_path, "refcoco.jsonl", rows))
     assert [question.id for question in questions] == [0, "q", 2]
     assert [question.task for question in questions] == ["all", "all", "refcoco val"]
 
@@ -65,14 +65,14 @@ def test_parquet_is_read_without_its_images(tmp_path):
         "height": 100,
     }
     path = parquet(tmp_path, "test.parquet", [row | {"image": {"bytes": b"\xff", "path": None}}])
-    (question,) = grounding_me.read(path)
+    (question,) = grounding_me.read_questions(path)
     assert (question.task, question.target.claims) == ("Spatial", (Claim(1, TRUTH),))
-    assert grounding_me.read(path, subtasks=True)[0].task == "Spatial: Counting"
+    assert grounding_me.read_questions(path, subtasks=True)[0].task == "Spatial: Counting"
 
 
 def test_what_is_rejected_has_no_truth(tmp_path):
     row = {"id": 1, "subtask_l1": "Rejection", "subtask_l2": "Text", "bbox": [0, 0, 9, 9], "width": 20, "height": 10}
-    (question,) = grounding_me.read(written(tmp_path, "test.json", [row]))
+    (question,) = grounding_me.read_questions(written(tmp_path, "test.json", [row]))
     assert question.target == Target((), ((20, 10),))
 
 
@@ -96,7 +96,7 @@ def test_what_is_rejected_has_no_truth(tmp_path):
 )
 def test_a_wrong_row_is_named(tmp_path, change, message):
     with pytest.raises(ValueError, match=f"refcoco.jsonl: {message}"):
-        refcoco.read(written(tmp_path, "refcoco.jsonl", [ROW, ROW | {"id": "b"} | change]))
+        refcoco.read_questions(written(tmp_path, "refcoco.jsonl", [ROW, ROW | {"id": "b"} | change]))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def questions(tmp_path):
     ],
 )
 def test_a_rejection_is_a_hit_only_where_it_is_right_and_plainly_said(tmp_path, response, hit, nothing):
-    asked = grounding_me.read(questions(tmp_path))
+    asked = grounding_me.read_questions(questions(tmp_path))
     found = evaluate_questions(asked, [null_as_nothing(response)] * 4, GRAMMAR, thresholds=[0.5], resamples=20)
     tasks = [found.by_group[task] for task in ("Spatial", "Rejection")]
     assert tuple(task["acc@0.5"] for task in tasks) == hit
@@ -173,7 +173,7 @@ def test_null_is_read_in_linear_time():
 
 
 def test_many_answers_are_read_as_a_few_are(tmp_path):
-    asked = grounding_me.read(questions(tmp_path)) * 3000
+    asked = grounding_me.read_questions(questions(tmp_path)) * 3000
     responses = [said(TRUTH), NOTHING] * 6000
     shares = []
     found = evaluate_questions(asked, responses, GRAMMAR, resamples=20, progress=shares.append)

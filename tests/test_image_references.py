@@ -2,8 +2,8 @@
 
 import pytest
 
-from mirg_rewards.parsing.found import UNCLEAR, Found, plain
-from mirg_rewards.parsing.image_references import ORDINALS, REFERENCE, bind, image_of, image_of_value
+from mirg_rewards.parsing.image_references import ORDINALS, REFERENCE, assign_images, image_of, image_of_value
+from mirg_rewards.parsing.syntax import AMBIGUOUS, RawClaim, plain
 
 BOX = "[100, 200, 300, 400]"
 COUNT = 12
@@ -15,10 +15,10 @@ def images(text, count=COUNT):
     found, at = [], 0
     for part in parts[:-1]:
         at += len(part)
-        found.append(Found(None, (1, 2, 3, 4), None, "", False, at, at + len(BOX), (at, at + len(BOX))))
+        found.append(RawClaim(None, (1, 2, 3, 4), None, "", False, at, at + len(BOX), (at, at + len(BOX))))
         at += len(BOX)
     written = BOX.join(parts)
-    return [claim.image for claim in bind(written, found, 0, len(written), count)]
+    return [claim.image for claim in assign_images(written, found, 0, len(written), count)]
 
 
 def table(rows):
@@ -249,7 +249,7 @@ GROUPS = [
 
 @pytest.mark.parametrize("text", GROUPS, ids=repr)
 def test_a_group_is_not_one_image(text):
-    assert images(text) == [UNCLEAR]
+    assert images(text) == [AMBIGUOUS]
 
 
 BESIDE_GROUPS = [
@@ -349,7 +349,7 @@ HEADINGS = [
     ("### Image 2\nNothing.\nIn image 3 it is at @", [3]),
     ("Image 1:\n@\nIn the second image: @", [1, 2]),
     ("### Image 2\nIt is at @.\n\nIn image 3, it is at @.\n\nAnd @", [2, 3, 2]),
-    ("### Image 2\n@\n\n### Both images\n@", [2, UNCLEAR]),
+    ("### Image 2\n@\n\n### Both images\n@", [2, AMBIGUOUS]),
     ("Image 2 is empty.\n\n@", [None]),
     ("@ in image 1\n\n@", [1, None]),
     ("Not Image 2\n\n@", [None]),
@@ -368,7 +368,7 @@ VALUES = [
     ("<image-2>", 1, 2), ("<image_01>", 1, 2), ("<image>2", 1, 2), ("图２", 1, 2), ("二", 1, 2), ("第二张", 1, 2),
     ("Image 2 of 4", 1, 2), ("in the second image", 1, 2), ("last", 1, 4), (2.0, 1, 2), (2, 0, 3), ([2], 1, 2),
     (["Image-2"], 1, 2), (9, 1, 9), (0, 1, 0), (None, 1, None), ([None], 1, None),
-    *((value, 1, UNCLEAR) for value in (True, False, 1.5, "1.5", "both", "all images", "left", "", "photo.jpg", "a dog",
+    *((value, 1, AMBIGUOUS) for value in (True, False, 1.5, "1.5", "both", "all images", "left", "", "photo.jpg", "a dog",
       "not image 1", "Image-1 and Image-2", "1, 2", [1, 2], [], [[1, 2]], {}, float("nan"), float("inf"), 10**400)),
 ]  # fmt: skip
 
@@ -387,22 +387,22 @@ def test_keys_that_name_no_image_are_labels(key):
 
 def test_images_that_claims_state_themselves_stay():
     text = "Image-1: " + BOX
-    stated = Found(7, (1, 2, 3, 4), None, "", False, 9, len(text), (9, len(text)))
-    assert bind(text, [stated], 0, len(text), 4) == [stated]
-    assert bind(text, [], 0, len(text), 4) == []
+    stated = RawClaim(7, (1, 2, 3, 4), None, "", False, 9, len(text), (9, len(text)))
+    assert assign_images(text, [stated], 0, len(text), 4) == [stated]
+    assert assign_images(text, [], 0, len(text), 4) == []
 
 
 def test_claims_of_one_structure_share_the_words_around_it():
     text = 'Image-2: [{"a": [1, 2, 3, 4]}, {"b": [5, 6, 7, 8]}]'
     outer = (9, len(text))
-    found = [Found(None, (1, 2, 3, 4), None, "", False, at, at + 12, outer) for at in (16, 37)]
-    assert [claim.image for claim in bind(text, found, 0, len(text), 4)] == [2, 2]
+    found = [RawClaim(None, (1, 2, 3, 4), None, "", False, at, at + 12, outer) for at in (16, 37)]
+    assert [claim.image for claim in assign_images(text, found, 0, len(text), 4)] == [2, 2]
 
 
 @pytest.mark.parametrize("label", ["both photos", "the left picture", "two images", "all frames", "三张照片"])
 def test_groups_without_numbers_are_references_only_around_boxes(label):
     assert not REFERENCE.search(label)
-    assert image_of(label, 4) == UNCLEAR
+    assert image_of(label, 4) == AMBIGUOUS
 
 
 PIECES = [
@@ -419,5 +419,5 @@ def test_any_text_is_read_and_its_matches_lie_in_order(piece):
         assert match.start() >= ends[-1]
         ends.append(match.end())
     assert images(text + "@" + text + "@" + text)
-    assert image_of(text, 4) in (None, UNCLEAR)
+    assert image_of(text, 4) in (None, AMBIGUOUS)
     assert image_of_value(text, 1, 4) is not None

@@ -1,7 +1,10 @@
+import pkgutil
 import subprocess
 import sys
 
 import pytest
+
+from mirg_rewards import adapters
 
 OPTIONAL = (
     *("hypothesis", "triton", "PIL", "matplotlib", "transformers", "trl", "datasets", "pyarrow", "verl", "shapely"),
@@ -9,6 +12,9 @@ OPTIONAL = (
 )
 HEAVY = {"torch", "scipy", "pandas", "transformers", *OPTIONAL}
 TEXT = "It is in Image-2: (100,200),(300,400)"
+
+
+ADAPTERS = sorted(module.name for module in pkgutil.iter_modules(adapters.__path__))
 
 
 def modules_after(statement):
@@ -78,3 +84,10 @@ def test_importing_opens_no_cuda_context():
     code = "import mirg_rewards.scorer, torch; print(torch.cuda.is_initialized())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_an_adapter_loads_no_trajectory_code_and_no_trainer(name):
+    loaded = modules_after(f"import mirg_rewards.adapters.{name}")
+    assert not {module for module in loaded if module.startswith("mirg_rewards.data.trajectories")}
+    assert not loaded.intersection((*OPTIONAL, "ray", "openai", "lmms_eval", "swift", "areal", "verifiers"))

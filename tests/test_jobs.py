@@ -1,4 +1,4 @@
-"""Long work in parts: any number of processes, any interruption, one result."""
+"""Long work in shards: any number of processes, any interruption, one result."""
 
 import errno
 import json
@@ -12,7 +12,7 @@ import pytest
 
 from mirg_rewards import Box, Claim, Target, presets
 from mirg_rewards.data import jobs
-from mirg_rewards.data.jobs import run_in_parts
+from mirg_rewards.data.jobs import run_in_shards
 from mirg_rewards.data.rows import CHUNK
 from mirg_rewards.scoring import score_file
 
@@ -73,16 +73,16 @@ def test_what_is_killed_goes_on_and_writes_the_same(many, tmp_path, workers):
     script.write_text(SCORE)
     out = tmp_path / "out.jsonl"
     process = subprocess.Popen([sys.executable, str(script), str(source), str(out), str(workers)])
-    parts = tmp_path / ".out.jsonl.parts"
-    while process.poll() is None and not list(parts.glob("*[0-9].jsonl")):
+    shards = tmp_path / ".out.jsonl.shards"
+    while process.poll() is None and not list(shards.glob("*[0-9].jsonl")):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    done = {path.name: path.stat().st_mtime_ns for path in parts.glob("*[0-9].jsonl")}
+    done = {path.name: path.stat().st_mtime_ns for path in shards.glob("*[0-9].jsonl")}
     assert done, "it ended before it was killed"
     score_file(source, out, presets.mirg_rl(), workers=workers)
     assert out.read_bytes() == whole.read_bytes()
-    assert not parts.exists()
+    assert not shards.exists()
 
 
 @pytest.mark.slow
@@ -92,7 +92,7 @@ def test_workers_end_with_their_parent(many, tmp_path):
     process = subprocess.Popen(
         [sys.executable, str(script), str(many[0]), str(tmp_path / "out.jsonl"), "2"], start_new_session=True
     )
-    while process.poll() is None and not list(tmp_path.glob(".out.jsonl.parts/*[0-9].jsonl")):
+    while process.poll() is None and not list(tmp_path.glob(".out.jsonl.shards/*[0-9].jsonl")):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -140,19 +140,19 @@ def numbered(path, count=3 * CHUNK):
 def test_an_error_leaves_nothing(tmp_path):
     source, output = numbered(tmp_path / "in.jsonl"), tmp_path / "out.jsonl"
     with pytest.raises(ValueError, match=f"line {CHUNK + 1} is odd"):
-        run_in_parts(source, output, fail_late, settings="")
+        run_in_shards(source, output, fail_late, settings="")
     assert list(tmp_path.iterdir()) == [source]
 
 
 def test_an_interruption_keeps_what_is_done(tmp_path):
     source, output = numbered(tmp_path / "in.jsonl"), tmp_path / "out.jsonl"
     with pytest.raises(KeyboardInterrupt, match="the same command goes on from here"):
-        run_in_parts(source, output, interrupt_late, settings="")
+        run_in_shards(source, output, interrupt_late, settings="")
     assert not output.exists()
-    part = tmp_path / ".out.jsonl.parts" / "000000.jsonl"
+    part = tmp_path / ".out.jsonl.shards" / "000000.jsonl"
     # A part that is there is taken as it is.
     part.write_text('{"n": 0}\n')
-    assert [summary["rows"] for summary in run_in_parts(source, output, write_numbers, settings="")] == [CHUNK] * 3
+    assert [summary["rows"] for summary in run_in_shards(source, output, write_numbers, settings="")] == [CHUNK] * 3
     assert output.read_text().startswith(f'{{"n": 0}}\n{{"n": {CHUNK + 1}}}\n')
 
 
@@ -165,11 +165,11 @@ def fill_disk_late(chunk, part):
 def test_a_full_disk_keeps_what_is_done(tmp_path):
     source, output = numbered(tmp_path / "in.jsonl"), tmp_path / "out.jsonl"
     with pytest.raises(OSError, match="No space left on device; the same command goes on from here"):
-        run_in_parts(source, output, fill_disk_late, settings="")
-    assert (tmp_path / ".out.jsonl.parts" / "000000.jsonl").exists()
-    assert [summary["rows"] for summary in run_in_parts(source, output, write_numbers, settings="")] == [CHUNK] * 3
+        run_in_shards(source, output, fill_disk_late, settings="")
+    assert (tmp_path / ".out.jsonl.shards" / "000000.jsonl").exists()
+    assert [summary["rows"] for summary in run_in_shards(source, output, write_numbers, settings="")] == [CHUNK] * 3
     with pytest.raises(FileNotFoundError):
-        run_in_parts(tmp_path / "none.jsonl", tmp_path / "other.jsonl", write_numbers, settings="")
+        run_in_shards(tmp_path / "none.jsonl", tmp_path / "other.jsonl", write_numbers, settings="")
     assert sorted(tmp_path.iterdir()) == [source, output]
 
 
@@ -191,14 +191,14 @@ def test_parts_of_another_reward_are_not_taken_for_ones_own(tmp_path, monkeypatc
 def test_parts_of_another_job_are_not_taken_for_ones_own(tmp_path):
     source, output = numbered(tmp_path / "in.jsonl"), tmp_path / "out.jsonl"
     with pytest.raises(KeyboardInterrupt):
-        run_in_parts(source, output, interrupt_late, settings="one")
+        run_in_shards(source, output, interrupt_late, settings="one")
     with pytest.raises(ValueError, match="unfinished job with other settings, or of another input"):
-        run_in_parts(source, output, write_numbers, settings="two")
+        run_in_shards(source, output, write_numbers, settings="two")
     numbered(source, 5)
     with pytest.raises(ValueError, match="finish that one, or delete the folder"):
-        run_in_parts(source, output, write_numbers, settings="one")
+        run_in_shards(source, output, write_numbers, settings="one")
 
 
 def test_workers_are_at_least_one(tmp_path):
     with pytest.raises(ValueError, match="workers must be at least 1, got 0"):
-        run_in_parts(numbered(tmp_path / "in.jsonl"), tmp_path / "out.jsonl", write_numbers, settings="", workers=0)
+        run_in_shards(numbered(tmp_path / "in.jsonl"), tmp_path / "out.jsonl", write_numbers, settings="", workers=0)

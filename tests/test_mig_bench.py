@@ -60,14 +60,14 @@ def test_every_entry_of_the_benchmark_has_its_target_image(annotations):
             "how": entry.how,
             "gt": list(entry.answer),
         }
-        for entry in mig_bench.read(annotations)
+        for entry in mig_bench.read_entries(annotations)
     ]
     assert len(found) == 4295
     assert found == expected
 
 
 def test_every_hittable_entry_of_the_benchmark_is_a_target(annotations):
-    entries = mig_bench.read(annotations)
+    entries = mig_bench.read_entries(annotations)
     assert mig_bench.unhittable(entries) == UNHITTABLE
     for entry in entries:
         if entry.hittable:
@@ -89,7 +89,7 @@ def test_every_hittable_entry_of_the_benchmark_is_a_target(annotations):
     ids=lambda value: value["task"] if isinstance(value, dict) else "",
 )
 def test_each_rule_gives_the_image_and_whether_the_question_states_it(tmp_path, row, image, stated):
-    (read,) = mig_bench.read(written(tmp_path, row))
+    (read,) = mig_bench.read_entries(written(tmp_path, row))
     assert (read.target_image, read.stated_image) == (image, stated)
 
 
@@ -111,17 +111,17 @@ def test_each_rule_gives_the_image_and_whether_the_question_states_it(tmp_path, 
 )
 def test_a_wrong_entry_is_named_with_its_file(tmp_path, wrong, message):
     with pytest.raises(ValueError, match=f"annotations.json: {message}"):
-        mig_bench.read(written(tmp_path, entry(), wrong))
+        mig_bench.read_entries(written(tmp_path, entry(), wrong))
 
 
 def test_a_file_that_is_not_json_is_named(tmp_path):
     (tmp_path / "annotations.json").write_text("[{")
     with pytest.raises(ValueError, match=r"annotations.json: invalid json"):
-        mig_bench.read(tmp_path / "annotations.json")
+        mig_bench.read_entries(tmp_path / "annotations.json")
 
 
 def test_an_inverted_truth_is_no_target(tmp_path):
-    (read,) = mig_bench.read(written(tmp_path, entry(answer=[0.3, 0.2, 0.1, 0.4])))
+    (read,) = mig_bench.read_entries(written(tmp_path, entry(answer=[0.3, 0.2, 0.1, 0.4])))
     assert mig_bench.unhittable([read]) == (0,)
     assert read.image_target().claims[0].image == 2
     with pytest.raises(ValueError, match="entry 0 has inverted corners"):
@@ -215,13 +215,13 @@ def test_the_official_iou_neither_clips_nor_sorts(predicted, target, iou):
 
 
 def test_responses_meet_their_entries_in_any_order(tmp_path):
-    entries = mig_bench.read(written(tmp_path, entry(), entry()))
+    entries = mig_bench.read_entries(written(tmp_path, entry(), entry()))
     path = responses(tmp_path, {"index": 1, "response": "b"}, {"index": 0, "response": "a", "model": "m"})
     assert mig_bench.read_responses(path, entries) == (entries, ("a", "b"))
 
 
 def test_sizes_come_with_a_response(tmp_path):
-    entries = mig_bench.read(written(tmp_path, entry()))
+    entries = mig_bench.read_entries(written(tmp_path, entry()))
     sizes = [[640, 480], [800, 600], [32, 32]]
     (read,), _ = mig_bench.read_responses(responses(tmp_path, {"index": 0, "response": "", "sizes": sizes}), entries)
     assert read.target().sizes == ((640, 480), (800, 600), (32, 32))
@@ -245,13 +245,13 @@ def test_sizes_come_with_a_response(tmp_path):
     ids=str,
 )
 def test_a_wrong_response_is_named_by_file_and_line(tmp_path, row, message):
-    entries = mig_bench.read(written(tmp_path, entry(), entry()))
+    entries = mig_bench.read_entries(written(tmp_path, entry(), entry()))
     with pytest.raises(ValueError, match=f"responses.jsonl: {message}"):
         mig_bench.read_responses(responses(tmp_path, {"index": 0, "response": ""}, row), entries)
 
 
 def test_missing_responses_are_counted_unless_allowed(tmp_path):
-    entries = mig_bench.read(written(tmp_path, *[entry()] * 9))
+    entries = mig_bench.read_entries(written(tmp_path, *[entry()] * 9))
     path = responses(tmp_path, {"index": 1, "response": "said"})
     with pytest.raises(ValueError, match=r"no response for 8 of the 9 entries \(0, 2, 3, 4, 5 \.\.\.\)"):
         mig_bench.read_responses(path, entries)

@@ -7,7 +7,7 @@ import pytest
 from format_samples import SAMPLES, family, is_exact, read
 
 from mirg_rewards import GRAMMARS, Box, Claim, Defect, Resize, parse
-from mirg_rewards.parsing.found import plain
+from mirg_rewards.parsing.syntax import plain
 
 MESSY = [json.loads(line) for line in (Path(__file__).parent / "data/messy_samples.jsonl").read_text().splitlines()]
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from mirg_rewards import GRAMMARS, Box, Claim, Defect, Parsed, Point, parse, render
 from mirg_rewards.parsing import reading
+from mirg_rewards.parsing.rendering import kind_of
 from mirg_rewards.parsing.syntaxes import json_objects
-from mirg_rewards.parsing.writing import kind_of
 from mirg_rewards.testing import responses
 
 grammars = pytest.mark.parametrize("grammar", GRAMMARS.values(), ids=GRAMMARS.keys())
@@ -54,7 +54,7 @@ def test_the_fast_way_and_the_careful_way_read_alike(grammar, data):
     sizes = [(1000, 1000)] * 3
     fast = parse(text, grammar, sizes)
     _, (start, end), bits = reading.cut(text, grammar.think)
-    rows, spans, more = reading._read(text, start, end, grammar, reading.counted_sizes(grammar, sizes, None))
+    rows, spans, more = reading._read(text, start, end, grammar, reading.coordinate_sizes(grammar, sizes, None))
     assert fast.rows == rows
     assert fast.defects == Defect(bits | more)
     assert fast.spans == tuple(spans)

@@ -249,7 +249,7 @@ def test_the_callers_mistakes_name_the_row_and_the_fix():
         scorer("a", [target])
     with pytest.raises(TypeError, match=r"targets\[1\] must be a Target, got str; Target.from_json"):
         scorer(["a", "b"], [target, "{}"])
-    with pytest.raises(TypeError, match=r"responses\[0\] must be a string or a list of chat messages"):
+    with pytest.raises(TypeError, match="row 0: a response must be a string or a list of chat messages"):
         scorer([3], [target])
     with pytest.raises(ValueError, match=r"row 0: sizes\[0\] must be known"):
         presets.mirg_rl(grammar=GRAMMARS["qwen25_json"])(["a"], [target])

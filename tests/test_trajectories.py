@@ -12,30 +12,30 @@ from mirg_rewards import GRAMMARS, Box, Claim, parse
 from mirg_rewards.data.annotations import PREDICATES, Annotation, ImageNote, ObjectNote, Query, Relation
 from mirg_rewards.data.mig_bench import TASKS, official_box
 from mirg_rewards.data.trajectories import (
-    DIALECTS,
-    Dialect,
+    STYLES,
     ImageClaim,
     RelationClaim,
     Rule,
     Trajectory,
+    TrajectoryStyle,
     build,
-    phrases,
+    claim_text,
+    consistency_checks,
     trajectory,
-    truth,
 )
-from mirg_rewards.data.trajectories.phrases import AROUND, BETWEEN
+from mirg_rewards.data.trajectories.claim_text import AROUND, BETWEEN
 from mirg_rewards.data.trajectories.steps import RuleError, Step
 from mirg_rewards.data.trajectories.templates import DENIALS, LEAKS, OPENERS, SENTENCES
 
 ALL = {
-    **DIALECTS,
-    "without boxes in think": Dialect(GRAMMARS["mig"], think_boxes=False),
-    "qwen25_json": Dialect(GRAMMARS["qwen25_json"], labels=True),
-    "qwen3_json": Dialect(GRAMMARS["qwen3_json"]),
-    "internvl": Dialect(GRAMMARS["internvl"], labels=True),
-    "paligemma": Dialect(GRAMMARS["paligemma"]),
-    "kimi_vl": Dialect(GRAMMARS["kimi_vl"], labels=True),
-    "gemini": Dialect(GRAMMARS["gemini"]),
+    **STYLES,
+    "without boxes in think": TrajectoryStyle(GRAMMARS["mig"], think_boxes=False),
+    "qwen25_json": TrajectoryStyle(GRAMMARS["qwen25_json"], labels=True),
+    "qwen3_json": TrajectoryStyle(GRAMMARS["qwen3_json"]),
+    "internvl": TrajectoryStyle(GRAMMARS["internvl"], labels=True),
+    "paligemma": TrajectoryStyle(GRAMMARS["paligemma"]),
+    "kimi_vl": TrajectoryStyle(GRAMMARS["kimi_vl"], labels=True),
+    "gemini": TrajectoryStyle(GRAMMARS["gemini"]),
 }
 SIZES = (640, 480), (800, 600), (1000, 1000)
 
@@ -86,19 +86,19 @@ ANNOTATIONS = {"group": group, "tracked": tracked, "nothing": nothing_to_find, "
 
 
 @pytest.mark.parametrize("make", ANNOTATIONS.values(), ids=ANNOTATIONS)
-@pytest.mark.parametrize("dialect", ALL.values(), ids=ALL)
-def test_a_true_annotation_makes_a_trajectory_that_reads_back(make, dialect):
+@pytest.mark.parametrize("style", ALL.values(), ids=ALL)
+def test_a_true_annotation_makes_a_trajectory_that_reads_back(make, style):
     for seed in range(2):
-        made = trajectory(make(), dialect, seed=seed)
-        if make is two_answers and not dialect.names_image:
+        made = trajectory(make(), style, seed=seed)
+        if make is two_answers and not style.names_image:
             assert made.rule is Rule.FORMAT
             continue
         assert isinstance(made, Trajectory), made
-        parsed = parse(made.text, dialect.grammar, made.target.sizes)
+        parsed = parse(made.text, style.grammar, made.target.sizes)
         assert parsed.think == made.think
         assert not parsed.defects
         assert len(parsed.claims) == len(made.target.claims)
-        if not dialect.think_boxes:
+        if not style.think_boxes:
             assert "[" not in made.think
 
 
@@ -121,15 +121,15 @@ OBJECTS = [
 ]
 
 
-@pytest.mark.parametrize("dialect", [ALL["mig"], ALL["json"], ALL["qwen25_json"], ALL["kimi_vl"]])
-def test_every_claim_reads_back_from_every_way_to_write_it(dialect):
+@pytest.mark.parametrize("style", [ALL["mig"], ALL["json"], ALL["qwen25_json"], ALL["kimi_vl"]])
+def test_every_claim_reads_back_from_every_way_to_write_it(style):
     relations = [RelationClaim(a, p, b) for p in BETWEEN for a in (OBJECTS[0], OBJECTS[1], 1) for b in (*OBJECTS, 2)]
     roles = [ImageClaim(image, role) for image in (1, 3) for role in AROUND]
     for number, claim in enumerate([*OBJECTS, *roles, *relations]):
         for seed in range(2):
-            said = phrases.write(claim, dialect, SIZES, random.Random(2 * number + seed))
+            said = claim_text.write_claim(claim, style, SIZES, random.Random(2 * number + seed))
             for text in (said, f"So {said}.", f"{said[0].upper()}{said[1:]}, as can be seen."):
-                ((back, (start, end)),) = phrases.read(text, dialect, SIZES)
+                ((back, (start, end)),) = claim_text.read_claims(text, style, SIZES)
                 assert near(back, claim), text
                 assert text[start:end].lower() == said.lower()
 
@@ -146,7 +146,7 @@ def test_templates_claim_nothing_by_themselves():
     prose += [opener for by_kind in OPENERS.values() for openers in by_kind.values() for opener in openers]
     assert set(OPENERS) == {*TASKS, ""}
     for text in prose:
-        truth._check_prose(text.replace("{}", ""), [], 0)
+        consistency_checks.check_prose(text.replace("{}", ""), [], 0)
         assert not any(leak in text.lower() for leak in LEAKS)
         assert not DENIALS & set(re.findall("[a-z]+", text.lower()))
 
@@ -195,7 +195,7 @@ def broken(name):
 )
 def test_notes_that_cannot_be_true_are_rejected(name):
     made = trajectory(broken(name))
-    assert (made.rule, made.id, made.task) == (Rule.NOTES, "g", "group_grounding")
+    assert (made.rule, made.id, made.task) == (Rule.ANNOTATION, "g", "group_grounding")
     assert made.reason
 
 
@@ -208,8 +208,8 @@ def tampered(change, annotation=None):
     """What the trace check says when one step of a true trajectory is another."""
     annotation = annotation or group()
     steps = [change(step) for step in whole(annotation).steps]
-    read = [phrases.read(step.text, DIALECTS["mig"], annotation.sizes) for step in steps]
-    truth.check_trace(steps, read, annotation, DIALECTS["mig"])
+    read = [claim_text.read_claims(step.text, STYLES["mig"], annotation.sizes) for step in steps]
+    consistency_checks.check_trace(steps, read, annotation, STYLES["mig"])
 
 
 def claims_and_text(kind, text, *claims):
@@ -225,22 +225,22 @@ TAMPERED = {
             "Image-1 is a crop of Image-2.",
             RelationClaim(1, "crop_of", 2),
         ),
-        Rule.ORPHAN,
+        Rule.UNSUPPORTED,
     ),
     "a box that nobody noted": (
         claims_and_text(
             "check", 'It is "dog" [1, 2, 30, 40] in Image-3.', Claim(3, Box(0.001, 0.002, 0.03, 0.04), label="dog")
         ),
-        Rule.ORPHAN,
+        Rule.UNSUPPORTED,
     ),
     "a role that an image does not have": (
         claims_and_text("check", "Image-1 must hold the answer.", ImageClaim(1, "target")),
-        Rule.ORPHAN,
+        Rule.UNSUPPORTED,
     ),
-    "an image in the prose": (lambda s: replace(s, text=s.text + " The second image is nice."), Rule.ORPHAN),
-    "a number in the prose": (lambda s: replace(s, text="At 100 or so. " + s.text), Rule.ORPHAN),
-    "a denial in the prose": (lambda s: replace(s, text="I doubt this. " + s.text), Rule.ORPHAN),
-    "an image named in passing": (lambda s: replace(s, text=s.text + " I like Image-1."), Rule.ORPHAN),
+    "an image in the prose": (lambda s: replace(s, text=s.text + " The second image is nice."), Rule.UNSUPPORTED),
+    "a number in the prose": (lambda s: replace(s, text="At 100 or so. " + s.text), Rule.UNSUPPORTED),
+    "a denial in the prose": (lambda s: replace(s, text="I doubt this. " + s.text), Rule.UNSUPPORTED),
+    "an image named in passing": (lambda s: replace(s, text=s.text + " I like Image-1."), Rule.UNSUPPORTED),
     "no route": (claims_and_text("route", "Well then."), Rule.MISSING),
     "a distractor left out": (claims_and_text("compare", "Well then."), Rule.MISSING),
     "a phrase of one who was told": (lambda s: replace(s, text="As annotated. " + s.text), Rule.LEAK),
@@ -259,9 +259,9 @@ def test_the_answer_may_not_stand_in_the_first_step():
     annotation = group()
     steps = list(whole(annotation).steps)
     steps = [steps[2], *steps[:2], *steps[3:]]
-    read = [phrases.read(step.text, DIALECTS["mig"], annotation.sizes) for step in steps]
+    read = [claim_text.read_claims(step.text, STYLES["mig"], annotation.sizes) for step in steps]
     with pytest.raises(RuleError) as caught:
-        truth.check_trace(steps, read, annotation, DIALECTS["mig"])
+        consistency_checks.check_trace(steps, read, annotation, STYLES["mig"])
     assert caught.value.rule is Rule.LEAK
 
 
@@ -269,9 +269,9 @@ def test_the_box_may_not_come_before_its_image_is_named():
     annotation = group()
     steps = list(whole(annotation).steps)
     steps[2], steps[3] = steps[3], steps[2]
-    read = [phrases.read(step.text, DIALECTS["mig"], annotation.sizes) for step in steps]
+    read = [claim_text.read_claims(step.text, STYLES["mig"], annotation.sizes) for step in steps]
     with pytest.raises(RuleError, match="before Image-2 is named") as caught:
-        truth.check_trace(steps, read, annotation, DIALECTS["mig"])
+        consistency_checks.check_trace(steps, read, annotation, STYLES["mig"])
     assert caught.value.rule is Rule.MISSING
 
 
@@ -284,13 +284,13 @@ def test_a_budget_a_duplicate_and_a_size_that_is_lacking_are_rejected():
     one, other = build([group(), replace(group(), id="other 3")], budget=short, tokens=len)
     assert (one.rule, type(other)) == (Rule.LENGTH, Trajectory)
     without = replace(group(), images=tuple(replace(image, size=None) for image in group().images))
-    assert build([without], ALL["qwen25_json"])[0].rule is Rule.NOTES
+    assert build([without], ALL["qwen25_json"])[0].rule is Rule.ANNOTATION
 
 
 def test_one_object_under_two_ids_is_no_answer_of_two():
     truck = group().objects[0]
     again = replace(group(), objects=(*group().objects, replace(truck, id="again")))
-    assert trajectory(replace(again, query=replace(again.query, answer=("truck", "again")))).rule is Rule.NOTES
+    assert trajectory(replace(again, query=replace(again.query, answer=("truck", "again")))).rule is Rule.ANNOTATION
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -312,15 +312,15 @@ def test_the_official_scorer_would_take_a_box_of_the_reasoning_if_it_were_writte
 
 
 def test_rewards_without_teeth_are_found_out(monkeypatch):
-    from mirg_rewards.data.trajectories import teeth
+    from mirg_rewards.data.trajectories import mutation_checks
 
     for name, blind in {
         "image_reward": lambda answers, targets: (answers.defects == answers.defects).float(),
         "format_reward": lambda answers, targets: (answers.defects == answers.defects).float(),
     }.items():
         with monkeypatch.context() as patched:
-            patched.setattr(teeth, name, blind)
-            assert trajectory(group()).rule is Rule.TEETH
+            patched.setattr(mutation_checks, name, blind)
+            assert trajectory(group()).rule is Rule.MUTATION
 
 
 def test_an_annotation_goes_through_json_and_back():

@@ -18,8 +18,8 @@ from mirg_rewards.adapters import verl as verl_adapter
 from mirg_rewards.cli import main
 from mirg_rewards.data.annotations import Annotation, ImageNote, ObjectNote, Query
 from mirg_rewards.data.rows import CHUNK
-from mirg_rewards.data.trajectories import DIALECTS, Trajectory, build
-from mirg_rewards.data.trajectories.composing import composed
+from mirg_rewards.data.trajectories import STYLES, Trajectory, build
+from mirg_rewards.data.trajectories.composing import compose_multi_image
 from mirg_rewards.data.trajectories.contamination import image_names
 from mirg_rewards.data.trajectories.corpus import make_trajectories
 from mirg_rewards.data.trajectories.report import Report
@@ -60,7 +60,7 @@ def few(tmp_path_factory):
 
 
 def make(source, output, writer="trl", **options):
-    return make_trajectories(source, output, reader="jsonl", writer=writer, dialect=DIALECTS["mig"], **options)
+    return make_trajectories(source, output, reader="jsonl", writer=writer, style=STYLES["mig"], **options)
 
 
 def rows_of(path):
@@ -84,7 +84,7 @@ def test_every_writer_writes_every_trajectory_in_order(few, tmp_path, writer, su
     expected = [WRITERS[writer].row(one) for one in built]
     assert rows == (json.loads(json.dumps(expected)) if suffix != ".parquet" else rows)
     lost = [json.loads(line)["rejected"] for line in (tmp_path / "lost.jsonl").read_text().splitlines()]
-    assert {one["rule"] for one in lost} == {"notes", "duplicate"}
+    assert {one["rule"] for one in lost} == {"annotation", "duplicate"}
     assert len(rows) + len(lost) == 60
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
@@ -121,7 +121,7 @@ def test_rows_of_the_other_trainers_earn_all_there_is_through_their_adapters(few
 
 def test_the_report_adds_up_and_warns_of_an_answer_that_is_always_the_same(few, tmp_path):
     report = make(few, tmp_path / "out.jsonl")
-    assert report.rejected["group_grounding/notes"] + report.rejected["group_grounding/duplicate"] == 60 - sum(
+    assert report.rejected["group_grounding/annotation"] + report.rejected["group_grounding/duplicate"] == 60 - sum(
         report.made.values()
     )
     assert Report.from_counts(json.loads(json.dumps(report.counts()))) == report
@@ -162,9 +162,9 @@ def single(number):
 
 
 def test_composed_rows_have_the_answer_in_one_image_alone():
-    made = list(composed(map(single, range(200)), (2, 4), seed=3))
-    assert made == list(composed(map(single, range(200)), (2, 4), seed=3))
-    assert made != list(composed(map(single, range(200)), (2, 4), seed=4))
+    made = list(compose_multi_image(map(single, range(200)), (2, 4), seed=3))
+    assert made == list(compose_multi_image(map(single, range(200)), (2, 4), seed=3))
+    assert made != list(compose_multi_image(map(single, range(200)), (2, 4), seed=4))
     assert {len(one.images) for one in made} == {2, 3, 4}
     for number, one in enumerate(made):
         (target,) = one.images_of("target")
@@ -201,7 +201,7 @@ def test_composing_works_from_the_command_and_needs_images_that_lack_what_is_ask
             "line 2: images.0: value error, size must be",
         ),
         ('{"rejected": 5}', "line 2: a row of `rejected` alone"),
-        ('{"rejected": {"rule": "notes"}}', "line 2: a row of `rejected` alone"),
+        ('{"rejected": {"rule": "annotation"}}', "line 2: a row of `rejected` alone"),
     ],
 )
 def test_a_line_that_is_wrong_ends_the_command_with_one_sentence(tmp_path, capsys, line, says):
@@ -223,7 +223,7 @@ def test_sizes_are_read_from_the_images_where_a_grammar_of_pixels_needs_them(tmp
     (tmp_path / "in.jsonl").write_text(replace(one, images=images).to_json() + "\n")
     command = ["trajectories", str(tmp_path / "in.jsonl"), "--output", str(tmp_path / "out.jsonl")]
     assert main([*command, "--grammar", "qwen25_json"]) == 0
-    assert "notes 1" in capsys.readouterr().out
+    assert "annotation 1" in capsys.readouterr().out
     assert main([*command, "--grammar", "qwen25_json", "--image-folder", str(tmp_path)]) == 0
     (row,) = rows_of(tmp_path / "out.jsonl")
     assert Target.from_json(row["target"]).sizes == ((640, 480),) * 3
@@ -267,7 +267,7 @@ def test_the_table_shows_tasks_as_they_are_written(tmp_path, capsys):
     [
         (["--writer", "verl"], "must end with .parquet, which is what verl reads"),
         (["--compose", "1-3"], "must be numbers of images from 2"),
-        (["--dialect", "mig", "--grammar", "mirg"], "give one of them"),
+        (["--style", "mig", "--grammar", "mirg"], "give one of them"),
     ],
 )
 def test_options_that_do_not_go_together_end_with_one_sentence(few, tmp_path, capsys, options, says):
@@ -289,12 +289,12 @@ def test_killed_in_the_middle_and_taken_up_again_the_file_is_the_same_byte_for_b
     output = tmp_path / "out.jsonl"
     command = [sys.executable, "-c", COMMAND, "trajectories", str(source), "--output", str(output), "--workers", "1"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as running:
-        while not list(tmp_path.glob("*.parts/000000.jsonl")):
+        while not list(tmp_path.glob("*.shards/000000.jsonl")):
             assert running.poll() is None, running.stderr.read()
             time.sleep(0.05)
         running.send_signal(signal.SIGKILL)
     assert not output.exists()
-    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.parts/*.jsonl")}
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.shards/*.jsonl")}
     assert kept
     assert make(source, output, workers=1).counts() == whole.counts()
     assert output.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mirg_rewards.data.readers.kinds import READERS
-from mirg_rewards.data.trajectories import DIALECTS, Rule
+from mirg_rewards.data.trajectories import STYLES, Rule
 from mirg_rewards.data.writers.rows import WRITERS
 
 PAGE = (Path(__file__).parent.parent / "docs/trajectories.md").read_text()
@@ -23,5 +23,5 @@ def test_every_example_runs(number, capsys, monkeypatch):
 
 
 def test_every_name_of_the_tables_is_on_the_page():
-    for name in (*READERS, *WRITERS, *DIALECTS, *Rule):
+    for name in (*READERS, *WRITERS, *STYLES, *Rule):
         assert f"`{name}`" in PAGE

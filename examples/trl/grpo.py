@@ -22,7 +22,7 @@ from trl import GRPOConfig, GRPOTrainer
 from mirg_rewards import GRAMMARS, Target, presets
 from mirg_rewards.adapters import trl as mirg
 from mirg_rewards.data.rows import read_rows
-from mirg_rewards.data.trajectories import training_row
+from mirg_rewards.data.training_rows import training_row
 
 sys.path.append(str(Path(__file__).parents[1]))
 

@@ -1,4 +1,4 @@
-"""AReaL: a reward function for its workflows. Imports no trainer.
+"""AReaL: a reward function for its workflows. Does not import AReaL.
 
 AReaL calls `function(prompt, completions, prompt_ids, completion_ids, **row)` with one answer, special tokens and all, in a
 pool of processes, and takes a float (AReaL 1.0, areal/api/reward_api.py). What raises is tried again, logged, and stops
@@ -17,7 +17,7 @@ from mirg_rewards.scorer import Scorer
 
 @dataclass(frozen=True, slots=True)
 class ARealReward:
-    """A scorer as AReaL calls it. It pickles, and brings no more than torch into a worker."""
+    """A scorer in the form that AReaL calls. It pickles, and a worker loads no more than torch for it."""
 
     scorer: Scorer
     column: str
@@ -30,7 +30,7 @@ class ARealReward:
         completion_ids: Sequence[int] = (),
         **row: Any,
     ) -> float:
-        """What the one answer earns."""
+        """Return the reward of one completion."""
         del prompt, prompt_ids, completion_ids
         (wire,) = column_of({name: [value] for name, value in row.items()}, self.column, 1)
         images = row.get("images")
@@ -40,7 +40,7 @@ class ARealReward:
 
 
 def wrap(scorer: Scorer, *, column: str = "target") -> ARealReward:
-    """`scorer` as the `reward_fn` of an AReaL workflow; the target is in the dataset's `column`.
+    """Wrap `scorer` as the `reward_fn` of an AReaL workflow; the dataset's `column` holds the target.
 
     Special tokens are kept, so the model family's own grammar reads them. Sizes that a target lacks are taken from the
     row's `images`.

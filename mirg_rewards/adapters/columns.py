@@ -1,4 +1,4 @@
-"""What every adapter does with a row: reads its target out of a column, and gives its rewards as plain floats."""
+"""Shared by the adapters: read targets from a column, return rewards as plain floats."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import Any
 from torch import Tensor
 
 from mirg_rewards.claims import UNPARSED, Size
-from mirg_rewards.data.trajectories import conversation
+from mirg_rewards.data.training_rows import conversation
 from mirg_rewards.parsing import parse
 from mirg_rewards.rewards import Reward, Weighted, image_reward, object_reward
+from mirg_rewards.row_error import RowError
 from mirg_rewards.scorer import Response, Scorer, Scores
 from mirg_rewards.targets import Target
 
 
 def prompt_with_placeholders(query: str, images: int) -> str:
-    """A question about so many images, for trainers that put an image wherever the text has `<image>`.
+    """Build a prompt with an `<image>` placeholder per image, for trainers that insert images there.
 
     >>> prompt_with_placeholders("Find the dog.", 2)
     'Image-1:<image>Image-2:<image>Find the dog.'
@@ -30,7 +31,7 @@ def prompt_with_placeholders(query: str, images: int) -> str:
 
 
 def column_of(columns: Mapping[str, Any], name: str, count: int) -> Sequence[Any]:
-    """The column of targets among what a trainer passes by keyword: a value for each of `count` completions.
+    """Return the column of targets among a trainer's keyword arguments, checked to have `count` values.
 
     >>> column_of({"solution": ["{}"], "trainer_state": None}, "target", 1)
     Traceback (most recent call last):
@@ -50,7 +51,7 @@ def column_of(columns: Mapping[str, Any], name: str, count: int) -> Sequence[Any
 
 
 def read_target(wire: Any, scorer: Scorer, place: str, sizes: Sequence[Size | None] | None = None) -> Target:
-    """The target that a dataset's column holds: in wire form, as JSON or as the mapping that it stands for, or a Target.
+    """Read the target of a row: a Target, its JSON form, or that JSON parsed into a mapping.
 
     `sizes` are those of the row's images, where the trainer hands these over: they fill in what the target lacks. Raises
     ValueError, headed by `place`, for whatever the scorer could not judge by: no target, a bad one, other images than the
@@ -89,7 +90,7 @@ def _with_sizes(target: Target, sizes: Sequence[Size | None]) -> Target:
 
 
 def image_sizes(images: Sequence[Any] | None) -> tuple[Size | None, ...] | None:
-    """The (width, height) of each image that has a `size`, as Pillow's do; None for a path, and for no images at all.
+    """Return (width, height) of each image with a `size`, such as Pillow's; None for a path or no images.
 
     >>> image_sizes(["a.png"]), image_sizes(None)
     ((None,), None)
@@ -101,7 +102,7 @@ def image_sizes(images: Sequence[Any] | None) -> tuple[Size | None, ...] | None:
 
 
 def measures(scorer: Scorer, scores: Scores) -> dict[str, Tensor]:
-    """What is worth a look beside any reward, one number a row: float32 `[b]` by name, each in [0, 1].
+    """Compute metrics to log beside the reward: float32 `[b]` by name, each in [0, 1].
 
     - `iou`: that of the best pairing of boxes within one image, over the larger count of boxes.
     - `acc`: 1 where it reaches 0.5.
@@ -127,7 +128,7 @@ def measures(scorer: Scorer, scores: Scores) -> dict[str, Tensor]:
 
 
 def _term(reward: Reward, scorer: Scorer, scores: Scores) -> Tensor:
-    """What `reward` gives: taken from the scores where it is one of their terms, since matching boxes is what costs."""
+    """Return the values of `reward`, from the scores if it is one of their terms: matching boxes is expensive."""
     terms = scorer.reward.terms if isinstance(scorer.reward, Weighted) else {}
     for name, (_, term) in terms.items():
         if term is reward:
@@ -138,20 +139,15 @@ def _term(reward: Reward, scorer: Scorer, scores: Scores) -> Tensor:
 def scored(
     scorer: Scorer, responses: Sequence[Response], targets: Sequence[Target], place: Callable[[int], str]
 ) -> Scores:
-    """What a batch earns. Raises ValueError headed by the `place` of the row whose target lacks what the reward needs."""
+    """Score a batch. A row that cannot be scored raises ValueError headed by its `place`."""
     try:
         return scorer(responses, targets)
-    except ValueError:
-        for row, (response, target) in enumerate(zip(responses, targets, strict=True)):
-            try:
-                scorer([response], [target])
-            except ValueError as error:
-                raise ValueError(f"{place(row)}: {str(error).removeprefix('row 0: ')}") from None
-        raise
+    except RowError as error:
+        raise error.at(place(error.row)) from None
 
 
 def score_rows(scorer: Scorer, responses: Sequence[Response], targets: Sequence[Target]) -> list[dict[str, float]]:
-    """For each row its `score`, the terms of the reward by their names, and the `measures`: the same keys every time.
+    """Score rows one mapping each: `score`, the reward's terms by name, and the `measures`; always the same keys.
 
     Raises ValueError for a reward that is not finite, since most trainers would train on it.
 
@@ -167,7 +163,7 @@ def score_rows(scorer: Scorer, responses: Sequence[Response], targets: Sequence[
 
 
 def finite_floats(values: Tensor, name: str, rows: Sequence[int] | None = None) -> list[float]:
-    """The numbers of a tensor as floats. Raises ValueError that names the row of one that is not finite.
+    """Convert a tensor to floats. A value that is not finite raises ValueError that names its row.
 
     `rows` are the numbers of the rows in the trainer's batch, where some were left out.
 

@@ -1,4 +1,4 @@
-"""Hugging Face datasets: a function for `map(batched=True)`, of a `Dataset` or an `IterableDataset`. Imports neither.
+"""Hugging Face datasets: a function for `map(batched=True)`. Does not import datasets.
 
 scored = dataset.map(wrap(presets.mirg_rl()), batched=True)
 best = scored.filter(lambda reward: reward >= 0.5, input_columns="reward")
@@ -14,13 +14,14 @@ import numpy as np
 
 import mirg_rewards
 from mirg_rewards.adapters.columns import finite_floats, measures, read_target, scored
+from mirg_rewards.row_error import RowTypeError
 from mirg_rewards.scorer import Scorer, as_text
 from mirg_rewards.scoring import columns_of
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetReward:
-    """A scorer as `map` calls it, with the columns of a batch. It pickles, and its fingerprint is that of what it does."""
+    """A scorer in the form that `map` calls, with the columns of a batch. It pickles, with a stable fingerprint."""
 
     scorer: Scorer
     completion_column: str
@@ -32,14 +33,14 @@ class DatasetReward:
     version: str = mirg_rewards.__version__
 
     def __call__(self, batch: Mapping[str, Any], indices: Sequence[int] | None = None) -> dict[str, list[Any]]:
-        """The new columns of a batch; `indices` are its rows' numbers, which `with_indices=True` gives."""
+        """Return the new columns of a batch; `with_indices=True` gives `indices`, the row numbers."""
         columns = self.columns(batch, indices)
         defects = columns[f"{self.prefix}defects"]
         # As arrays of text, since datasets takes its types from the first rows, and an empty list has none.
         return columns | {f"{self.prefix}defects": [np.array(names, dtype=str) for names in defects]}
 
     def columns(self, batch: Mapping[str, Any], indices: Sequence[int] | None = None) -> dict[str, list[Any]]:
-        """The same with each row's defects as a list of their names. Raises ValueError or TypeError that names the row."""
+        """Return the new columns with defects as lists of names. Raises ValueError or TypeError that names the row."""
         completions, wires = self._values(batch, self.completion_column), self._values(batch, self.target_column)
         place = self._places(batch, indices)
         targets = [
@@ -77,8 +78,8 @@ class DatasetReward:
             )
         try:
             return as_text(completion)
-        except TypeError as error:
-            raise TypeError(f"{place}, column {self.completion_column!r}: {error}") from None
+        except RowTypeError as error:
+            raise TypeError(f"{place}, column {self.completion_column!r}: {error.message}") from None
 
 
 def wrap(
@@ -90,7 +91,7 @@ def wrap(
     prefix: str = "",
     with_measures: bool = False,
 ) -> DatasetReward:
-    """`scorer` as a function that adds the columns reward, the terms by their names, and defects.
+    """Wrap `scorer` as a function that adds columns: reward, each term by name, and defects.
 
     A completion is text or a list of chat messages, a target its wire form, as JSON or as the mapping that `datasets`
     makes of it. `prefix` is put before the names of the new columns; `with_measures` adds iou, acc, image_accuracy, parsed
@@ -107,7 +108,7 @@ def wrap(
 
 
 def _plain(value: Any) -> Any:
-    """A value without the arrays that a formatted table is made of."""
+    """Convert the arrays of a formatted table to plain lists."""
     if isinstance(value, str):
         return value
     if hasattr(value, "tolist"):

@@ -1,4 +1,4 @@
-"""EasyR1: `compute_score` for its reward manager. Imports no trainer.
+"""EasyR1: `compute_score` for its reward manager. Does not import EasyR1.
 
 EasyR1 loads a reward function from a file and calls it with a whole batch, as a list of mappings with a `response` and a
 `ground_truth` (the column `data.answer_key`), or with one mapping where the file's `REWARD_TYPE` is "sequential". It
@@ -26,7 +26,7 @@ Input = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class EasyR1Reward:
-    """A scorer as EasyR1 calls it, with a batch or with one answer."""
+    """A scorer in the form that EasyR1 calls, with a batch or with one completion."""
 
     scorer: Scorer
 
@@ -35,7 +35,7 @@ class EasyR1Reward:
     @overload
     def __call__(self, reward_inputs: Sequence[Input]) -> list[dict[str, float]]: ...
     def __call__(self, reward_inputs: Input | Sequence[Input]) -> dict[str, float] | list[dict[str, float]]:
-        """`overall`, the terms and the measures of each answer: the same keys for every row."""
+        """Return `overall`, the terms and the measures of each completion: the same keys for every row."""
         if isinstance(reward_inputs, Mapping):
             return self([reward_inputs])[0]
         targets = [
@@ -47,7 +47,7 @@ class EasyR1Reward:
 
 
 def wrap(scorer: Scorer) -> EasyR1Reward:
-    """`scorer` as EasyR1's `compute_score`, in either of its two forms; the target is what `data.answer_key` names.
+    """Wrap `scorer` as EasyR1's `compute_score`, for both call forms; `data.answer_key` names the target's column.
 
     EasyR1 hands over no images, so a grammar of pixels needs the sizes in the target. A missing or bad target raises
     ValueError that names the row of the batch.
@@ -61,7 +61,7 @@ def wrap(scorer: Scorer) -> EasyR1Reward:
 
 
 def compute_score(reward_inputs: Any, **settings: Any) -> Any:
-    """What a batch (or one answer) earns, by the settings in `worker.reward.reward_function_kwargs`.
+    """Score a batch or one completion by the settings in `worker.reward.reward_function_kwargs`.
 
     They are those of `scorer_from_settings`.
 

@@ -1,4 +1,4 @@
-"""lmms-eval: MIG-Bench as tasks of its own, for a folder that goes as `--include_path`. Imports no lmms-eval.
+"""lmms-eval: MIG-Bench as tasks, for a folder passed as `--include_path`. Does not import lmms-eval.
 
 examples/lmms_eval is such a folder: a file of tasks in YAML, whose functions are those of `wrap(grammar, annotations)`.
 """
@@ -19,7 +19,7 @@ from mirg_rewards.parsing import Grammar
 
 @dataclass(frozen=True, slots=True)
 class MIGBench:
-    """The functions of lmms-eval's tasks, for one way to write and one place of the files."""
+    """The functions of lmms-eval's tasks, for one grammar and one location of the files."""
 
     grammar: Grammar
     annotations: Path
@@ -27,7 +27,7 @@ class MIGBench:
     image_from_question: bool
 
     def docs(self, task: str) -> Callable[[Any], Any]:
-        """`process_docs` of one of the ten tasks: its entries, with their place in the file and their target image.
+        """Return `process_docs` of one of the ten tasks: its entries, with position and target image.
 
         Raises ValueError for another task, and where the file is not of the benchmark's form.
         """
@@ -35,28 +35,28 @@ class MIGBench:
             raise ValueError(f"task must be one of {', '.join(mig_bench.TASKS)}, got {task!r}")
 
         def of_task(dataset: Any) -> Any:
-            rows = [_as_doc(entry) for entry in mig_bench.read(self.annotations) if entry.task == task]
+            rows = [_as_doc(entry) for entry in mig_bench.read_entries(self.annotations) if entry.task == task]
             return dataset.from_list(rows)
 
         return of_task
 
     def visuals(self, doc: Mapping[str, Any]) -> list[Any]:
-        """`doc_to_visual`: the entry's images, all of them and in order. Raises OSError for one that is not there."""
+        """Implement `doc_to_visual`: the entry's images in order. Raises OSError for a missing file."""
         from PIL import Image
 
         return [Image.open(path).convert("RGB") for path in self._paths(doc)]
 
     def text(self, doc: Mapping[str, Any], settings: Mapping[str, str] | None = None) -> str:
-        """`doc_to_text`: the question, with `pre_prompt` and `post_prompt` of lmms_eval_specific_kwargs around it."""
+        """Implement `doc_to_text`: the question between `pre_prompt` and `post_prompt` of lmms_eval_specific_kwargs."""
         asked = settings or {}
         return asked.get("pre_prompt", "") + str(doc["question"]) + asked.get("post_prompt", "")
 
     def target(self, doc: Mapping[str, Any]) -> str:
-        """`doc_to_target`: the true image and box, to be read by people."""
+        """Implement `doc_to_target`: the target image and box, for people to read."""
         return f"Image-{doc['target_image']}: {list(doc['answer'])}"
 
     def results(self, doc: Mapping[str, Any], responses: Sequence[str]) -> dict[str, float]:
-        """`process_results`: an entry's metrics by the official scorer and by the strict one, each with its prefix.
+        """Implement `process_results`: an entry's official and strict metrics, each with its prefix.
 
         An entry whose true box is inverted is an official miss, and has no strict metrics.
         """
@@ -93,7 +93,7 @@ def wrap(
     images: str | Path | None = None,
     image_from_question: bool = False,
 ) -> MIGBench:
-    """MIG-Bench as lmms-eval calls it: the functions of its tasks' YAML. `annotations` is the path of MIG_data.json.
+    """Build the functions for lmms-eval's task YAML; `annotations` is the path of MIG_data.json.
 
     `grammar` reads the answers for the strict metrics; the official ones have their own way. `images` is the folder that
     the file's paths start from, which begin with `./MIG-Bench/images`; by default where the file lies. With

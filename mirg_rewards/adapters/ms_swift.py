@@ -1,4 +1,4 @@
-"""ms-swift: reward classes for its registry `orms`, to be filled in a plugin file. Imports no trainer.
+"""ms-swift: reward classes to register in `orms` from a plugin file. Does not import ms-swift.
 
 ms-swift makes a reward from its class, calls it with the completions of a batch and with every column by keyword, and
 takes a float a row (ms-swift 4.6, swift/rl_core/grpo_algorithm.py). A plugin file is three lines:
@@ -36,7 +36,7 @@ OBJECTS = "objects"
 
 
 class SwiftReward:
-    """A reward as ms-swift makes and calls it; `wrap` gives subclasses of it, whose name is what ms-swift logs."""
+    """A reward that ms-swift constructs and calls. `wrap` returns subclasses, logged under their class name."""
 
     scorer: ClassVar[Scorer]
     column: ClassVar[str]
@@ -46,11 +46,11 @@ class SwiftReward:
         self.args = args
 
     def __call__(self, completions: Sequence[Any], **columns: Any) -> list[float]:
-        """One float for each completion. A row without a target raises: ms-swift would count it as 0."""
+        """Return one float per completion. A row without a target raises: ms-swift would count it as 0."""
         wires = column_of(columns, self.column, len(completions))
         images = columns.get("images") or [None] * len(completions)
         targets = [self._target(row, wire, images[row], columns) for row, wire in enumerate(wires)]
-        texts = [as_text([{"content": completion}]) for completion in completions]
+        texts = [as_text([{"content": completion}], row) for row, completion in enumerate(completions)]
         scores = scored(self.scorer, texts, targets, lambda row: f"row {row}, column {self.column!r}")
         return finite_floats(scores.total if self.term is None else scores.terms[self.term], type(self).__name__)
 
@@ -70,7 +70,7 @@ class SwiftReward:
 
 
 def wrap(scorer: Scorer, *, column: str = "target", name: str = "mirg") -> type[SwiftReward]:
-    """`scorer` as a reward class for `orms`, its targets read from `column` in the wire form of `Target.to_json`.
+    """Wrap `scorer` as a reward class for `orms`; `column` holds the targets, as `Target.to_json` writes them.
 
     With `column="objects"` the boxes of ms-swift's own form are the truth, as `target_from_objects` takes them; the sizes
     of the images, which boxes in pixels need, are then a column `sizes` of (width, height) for each image.
@@ -87,7 +87,7 @@ def wrap(scorer: Scorer, *, column: str = "target", name: str = "mirg") -> type[
 
 
 def wrap_terms(scorer: Scorer, *, column: str = "target", name: str = "mirg") -> dict[str, type[SwiftReward]]:
-    """The terms of `scorer` as reward classes of their own, for `orms.update(...)`, `--reward_funcs`, `--reward_weights`.
+    """Wrap each term of `scorer` as a reward class, for `orms.update(...)`, `--reward_funcs` and `--reward_weights`.
 
     >>> from mirg_rewards import presets
     >>> list(wrap_terms(presets.mirg_rl()))
@@ -99,7 +99,7 @@ def wrap_terms(scorer: Scorer, *, column: str = "target", name: str = "mirg") ->
 
 
 def training_row(query: str, images: Sequence[str | Path], target: Target) -> dict[str, Any]:
-    """A row of ms-swift's dataset, for a JSONL file; `images` are paths.
+    """Build a row of ms-swift's dataset, for a JSONL file; `images` are paths.
 
     >>> from mirg_rewards import Claim
     >>> row = training_row("Find the dog.", ["a.png", "b.png"], Target((Claim(2),), sizes=[None, None]))
@@ -116,7 +116,7 @@ def training_row(query: str, images: Sequence[str | Path], target: Target) -> di
 
 
 def target_from_objects(objects: Mapping[str, Any], sizes: Sequence[Size | None]) -> Target:
-    """The target that `objects` of a row of ms-swift's stand for, where the row has images of these `sizes`.
+    """Build the target from the `objects` column of an ms-swift row whose images have these `sizes`.
 
     Boxes are in pixels, or with a `bbox_type` of "norm1" in fractions; `image_id` counts from 0 and is 0 where it is left
     out; `ref` are labels, where there is one a box.

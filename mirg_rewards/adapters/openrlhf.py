@@ -1,4 +1,4 @@
-"""OpenRLHF: `reward_func` for its reward file, and the answer of a reward server. Imports no trainer.
+"""OpenRLHF: `reward_func` for its reward file, and replies of a reward server. Does not import OpenRLHF.
 
 OpenRLHF calls `reward_func(queries, prompts, labels)` with one query at a time, which is the prompt and the response with
 all special tokens; a server gets the same as `{"query": [...], "prompts": [...], "labels": [...]}` (OpenRLHF 0.11,
@@ -24,14 +24,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class OpenRLHFReward:
-    """A scorer as OpenRLHF calls it: numbers for one query, lists of numbers for several."""
+    """A scorer in the form that OpenRLHF calls: numbers for one query, lists of numbers for several."""
 
     scorer: Scorer
 
     def __call__(
         self, queries: Sequence[str], prompts: Sequence[str], labels: Sequence[Any], **_: Any
     ) -> dict[str, Any]:
-        """`rewards`, `scores` (the same: what dynamic filtering looks at) and `extra_logs` (terms and measures)."""
+        """Return `rewards`, `scores` (equal; dynamic filtering reads them) and `extra_logs` (terms and measures)."""
         try:
             targets = [
                 read_target(label, self.scorer, f"query {row}, the column --data.label_key")
@@ -50,7 +50,7 @@ class OpenRLHFReward:
         return {"rewards": rewards, "scores": rewards, "extra_logs": logs}
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """What a reward server gives back for the JSON of a request. Raises ValueError for a request of another form."""
+        """Return a reward server's reply to a parsed request. Raises ValueError for a malformed request."""
         missing = sorted({"query", "prompts", "labels"} - set(request))
         if missing:
             raise ValueError(f"a request needs query, prompts and labels, one of each a row; {missing} is not there")
@@ -64,7 +64,7 @@ class OpenRLHFReward:
 
 
 def wrap(scorer: Scorer) -> OpenRLHFReward:
-    """`scorer` as OpenRLHF's `reward_func`; the target is what `--data.label_key` names, as a JSON string.
+    """Wrap `scorer` as OpenRLHF's `reward_func`; `--data.label_key` names the target's column, a JSON string.
 
     Special tokens are all there, so take the model family's own grammar. OpenRLHF hands over no images: a grammar of
     pixels needs the sizes in the target. A missing or bad target raises ValueError and is logged as an error, since
@@ -81,7 +81,7 @@ def wrap(scorer: Scorer) -> OpenRLHFReward:
 
 
 def response_of(query: str, prompt: str) -> str:
-    """What follows the prompt in a query. In the query of a row with images their placeholders are written out.
+    """Return the part of a query after the prompt. Queries have their image placeholders expanded.
 
     >>> response_of("<pad><pad><pad>Which image has the dog?<bot>Image-2", "<pad>Which image has the dog?<bot>")
     'Image-2'

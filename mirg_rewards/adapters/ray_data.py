@@ -1,4 +1,4 @@
-"""Ray: a class for `Dataset.map_batches`, and the workers of a cluster for `score_file`. Imports no Ray until it is used.
+"""Ray: a class for `Dataset.map_batches`, and cluster workers for `score_file`. Imports Ray on first use.
 
     rows = ray.data.read_parquet("s3://bucket/rollouts")
     scored = rows.map_batches(wrap(presets.mirg_rl()), batch_format="pyarrow", compute=ray.data.ActorPoolStrategy(size=64))
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import mirg_rewards
 from mirg_rewards.adapters import datasets
-from mirg_rewards.data.jobs import Summary, Work, Workers, make_part
+from mirg_rewards.data.jobs import ShardSummary, Work, Workers, process_shard
 from mirg_rewards.data.rows import Chunk
 from mirg_rewards.scorer import Scorer
 
@@ -35,7 +35,7 @@ def wrap(
     prefix: str = "",
     with_measures: bool = False,
 ) -> type[Any]:
-    """`scorer` as a class for `map_batches`: adds the columns reward, the terms by their names, and defects.
+    """Wrap `scorer` as a class for `map_batches` that adds columns: reward, each term by name, and defects.
 
     The parameters are those of `datasets.wrap`. A batch may be a `pyarrow` table, whose other columns stay as they are, or
     of the formats `numpy` and `pandas`; what comes out is a table, so that every block has the same types. Raises
@@ -80,12 +80,12 @@ def _with_columns(batch: Any, score: datasets.DatasetReward) -> Any:
 
 @contextmanager
 def cluster(count: int | None = None, address: str | None = None) -> Iterator[Workers]:
-    """The workers of a Ray cluster, for `score_file(..., workers=...)`: `count` of them, by default one for each of its CPUs.
+    """Use `count` workers of a Ray cluster (default: one per CPU) for `score_file(..., workers=...)`.
 
     It is the cluster that this process is connected to; else the one at `address`, at RAY_ADDRESS or on this machine; else
     one of this machine alone, which ends with the block. Rows travel through Ray and come back, so that input and output
     need to be seen from here only. Where the block connects, it hands this very package to the workers; what they need
-    beside it is torch and the other requirements. A part whose worker or node dies is made again.
+    beside it is torch and the other requirements. A shard whose worker or node dies is made again.
 
     Raises ImportError without Ray; OSError where a cluster cannot be reached.
     """
@@ -99,12 +99,12 @@ def cluster(count: int | None = None, address: str | None = None) -> Iterator[Wo
     make = ray.remote(_make)
     awaited = set()
 
-    def start(work: Work, chunk: Chunk, part: Path) -> Callable[[], None]:
-        made = make.remote(work, chunk, part.suffix)
+    def start(work: Work, chunk: Chunk, shard: Path) -> Callable[[], None]:
+        made = make.remote(work, chunk, shard.suffix)
         awaited.add(made)
 
         def wait() -> None:
-            make_part(_result(ray, made).write, chunk, part)
+            process_shard(_result(ray, made).write, chunk, shard)
             # What is held here stays in the cluster's memory.
             awaited.remove(made)
 
@@ -120,25 +120,25 @@ def cluster(count: int | None = None, address: str | None = None) -> Iterator[Wo
 
 
 class _Made(NamedTuple):
-    """A part on its way from where it was made."""
+    """The content of a shard, on its way back from the cluster."""
 
     content: bytes
-    summary: Summary
+    summary: ShardSummary
 
-    def write(self, _: Chunk, part: Path) -> Summary:
-        part.write_bytes(self.content)
+    def write(self, _: Chunk, shard: Path) -> ShardSummary:
+        shard.write_bytes(self.content)
         return self.summary
 
 
 def _make(work: Work, chunk: Chunk, suffix: str) -> _Made:
     with tempfile.TemporaryDirectory() as folder:
-        part = Path(folder, f"part{suffix}")
-        summary = work(chunk, part)
-        return _Made(part.read_bytes(), summary)
+        shard = Path(folder, f"shard{suffix}")
+        summary = work(chunk, shard)
+        return _Made(shard.read_bytes(), summary)
 
 
 def _result(ray: ModuleType, made: Any) -> _Made:
-    """What was made elsewhere. Raises what the work raised there, or BrokenExecutor where Ray could not have it done."""
+    """Fetch a remote result. Raises the work's own error, or BrokenExecutor if Ray failed."""
     try:
         return ray.get(made)  # type: ignore[no-any-return]
     except ray.exceptions.RayError as error:
@@ -149,7 +149,7 @@ def _result(ray: ModuleType, made: Any) -> _Made:
 
 
 def _reach(address: str) -> None:
-    """Raises OSError where nothing listens at host:port, which Ray would wait for, and then end the process."""
+    """Raise OSError if nothing listens at host:port. Ray itself would wait, then end the process."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon and port.isdecimal():
         try:

@@ -1,4 +1,4 @@
-"""A scorer from the plain values of a configuration file: names, numbers, lists and mappings of these."""
+"""Build a scorer from the plain values of a configuration file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def scorer_from_settings(
     weights: Mapping[str, float] | Sequence[float] | None = None,
     **options: Any,
 ) -> Scorer:
-    """The scorer of a preset by its name, with the grammar of a model family by its name.
+    """Build the scorer of a named preset, with the named grammar of a model family.
 
     `space` ("pixels", or the number that an image's side counts as) and `order` stand in place of the grammar's own.
     `weights` are by the name of the term, those left unnamed as they are, or a list where the preset takes one. All
@@ -99,7 +99,7 @@ def _number(name: str, weight: Any) -> float:
 
 
 def _plain(value: Any) -> Any:
-    """A value without the containers of a configuration library."""
+    """Convert the containers of a configuration library to plain ones."""
     if isinstance(value, Mapping):
         return {key: _plain(entry) for key, entry in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):

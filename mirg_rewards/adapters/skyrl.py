@@ -1,4 +1,4 @@
-"""SkyRL: an environment of one turn, whose reward is a scorer's. Imports no trainer.
+"""SkyRL: an environment of one turn, rewarded by a scorer. Does not import SkyRL.
 
 SkyRL makes an environment for each rollout, calls `init(prompt)` and then `step(action)` with what the model wrote
 (skyrl-gym 0.4, skyrl_gym/envs/base_text_env.py). It is registered once, in the script that trains:
@@ -22,7 +22,7 @@ from mirg_rewards.targets import Target
 
 
 class OneTurn:
-    """What a rollout does: one prompt, one answer, one reward. `wrap` makes a SkyRL environment of it."""
+    """A rollout of one prompt, one completion and one reward. `wrap` makes a SkyRL environment of it."""
 
     def __init__(self, scorer: Scorer, target: Target) -> None:
         super().__init__()
@@ -30,18 +30,18 @@ class OneTurn:
         self.metrics: dict[str, float] = {}
 
     def step(self, action: str) -> dict[str, Any]:
-        """The reward of what the model wrote; nothing more is to be done."""
+        """Score the completion and end the episode."""
         self.metrics = score_rows(self.scorer, [action], [self.target])[0]
         reward = self.metrics["score"]
         return {"observations": [], "reward": reward, "done": True, "metadata": dict(self.metrics)}
 
     def get_metrics(self) -> dict[str, float]:
-        """The terms and the measures of the answer."""
+        """Return the terms and the measures of the completion."""
         return self.metrics
 
 
 def wrap(scorer: Scorer) -> Callable[..., Any]:
-    """`scorer` as what `register` takes for an `entry_point`: a function that makes an environment of a row.
+    """Wrap `scorer` as an `entry_point` for `register`: a function that builds the environment of a row.
 
     Raises ValueError, when the environment is made, for a row without a good target. Needs skyrl-gym.
     """
@@ -62,5 +62,5 @@ def wrap(scorer: Scorer) -> Callable[..., Any]:
 
 
 def environment(env_config: Any = None, extras: Mapping[str, Any] | None = None, **settings: Any) -> Any:
-    """An environment by the `kwargs` of `register`, which are the settings of `scorer_from_settings`."""
+    """Build an environment from the `kwargs` of `register`, the settings of `scorer_from_settings`."""
     return wrap(scorer_from_settings(**settings))(env_config, extras)

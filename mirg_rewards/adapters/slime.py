@@ -1,4 +1,4 @@
-"""slime: a reward function for `--custom-rm-path`, for one sample or with `--group-rm` for a group. Imports no trainer.
+"""slime: a reward function for `--custom-rm-path`, for one sample or with `--group-rm` for a group. Does not import slime.
 
 slime awaits `function(args, sample)`, or `function(args, samples)` with `--group-rm`, and takes a float, or one for each
 sample (slime/rollout/rm_hub/__init__.py). The target is the sample's `label` (`--label-key target`). Every preset is here
@@ -18,17 +18,17 @@ from mirg_rewards.scorer import Scorer
 
 @dataclass(frozen=True, slots=True)
 class SlimeReward:
-    """A scorer as slime awaits it. It pickles."""
+    """A scorer in the form that slime awaits. It pickles."""
 
     scorer: Scorer
 
     async def __call__(self, args: Any, sample: Any, **_: Any) -> float | list[float]:
-        """One float, or one for each of a list of samples."""
+        """Return one float, or one per sample for a list."""
         del args
         return self.rewards(sample) if isinstance(sample, Sequence) else self.rewards([sample])[0]
 
     def rewards(self, samples: Sequence[Any]) -> list[float]:
-        """What each sample earns. Raises ValueError that names the sample whose label is no target."""
+        """Score samples. Raises ValueError that names the sample whose label is not a target."""
         targets = [
             read_target(sample.label, self.scorer, f"sample {sample.index}, the column --label-key")
             for sample in samples
@@ -37,7 +37,7 @@ class SlimeReward:
 
 
 def wrap(scorer: Scorer) -> SlimeReward:
-    """`scorer` as slime's reward function, to stand under a name in a module of yours that `--custom-rm-path` gives.
+    """Wrap `scorer` as slime's reward function, for a name in your module that `--custom-rm-path` gives.
 
     slime hands over no image sizes, so a grammar of pixels needs them in the target.
 
@@ -53,7 +53,7 @@ def wrap(scorer: Scorer) -> SlimeReward:
 
 
 def __getattr__(name: str) -> Callable[..., Any]:
-    """A preset as a reward function, by its name."""
+    """Return a preset by name, as a reward function."""
     if name not in PRESETS:
         raise AttributeError(f"{__name__} has no {name!r}; it has wrap and the presets {', '.join(PRESETS)}")
     return wrap(PRESETS[name]())

@@ -1,4 +1,4 @@
-"""TRL: reward functions for `GRPOTrainer`, `RLOOTrainer` and `AsyncGRPOTrainer`. Imports no trainer.
+"""TRL: reward functions for `GRPOTrainer`, `RLOOTrainer` and `AsyncGRPOTrainer`. Does not import TRL.
 
 TRL calls a reward function with `prompts`, `completions`, `completion_ids` and every column of the dataset as keyword
 arguments, once for each batch, and takes one float a row; None leaves a row out (TRL 1.16, trl/trainer/grpo_trainer.py).
@@ -32,7 +32,7 @@ Rewards = list[float | None]
 
 @dataclass(slots=True)
 class _Batch:
-    """One scoring of a batch, and the last one kept, so that several reward functions share it."""
+    """Score a batch and cache the last one, so that several reward functions share it."""
 
     scorer: Scorer
     column: str
@@ -45,7 +45,7 @@ class _Batch:
     def __call__(
         self, completions: Sequence[Response], completion_ids: Sequence[Sequence[int]] | None, columns: Columns
     ) -> tuple[list[int], dict[str, Tensor]]:
-        """The rows that have a target, and for these the terms and their "total"."""
+        """Return the rows that have a target, and the terms and "total" of these."""
         wires = column_of(columns, self.column, len(completions))
         rows = [row for row, wire in enumerate(wires) if wire is not None]
         texts = [self._text(completions[row], completion_ids, row) for row in rows]
@@ -104,7 +104,7 @@ class _Batch:
 
 @dataclass(frozen=True, slots=True)
 class TrlReward:
-    """One reward function as TRL calls it; `__name__` is what TRL logs it as. It pickles."""
+    """One reward function in the form that TRL calls; TRL logs it under `__name__`. It pickles."""
 
     batch: _Batch
     term: str
@@ -117,7 +117,7 @@ class TrlReward:
         completion_ids: Sequence[Sequence[int]] | None = None,
         **columns: Any,
     ) -> Rewards:
-        """One float for each completion, None where the row has no target."""
+        """Return one float per completion, None for a row without a target."""
         del prompts
         rows, found = self.batch(completions, completion_ids, columns)
         rewards: Rewards = [None] * len(completions)
@@ -129,7 +129,7 @@ class TrlReward:
 def wrap(
     scorer: Scorer, *, column: str = "target", name: str = "mirg", tokenizer: Any = None
 ) -> Callable[..., Rewards]:
-    """`scorer` as one TRL reward function, its targets read from `column` in the wire form of `Target.to_json`.
+    """Wrap `scorer` as one TRL reward function; `column` holds the targets, as `Target.to_json` writes them.
 
     A row without a target gives None, which TRL leaves out of the update. Image sizes that a target lacks are taken
     from the `images` or `image` column. TRL strips special tokens, and with them all that only such tokens say; with a
@@ -152,10 +152,10 @@ def wrap(
 def wrap_terms(
     scorer: Scorer, *, column: str = "target", name: str = "mirg", tokenizer: Any = None
 ) -> tuple[list[Callable[..., Rewards]], list[float]]:
-    """The terms of `scorer` as TRL reward functions of their own, and their weights; a batch is scored once for all.
+    """Wrap each term of `scorer` as a TRL reward function, with its weight; a batch is scored once for all.
 
     For `GRPOTrainer(reward_funcs=functions)` with `GRPOConfig(reward_weights=weights)`, where TRL logs each term and may
-    normalise each by itself (`multi_objective_aggregation="normalize_then_sum"`). All else is as in `wrap`. Raises
+    normalize each by itself (`multi_objective_aggregation="normalize_then_sum"`). All else is as in `wrap`. Raises
     TypeError if the scorer's reward is not a `Weighted`.
 
     >>> from mirg_rewards import presets
@@ -171,7 +171,7 @@ def wrap_terms(
 
 
 def __getattr__(name: str) -> Callable[..., Rewards]:
-    """A preset as a reward function, by its name."""
+    """Return a preset by name, as a reward function."""
     if name not in PRESETS:
         raise AttributeError(
             f"{__name__} has no {name!r}; it has wrap, wrap_terms and the presets {', '.join(PRESETS)}"
@@ -184,7 +184,7 @@ def _batch(scorer: Scorer, column: str, name: str, tokenizer: Any) -> _Batch:
 
 
 def _images(columns: Columns, row: int) -> Sequence[Any] | None:
-    """The row's images, where TRL hands them over."""
+    """Return the row's images, if TRL passes them."""
     if columns.get("images") is not None:
         images: Sequence[Any] | None = columns["images"][row]
         return images
@@ -193,7 +193,7 @@ def _images(columns: Columns, row: int) -> Sequence[Any] | None:
 
 
 def _shown_claims(answers: Answers) -> list[str]:
-    """The claims of each answer as JSON, with four digits; what is not said is left out."""
+    """Format the claims of each completion as JSON, with four digits and without empty fields."""
     claims = answers.claims
     boxes, points = (places.round(decimals=4).tolist() for places in (claims.boxes, claims.points))
     has_box, has_point, images = claims.has_box.tolist(), claims.has_point.tolist(), claims.images.tolist()

@@ -1,4 +1,4 @@
-"""verifiers: rewards and metrics for a `Task` of version 1. Imports no trainer.
+"""verifiers: rewards and metrics for a `Task` of version 1. Does not import verifiers.
 
 verifiers awaits the methods of a task that are marked as rewards, and takes a float of each, or a mapping of floats from
 one that is marked as a metric (verifiers 0.4, verifiers/v1/task.py):
@@ -21,7 +21,7 @@ from mirg_rewards.scorer import Scorer
 
 
 def wrap(scorer: Scorer, *, field: str = "target", name: str = "mirg") -> Callable[[Any, Any], Awaitable[float]]:
-    """`scorer` as a method for `vf.reward`: what the last reply of a trace earns against the field of the task's data.
+    """Wrap `scorer` as a method for `vf.reward` that scores a trace's last reply against a field of the task's data.
 
     The field holds the wire form of `Target.to_json`. `name` is what the trace records it as. Where the field is missing
     or bad, ValueError names the task and the field, and verifiers makes it the trace's error. Special tokens are as the
@@ -38,7 +38,7 @@ def wrap(scorer: Scorer, *, field: str = "target", name: str = "mirg") -> Callab
 def wrap_metrics(
     scorer: Scorer, *, field: str = "target", name: str = "mirg_metrics"
 ) -> Callable[[Any, Any], Awaitable[dict[str, float]]]:
-    """The terms of `scorer` and the measures beside them as a method for `vf.metric`: recorded, and not rewarded."""
+    """Wrap the terms and measures of `scorer` as a method for `vf.metric`: recorded, not rewarded."""
 
     async def metrics(self: Any, trace: Any) -> dict[str, float]:
         row = _scored(scorer, self.data, field, trace)

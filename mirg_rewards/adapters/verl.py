@@ -1,4 +1,4 @@
-"""verl: `compute_score` for its reward managers, and the parquet files that it trains on. Imports no trainer.
+"""verl: `compute_score` for its reward managers, and parquet files to train on. Does not import verl.
 
 verl calls the function with one answer at a time, in threads of its reward workers, and wants a number or a mapping with
 a `score`, whose other entries it logs (verl 0.9.1, verl/experimental/reward_loop). In its configuration:
@@ -27,7 +27,7 @@ Info = Mapping[str, Any] | None
 
 @dataclass(frozen=True, slots=True)
 class VerlReward:
-    """A scorer as verl calls it, one answer at a time. It pickles, and changes nothing that it is given."""
+    """A scorer in the form that verl calls, one completion at a time. It pickles and does not mutate its arguments."""
 
     scorer: Scorer
 
@@ -39,7 +39,7 @@ class VerlReward:
         extra_info: Info = None,
         **_: Any,
     ) -> dict[str, float]:
-        """`score`, `acc` (IoU of 0.5 or more), the terms and the other measures: the same keys for every row."""
+        """Return `score`, `acc` (IoU of 0.5 or more), the terms and other measures: the same keys for every row."""
         return self.batch([data_source], [solution_str], [ground_truth], [extra_info])[0]
 
     def batch(
@@ -49,7 +49,7 @@ class VerlReward:
         ground_truths: Sequence[Any],
         extra_infos: Sequence[Info] | None = None,
     ) -> list[dict[str, float]]:
-        """The same for a list of each, one mapping a row."""
+        """Score lists of each argument, one mapping per row."""
         infos = [None] * len(ground_truths) if extra_infos is None else extra_infos
         targets = [
             read_target(wire, self.scorer, _place(source, info))
@@ -59,7 +59,7 @@ class VerlReward:
 
 
 def wrap(scorer: Scorer) -> VerlReward:
-    """`scorer` as verl's `compute_score`, for a reward file of your own; the target is in `reward_model.ground_truth`.
+    """Wrap `scorer` as verl's `compute_score`, for your reward file; `reward_model.ground_truth` holds the target.
 
     A missing or bad target raises ValueError that names data source, row and column: verl stops at the first such row.
 
@@ -82,7 +82,7 @@ def compute_score(
     reward_model_tokenizer: Any = None,
     **settings: Any,
 ) -> dict[str, float]:
-    """What one answer earns, by the `settings` of `reward_kwargs`: those of `scorer_from_settings`.
+    """Score one completion by the `settings` of `reward_kwargs`, those of `scorer_from_settings`.
 
     >>> from mirg_rewards import Claim, Target
     >>> target = Target((Claim(2),), sizes=(None, None)).to_json()
@@ -101,7 +101,7 @@ def compute_score_batch(
     extra_infos: Sequence[Info] | None = None,
     **settings: Any,
 ) -> list[dict[str, float]]:
-    """What the answers of a batch earn: for the `batch` reward manager of verl before 0.9.
+    """Score a batch, for the `batch` reward manager of verl before 0.9.
 
     >>> from mirg_rewards import Claim, Target
     >>> target = Target((Claim(1),), sizes=(None,)).to_json()
@@ -114,7 +114,7 @@ def compute_score_batch(
 def training_row(
     query: str, images: Sequence[str | Path | bytes], target: Target, *, index: int = 0, data_source: str = "mirg"
 ) -> dict[str, Any]:
-    """A row of verl's dataset; `images` are paths, or the bytes of image files, to be held in the parquet file itself.
+    """Build a row of verl's dataset; `images` are paths, or bytes to embed in the parquet file.
 
     `index` is what a message about the row names it by.
 

@@ -82,7 +82,7 @@ def _run(arguments: argparse.Namespace) -> None:
     from mirg_rewards.report.mig_bench_tables import published_rows, published_table
 
     _check_options(arguments)
-    entries = mig_bench.read(arguments.annotations)
+    entries = mig_bench.read_entries(arguments.annotations)
     file = _annotation_file(arguments, entries)
     ours, unanswered = _evaluate_file(arguments.responses, arguments, entries)
     metrics = [name for name in ours.values if name != "format" and not name.startswith("joint@")]

@@ -116,7 +116,7 @@ class _Heading(NamedTuple):
 def _refcoco(arguments: argparse.Namespace) -> None:
     from mirg_rewards.data import refcoco
 
-    questions = refcoco.read(arguments.annotations, order=arguments.order_of_boxes)
+    questions = refcoco.read_questions(arguments.annotations, order=arguments.order_of_boxes)
     _write_questions(arguments, questions, _Heading("refcoco", "Expressions for one box each"))
 
 
@@ -124,7 +124,7 @@ def _grounding_me(arguments: argparse.Namespace) -> None:
     from mirg_rewards.data import grounding_me
     from mirg_rewards.evaluation.questions import null_as_nothing
 
-    questions = grounding_me.read(arguments.annotations, subtasks=arguments.subtasks)
+    questions = grounding_me.read_questions(arguments.annotations, subtasks=arguments.subtasks)
     note = "claims_nothing is correct in Rejection, which has no object to find, and a false rejection elsewhere."
     _write_questions(arguments, questions, _Heading("grounding-me", "GroundingME", [note]), null_as_nothing)
 
@@ -158,7 +158,7 @@ def _mc_bench(arguments: argparse.Namespace) -> None:
     from mirg_rewards.data.answers import read_answers
     from mirg_rewards.evaluation.mc_bench import evaluate_detections, evaluate_mc_bench
 
-    samples = mc_bench.read(arguments.annotations)
+    samples = mc_bench.read_samples(arguments.annotations)
     ids = [sample.id for sample in samples]
 
     def evaluate_file(path: Path, arguments: argparse.Namespace) -> tuple[Evaluation, Sequence[object]]:

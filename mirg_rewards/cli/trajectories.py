@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mirg_rewards.cli.options import add_grammar_options, grammar_of, whole_number
 
 if TYPE_CHECKING:
-    from mirg_rewards.data.trajectories import Dialect
+    from mirg_rewards.data.trajectories import TrajectoryStyle
 
 SUMMARY = "turn annotations into training rows, each of them checked"
 DESCRIPTION = "Turn annotations into reasoning and answers that pass every check, as rows that a trainer reads."
@@ -38,7 +38,7 @@ WRITERS = {
     "llama_factory": (".json", ".jsonl"),
 }
 """The suffixes of the files of each writer."""
-DIALECTS = ("mig", "json", "univg", "migician")
+STYLES = ("mig", "json", "univg", "migician")
 BUDGET = 1024
 
 
@@ -51,9 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", "-o", required=True, type=Path, metavar="OUT", help=suffixes)
     parser.add_argument("--reader", choices=READERS, default="jsonl", help="format of INPUT (default: %(default)s)")
     parser.add_argument("--writer", choices=WRITERS, default="trl", help="trainer of OUT (default: %(default)s)")
-    parser.add_argument(
-        "--dialect", choices=DIALECTS, help="format of the answers, in place of --grammar (default: mig)"
-    )
+    parser.add_argument("--style", choices=STYLES, help="format of the answers, in place of --grammar (default: mig)")
     parser.add_argument("--labels", action="store_true", help="the answer labels its boxes")
     parser.add_argument("--no-think-boxes", action="store_true", help="only the answer has boxes")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the choice of words (default: 0)")
@@ -92,7 +90,7 @@ def _run(arguments: argparse.Namespace) -> None:
             arguments.output,
             reader=arguments.reader,
             writer=arguments.writer,
-            dialect=_dialect(arguments),
+            style=_style(arguments),
             seed=arguments.seed,
             budget=arguments.budget,
             workers=arguments.workers,
@@ -110,15 +108,15 @@ def _run(arguments: argparse.Namespace) -> None:
         print(f"mirg-rewards: {warning}", file=sys.stderr)
 
 
-def _dialect(arguments: argparse.Namespace) -> Dialect:
-    from mirg_rewards.data.trajectories import DIALECTS, Dialect
+def _style(arguments: argparse.Namespace) -> TrajectoryStyle:
+    from mirg_rewards.data.trajectories import STYLES, TrajectoryStyle
 
-    if arguments.dialect and arguments.grammar:
-        raise ValueError("--dialect and --grammar both set the format of the answers; give one of them")
-    chosen = DIALECTS[arguments.dialect or "mig"]
+    if arguments.style and arguments.grammar:
+        raise ValueError("--style and --grammar both set the format of the answers; give one of them")
+    chosen = STYLES[arguments.style or "mig"]
     grammar = grammar_of(arguments, chosen.grammar)
     is_own = grammar == chosen.grammar
-    return Dialect(
+    return TrajectoryStyle(
         grammar,
         boxes=chosen.boxes if is_own else "list",
         labels=arguments.labels or (chosen.labels and is_own),

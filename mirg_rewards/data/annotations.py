@@ -1,4 +1,4 @@
-"""What people have noted about the images of a question: images, objects, relations, and which objects are the answer."""
+"""Annotations of a question's images: images, objects, relations, and the objects that answer it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _LARGEST = 2**31
 
 @dataclass(frozen=True, slots=True)
 class ImageNote:
-    """An image: its number, from 1, what it is to the question, and its size in pixels and its file where known."""
+    """An image: its number from 1, its role in the question, and its size in pixels and file if known."""
 
     number: int
     role: ImageRole = "reference"
@@ -61,9 +61,9 @@ class ImageNote:
 
 @dataclass(frozen=True, slots=True)
 class ObjectNote:
-    """An object of an image: what it is called, and its corners in fractions of the image, as somebody has noted them.
+    """An object in an image: its label, and its corners in fractions of the image, as annotated.
 
-    They may be out of order or outside of the image: that is for the builder to find. Without a box, the image as a whole
+    Corners may be out of order or outside the image; the builder checks that. Without a box, the whole image
     shows the object.
     """
 
@@ -74,13 +74,13 @@ class ObjectNote:
     role: ObjectRole = "candidate"
 
     def claim(self) -> Claim:
-        """What one may claim of the object. Raises ValueError where its corners make no box."""
+        """Convert the object to a claim. Raises ValueError if its corners make no box."""
         return Claim(self.image, None if self.box is None else Box(*self.box), label=self.label)
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """What `subject` is to `object`; each is the id of an object, or the number of an image."""
+    """A relation from `subject` to `object`; each is the id of an object or the number of an image."""
 
     subject: str | int
     predicate: Predicate
@@ -89,7 +89,7 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question, the task that it is of, and the ids of the objects that answer it; none if there is nothing to find."""
+    """A question, its task, and the ids of the objects that answer it; none if there is nothing to find."""
 
     text: str
     task: str
@@ -98,7 +98,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """All that is noted about one question: what a trajectory may say, and nothing that it may not.
+    """The annotation of one question: everything that a trajectory may state.
 
     Raises ValueError for notes that do not hang together: numbers of images that do not count from 1, an id twice, a
     relation or an answer of an object that is not there.
@@ -152,7 +152,7 @@ class Annotation:
         return tuple(notes[name] for name in self.query.answer)
 
     def target(self) -> Target:
-        """The right answer. Raises ValueError where a box of it is none."""
+        """Build the target from the answer. Raises ValueError if a box has no area."""
         return Target(tuple(note.claim() for note in self.answer), self.sizes)
 
     def of_role(self, role: ObjectRole) -> Iterator[ObjectNote]:
@@ -180,7 +180,7 @@ class Annotation:
         (0.1, 0.1, 0.5, 0.5)
         """
         try:
-            row = _Row.model_validate(json.loads(wire) if isinstance(wire, str | bytes) else dict(wire))
+            row = _AnnotationRow.model_validate(json.loads(wire) if isinstance(wire, str | bytes) else dict(wire))
         except pydantic.ValidationError as error:
             raise ValueError(first_mistake(error)) from None
         except json.JSONDecodeError as error:
@@ -199,7 +199,7 @@ class Annotation:
 
 
 def first_mistake(error: pydantic.ValidationError) -> str:
-    """The first thing that is wrong with a row, in a sentence."""
+    """Describe the first validation error of a row in a sentence."""
     mistake = error.errors(include_url=False)[0]
     where = ".".join(map(str, mistake["loc"]))
     return f"{where}: {mistake['msg'].lower()}, got {repr(mistake['input'])[:80]}".removeprefix(": ")
@@ -224,7 +224,7 @@ def _present(row: Any) -> Any:
     return [_present(entry) for entry in row] if isinstance(row, list | tuple) else row
 
 
-class _Row(pydantic.BaseModel):
+class _AnnotationRow(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid")
 
     id: Annotated[str, pydantic.Field(coerce_numbers_to_str=True)]

@@ -1,4 +1,4 @@
-"""Questions of a benchmark, and the answers to them: two files that are joined by an id or by position."""
+"""Benchmark questions and responses to them: two files, joined by id or by position."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Place = tuple[str, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One row of a benchmark: its id, what is true, its task, and the images that it is about, which others may share."""
+    """One row of a benchmark: its id, target, task, and images, which other rows may share."""
 
     id: int | str
     target: Target
@@ -28,7 +28,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A response for each question, and the positions of the questions that have none, whose response is empty."""
+    """A response for each question; `missing` are the positions of those without one, filled with empty text."""
 
     responses: tuple[str, ...]
     missing: tuple[int, ...] = ()
@@ -41,7 +41,7 @@ def read_answers(
     allow_missing: bool = False,
     progress: Callable[[float], object] | None = None,
 ) -> Answered:
-    """The response to each question, from rows `{"id": its id, "response": text}` or `{"index": its position, ...}`.
+    """Read a response for each question, from rows `{"id": ..., "response": text}` or `{"index": position, ...}`.
 
     The file is JSONL or parquet. Raises ValueError or TypeError that names the line: for an id that no question has or that was
     answered before, and for questions without a response, unless `allow_missing` makes
@@ -74,7 +74,7 @@ def read_answers(
 
 
 def read_records(path: str | Path, columns: Sequence[str]) -> Iterator[Place]:
-    """The rows of a `.json` list, a `.jsonl` or a `.parquet` file; of parquet only those of `columns` that it has."""
+    """Read the rows of a `.json` list, a `.jsonl` or a `.parquet` file; from parquet only `columns`."""
     path = Path(path)
     if path.suffix.lower() == ".json":
         try:
@@ -98,7 +98,7 @@ def read_records(path: str | Path, columns: Sequence[str]) -> Iterator[Place]:
 
 
 def box_target(row: Mapping[str, Any], place: str, *, box: str = "bbox", corners: bool = True) -> Target:
-    """The target of a row about one image: its `box` in pixels, and its `width` and `height`.
+    """Build the target of a row with one image from its `box` in pixels, `width` and `height`.
 
     `corners` says that the four numbers are x1, y1, x2, y2, not x, y, width, height. Raises ValueError that names the row.
 
@@ -110,7 +110,7 @@ def box_target(row: Mapping[str, Any], place: str, *, box: str = "bbox", corners
 
 
 def claim_of(numbers: Sequence[float], size: Size, place: str, *, corners: bool, image: int = 1) -> Claim:
-    """A box in pixels of an image of `size`, as a claim. Raises ValueError that names the row and how boxes are read.
+    """Convert a box in pixels of an image of `size` to a claim. Raises ValueError that names the row and box order.
 
     >>> claim_of([64, 48, 256, 192], (640, 480), "row 0", corners=False).box
     Box(x1=0.1, y1=0.1, x2=0.5, y2=0.5)
@@ -129,7 +129,7 @@ def claim_of(numbers: Sequence[float], size: Size, place: str, *, corners: bool,
 
 
 def row_size(row: Mapping[str, Any], place: str) -> Size:
-    """The (width, height) of a row's image. Raises ValueError that names the row.
+    """Return (width, height) of a row's image. Raises ValueError that names the row.
 
     >>> row_size({"width": 640, "height": 480}, "row 0")
     (640, 480)
@@ -141,7 +141,7 @@ def row_size(row: Mapping[str, Any], place: str) -> Size:
 
 
 def row_box(row: Mapping[str, Any], place: str, name: str = "bbox") -> list[float]:
-    """The four numbers of a row's box. Raises ValueError that names the row.
+    """Return the four numbers of a row's box. Raises ValueError that names the row.
 
     >>> row_box({"bbox": [1, 2, 3, 4]}, "row 0")
     [1.0, 2.0, 3.0, 4.0]

@@ -1,4 +1,4 @@
-"""GroundingME: one description and one image, and a box or nothing: in its task Rejection what is described is not there.
+"""GroundingME: one description, one image, and a box, or in the task Rejection no box.
 
 Source: lirang04/GroundingME, the rows of its data set (arXiv 2512.17495).
 """
@@ -16,8 +16,8 @@ REJECTION = "Rejection"
 _COLUMNS = ("id", "subtask_l1", "subtask_l2", "bbox", "width", "height")
 
 
-def read(path: str | Path, *, subtasks: bool = False) -> tuple[Question, ...]:
-    """The questions of a `.json`, `.jsonl` or `.parquet` file, in its order; with `subtasks` tasks are the finer ones.
+def read_questions(path: str | Path, *, subtasks: bool = False) -> tuple[Question, ...]:
+    """Read the questions of a `.json`, `.jsonl` or `.parquet` file in order; `subtasks` gives the finer tasks.
 
     A row has `subtask_l1` (Discriminative, Spatial, Limited, Rejection), `subtask_l2`, `width`, `height`, and but for
     Rejection, where it does not count, `bbox`: the corners in pixels. Its `id`, or else its position, is its name.

@@ -1,4 +1,4 @@
-"""Long work on a file, in parts: on all cores, in bounded memory, to be stopped at any time and taken up again."""
+"""Resumable jobs: process a file in shards, on all cores and in bounded memory."""
 
 from __future__ import annotations
 
@@ -20,24 +20,27 @@ from typing import Any
 import mirg_rewards
 from mirg_rewards.data.rows import CHUNK, Chunk, check_output, join, read_rows, replacing
 
-Summary = dict[str, Any]
-Work = Callable[[Chunk, Path], Summary]
-"""Writes what it makes of a chunk to a file, and says something of it that JSON can hold. It pickles."""
+ShardSummary = dict[str, Any]
+Work = Callable[[Chunk, Path], ShardSummary]
+"""Writes the results for a chunk to a file and returns a summary that JSON can hold. Must pickle."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """Who makes the parts: `count` of them at a time. `start(work, chunk, part)` begins one, and gives what waits for it."""
+    """Workers that process `count` shards at a time.
+
+    `start(work, chunk, shard)` begins one shard and returns a function that waits for it.
+    """
 
     count: int
     start: Callable[[Work, Chunk, Path], Callable[[], object]]
 
 
 _SMALL = 16 * 2**20
-"""A file of fewer bytes is not worth the seconds that further processes take to start."""
+"""Files of fewer bytes are processed in this process: starting others takes seconds."""
 
 
-def run_in_parts(
+def run_in_shards(
     source: Path,
     output: Path,
     work: Work,
@@ -45,38 +48,47 @@ def run_in_parts(
     settings: str,
     workers: int | Workers | None = None,
     progress: Callable[[float], object] | None = None,
-) -> list[Summary]:
-    """Make `output` of the rows of `source`, chunk by chunk, and give what `work` says of each.
+) -> list[ShardSummary]:
+    """Process the rows of `source` into `output`, chunk by chunk, and return the summary of each chunk.
 
-    Both are `.jsonl` or `.parquet` files. Each part is kept, in a folder beside the output, until the whole is written:
-    after an interruption the same call goes on from there, and gives the same file, byte for byte. `settings` tells jobs
-    on one file apart. `workers` are processes, by default as many as there are cores, and none for a small file, or those
-    of a cluster; `progress` is called with the share that is done.
+    Finished shards are kept in a folder beside the output until the whole file is written. After an interruption the same
+    call resumes from them and writes the same bytes.
 
-    Raises what `work` raises, and leaves no parts then; ValueError where `output` is the source or a folder, or the parts of
-    another job are in the way; and KeyboardInterrupt, or OSError of a full disk, with a sentence on how to go on.
+    Args:
+        source: a `.jsonl` or `.parquet` file.
+        output: the file to write, of the same kinds.
+        work: processes one chunk.
+        settings: everything that changes the output; a job resumes only under the same settings.
+        workers: the number of processes, or the workers of a cluster. Default: one per core, or one for a small file.
+        progress: called with the fraction of the file that is done.
+
+    Raises:
+        ValueError: `output` is the source or a folder, or shards of another job are in the way.
+        KeyboardInterrupt: interrupted; the message says how to resume.
+        OSError: a full disk or a dead worker; the message says how to resume.
+        Exception: any error of `work`; its shards are deleted.
     """
     count = workers.count if isinstance(workers, Workers) else workers
     if count is not None and count < 1:
         raise ValueError(f"workers must be at least 1, got {count}")
     check_output(output, [source])
     chunks = read_rows(source)
-    crew = nullcontext(workers) if isinstance(workers, Workers) else _processes(workers or _workers_for(source))
-    folder = output.with_name(f".{output.name}.parts")
-    _claim(folder, source, settings)
+    pool = nullcontext(workers) if isinstance(workers, Workers) else _processes(workers or _workers_for(source))
+    folder = output.with_name(f".{output.name}.shards")
+    _lock_job(folder, source, settings)
     try:
-        parts = _make(chunks, work, folder, output.suffix, crew, progress or float)
-        if not parts:
+        shards = _process_shards(chunks, work, folder, output.suffix, pool, progress or float)
+        if not shards:
             raise ValueError(f"{source} has no rows")
-        join(parts, output)
-        summaries = [json.loads(_summary_of(part).read_text(encoding="utf-8")) for part in parts]
+        join(shards, output)
+        summaries = [json.loads(_summary_of(shard).read_text(encoding="utf-8")) for shard in shards]
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command goes on from here") from None
     except BrokenExecutor as error:
         message = "a worker died, perhaps for want of memory; the same command goes on from here"
         raise OSError(f"{message} ({error})") from None
     except Exception as error:
-        # A full disk says nothing against the parts that are there.
+        # A full disk does not invalidate the finished shards.
         if isinstance(error, OSError) and any(folder.glob("[0-9]*.json")):
             raise OSError(f"{error}; the same command goes on from here") from None
         shutil.rmtree(folder)
@@ -85,91 +97,99 @@ def run_in_parts(
     return summaries
 
 
-def _make(
+def _process_shards(
     chunks: Iterable[Chunk],
     work: Work,
     folder: Path,
     suffix: str,
-    crew: AbstractContextManager[Workers],
+    pool: AbstractContextManager[Workers],
     progress: Callable[[float], object],
 ) -> list[Path]:
-    """The parts of all chunks, in order: those that are there already, and the others."""
-    parts: list[Path] = []
+    """Process the chunks whose shards are missing; return all shards in order."""
+    shards: list[Path] = []
     pending: deque[tuple[Callable[[], object], float]] = deque()
     done, read = 0.0, 0.0
 
     def finish_first() -> float:
-        # In the order of the file, so that the first of several errors is the one that is told.
+        # In the order of the file, so that the first of several errors is the one reported.
         wait, share = pending.popleft()
         wait()
         progress(done + share)
         return share
 
-    with crew as workers:
+    with pool as workers:
         for number, chunk in enumerate(chunks):
-            parts.append(folder / f"{number:06d}{suffix}")
+            shards.append(folder / f"{number:06d}{suffix}")
             share, read = chunk.done - read, chunk.done
-            if parts[-1].exists():
+            if shards[-1].exists():
                 done += share
                 continue
-            pending.append((workers.start(work, chunk, parts[-1]), share))
+            pending.append((workers.start(work, chunk, shards[-1]), share))
             # A few more than there are workers, so that none waits, and no more, so that memory is bounded.
             while len(pending) > 2 * workers.count:
                 done += finish_first()
         while pending:
             done += finish_first()
-    return parts
+    return shards
 
 
-def make_part(work: Work, chunk: Chunk, part: Path) -> None:
-    """Do the work of one part, and keep it: it is there, whole, or it is not."""
-    summary = work(chunk, part.with_stem(f"{part.stem}.new"))
-    with replacing(_summary_of(part)) as file:
+def process_shard(work: Work, chunk: Chunk, shard: Path) -> None:
+    """Process one chunk into a shard and its summary; the shard appears only when it is whole.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     shard = Path(folder, "000000.jsonl")
+    ...     process_shard(lambda chunk, path: {"characters": path.write_text("{}")}, Chunk(Path("in.jsonl"), [1], 1.0), shard)
+    ...     sorted(file.name for file in Path(folder).iterdir())
+    ['000000.json', '000000.jsonl']
+    """
+    summary = work(chunk, shard.with_stem(f"{shard.stem}.new"))
+    with replacing(_summary_of(shard)) as file:
         file.write_text(json.dumps(summary), encoding="utf-8")
-    # Last, since a part that is there is done.
-    part.with_stem(f"{part.stem}.new").replace(part)
+    # Last: a shard that exists counts as done.
+    shard.with_stem(f"{shard.stem}.new").replace(shard)
 
 
-def _summary_of(part: Path) -> Path:
-    return part.with_suffix(".json")
+def _summary_of(shard: Path) -> Path:
+    return shard.with_suffix(".json")
 
 
-def _claim(folder: Path, source: Path, settings: str) -> None:
-    """Make the folder of the parts, or see that its parts are of the same job."""
+def _lock_job(folder: Path, source: Path, settings: str) -> None:
+    """Create the folder of the shards, or check that the shards in it belong to the same job."""
     about = source.stat()
     job = {
         "version": mirg_rewards.__version__,
         "source": str(source.resolve()),
         "bytes": about.st_size,
         "modified": about.st_mtime_ns,
-        "rows a part": CHUNK,
+        "rows per shard": CHUNK,
         "settings": settings,
     }
     if not folder.parent.is_dir():
         raise ValueError(f"{folder.parent} cannot be written to: there is no folder {folder.parent}")
     folder.mkdir(exist_ok=True)
-    claim = folder / "job.json"
-    if claim.exists():
-        if json.loads(claim.read_text(encoding="utf-8")) != job:
+    lock = folder / "job.json"
+    if lock.exists():
+        if json.loads(lock.read_text(encoding="utf-8")) != job:
             raise ValueError(
-                f"{folder} holds the parts of an unfinished job with other settings, or of another input; "
+                f"{folder} holds the shards of an unfinished job with other settings, or of another input; "
                 "finish that one, or delete the folder"
             )
         return
-    with replacing(claim) as file:
+    with replacing(lock) as file:
         file.write_text(json.dumps(job, indent=2) + "\n", encoding="utf-8")
 
 
-def name_of(value: object) -> str:
-    """What a job's settings say of a value: a function by its module and name, anything else by its repr.
+def stable_name(value: object) -> str:
+    """Name a value in a job's settings: a function by its module and name, anything else by its repr.
 
-    A lambda, or a function made within another, has another name each time: its own does not say what it does, and nothing
-    may go on from what another one has made.
+    A lambda or an inner function gets a new name at every call. Its own name does not identify it, so that no job may
+    resume from the shards of another one.
 
-    >>> name_of(len), name_of(1.5)
+    >>> stable_name(len), stable_name(1.5)
     ('builtins.len', '1.5')
     >>> small = lambda file: (1, 1)
-    >>> name_of(small) == name_of(small)
+    >>> stable_name(small) == stable_name(small)
     False
     """
     name = getattr(value, "__qualname__", None)
@@ -186,7 +206,7 @@ def _workers_for(source: Path) -> int:
 def _processes(count: int) -> Iterator[Workers]:
     with _executor(count) as executor:
         try:
-            yield Workers(count, lambda *part: executor.submit(make_part, *part).result)
+            yield Workers(count, lambda *shard: executor.submit(process_shard, *shard).result)
         finally:
             executor.shutdown(cancel_futures=True)
 
@@ -198,19 +218,19 @@ def _executor(workers: int) -> Executor:
 
 
 def processes(count: int) -> ProcessPoolExecutor:
-    """So many processes to work in, which leave Ctrl-C to this one and end with it."""
+    """Start a pool of `count` spawned processes that ignore Ctrl-C and end with this process."""
     # Spawned: a fork of a process that has used torch may hang.
     return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_begin)
 
 
 def _begin() -> None:
-    # Ctrl-C is the parent's to answer.
+    # The parent handles Ctrl-C.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
 
 
 def end_with_parent() -> None:
-    """See to it that this process ends when its parent does, however that ends: there is no one left to work for."""
+    """End this process as soon as its parent ends, for whatever reason."""
 
     def wait() -> None:
         parent = multiprocessing.parent_process()

@@ -37,7 +37,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """A box that was claimed: its image (from 1), its corners in fractions of it, its score, and its group's name."""
+    """A predicted box: its image (from 1), its corners in fractions of it, its score, and its group's name."""
 
     image: int
     corners: Corners
@@ -45,8 +45,8 @@ class Detection:
     group: str
 
 
-def read(path: str | Path) -> tuple[Sample, ...]:
-    """The samples of an annotation file, in its order. Raises ValueError or TypeError that names what is wrong in it."""
+def read_samples(path: str | Path) -> tuple[Sample, ...]:
+    """Read the samples of an annotation file in order. Raises ValueError or TypeError that names the bad row."""
     whole = _loaded(path)
     if not isinstance(whole, Mapping):
         raise TypeError(f"{path} must be an object as COCO has it, with images and annotations, got a list")
@@ -80,7 +80,7 @@ def read(path: str | Path) -> tuple[Sample, ...]:
 
 
 def read_detections(path: str | Path, samples: Sequence[Sample]) -> tuple[tuple[Detection, ...], ...]:
-    """For each sample what a results file of the official form claims: rows of image_id, category_id, bbox and score.
+    """Read the detections of each sample from an official results file: rows of image_id, category_id, bbox, score.
 
     `bbox` is `[x, y, width, height]` in pixels. Raises ValueError or TypeError that names the row.
     """
@@ -130,7 +130,7 @@ def _loaded(path: str | Path) -> Any:
 
 
 def _id(row: Mapping[str, Any], name: str, place: str) -> Any:
-    """What a row's column `name` names. Raises TypeError where it can be no name."""
+    """Return the id in a row's column `name`. Raises TypeError for a list or an object."""
     value = row.get(name)
     if isinstance(value, list | dict):
         raise TypeError(f"{place}: {name} must be a number or text, got {value!r:.80}")
@@ -138,7 +138,7 @@ def _id(row: Mapping[str, Any], name: str, place: str) -> Any:
 
 
 def _rows(whole: Mapping[str, Any], name: str, path: str | Path) -> list[tuple[str, Mapping[str, Any]]]:
-    """The rows of a part of the file, each with its place."""
+    """Return the rows of a section of the file, each with its place."""
     rows = whole.get(name)
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
         raise ValueError(f"{path}: {name} must be a list of objects; the file has {', '.join(map(str, whole))}")

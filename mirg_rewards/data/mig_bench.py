@@ -1,4 +1,4 @@
-"""MIG-Bench: its entries, the image that each one asks for, and its official way to score a text.
+"""MIG-Bench: its entries, the target image of each, and its official scorer.
 
 The annotation file is `MIG_data.json` of thunlp/Migician (MIT), sha256 `8f6e8fce...`: 4,295 entries in ten tasks.
 It has no ids, so an entry's position, counted from 0, is its only name. The file that UniVG-R1 revised holds other
@@ -24,7 +24,7 @@ from mirg_rewards.targets import Target
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One of the ten tasks: its column in the papers' tables, and where an entry says which image is meant.
+    """One of the ten tasks: its column in the papers' tables, and the rule that gives an entry's target image.
 
     `how` names the rule: its part before the colon is who gives the image away (the question, which the model sees; the
     additional information, which it does not; the protocol alone). The pattern must match, always with the same group;
@@ -80,13 +80,13 @@ class Entry:
 
     @property
     def hittable(self) -> bool:
-        """Whether any box can meet the truth: five of the file's have inverted corners."""
+        """True if some box can match the target; five entries of the file have inverted corners."""
         x1, y1, x2, y2 = self.answer
         return x1 < x2 and y1 < y2
 
     @property
     def stated_image(self) -> int | None:
-        """The image that the question itself asks for, None where it does not say."""
+        """The image number that the question itself states, or None."""
         return self.target_image if self.how.startswith("question:") else None
 
     def target(self) -> Target:
@@ -106,8 +106,8 @@ class Entry:
         return Target((claim,), sizes, self.seen_sizes)
 
 
-def read(path: str | Path) -> tuple[Entry, ...]:
-    """The entries of an annotation file, in its order.
+def read_entries(path: str | Path) -> tuple[Entry, ...]:
+    """Read the entries of an annotation file in order.
 
     Raises ValueError that names the file and the entry, for a file that is not of the benchmark's form; OSError where
     it cannot be read.
@@ -131,7 +131,7 @@ def read(path: str | Path) -> tuple[Entry, ...]:
 def read_responses(
     path: str | Path, entries: Sequence[Entry], *, allow_missing: bool = False
 ) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
-    """The entries and a response to each, from a file of rows `{"index": position of the entry, "response": text}`.
+    """Read a response to each entry, from rows `{"index": position of the entry, "response": text}`.
 
     A row may also hold `sizes` and `seen_sizes`, the (width, height) of each image and of each as the model saw it;
     the entries come back with them. The file is JSONL or parquet. Raises ValueError that names the line: for an index
@@ -170,12 +170,12 @@ def read_responses(
 
 
 def unhittable(entries: Iterable[Entry]) -> tuple[int, ...]:
-    """The positions of the entries that no box can meet: 7, 105, 126, 163 and 512 of the original file."""
+    """Return positions of entries that no box can match: 7, 105, 126, 163 and 512 of the original file."""
     return tuple(entry.position for entry in entries if not entry.hittable)
 
 
 def official_box(text: str, *, migician_y_scaling: bool = False) -> Corners | None:
-    """The box that the official scorer takes from a text, in fractions of the image; None where it finds none.
+    """Extract a box from a text as the official scorer does, in fractions of the image; None if there is none.
 
     Six ways to write a box are tried in turn on the whole text, thinking included; the first way that occurs decides,
     and its first box counts. A number of 1 and more is in thousandths, a smaller one a fraction; where there are
@@ -212,7 +212,7 @@ def official_box(text: str, *, migician_y_scaling: bool = False) -> Corners | No
 
 
 def official_iou(predicted: Corners | None, target: Corners) -> float:
-    """The official scorer's IoU: nothing is clipped and no corners are put in order, so an inverted truth gives 0.
+    """Compute IoU as the official scorer does: no clipping, no sorting of corners; an inverted target gives 0.
 
     Where the official arithmetic divides by nothing or meets infinity, the result is 0, and so it is without a box.
     Source: thunlp/Migician, eval/utils.py `calculate_iou`.
@@ -234,6 +234,8 @@ def official_iou(predicted: Corners | None, target: Corners) -> float:
 
 
 def _official_patterns() -> tuple[re.Pattern[str], ...]:
+    # matches, in the order of `ways`: "(1,2), (3,4)", "[0.1, 0.2, 0.3, 0.4]", "(0.1,0.2),(0.3,0.4)", "(0.1, 0.2, 0.3, 0.4)",
+    # "[1, 2, 3, 4]", "<box>1 2 3 4</box>".
     # Digits are any script's, as in the official patterns, and float() reads them. Possessive repeats, each followed by
     # something that it cannot contain: they match the same and never go back, so the time is linear.
     whole, fraction, blank = r"(\d++)", r"(\d++\.\d++)", r"\s*+"
@@ -268,7 +270,7 @@ _Number = Annotated[float, pydantic.Field(strict=True, allow_inf_nan=False)]
 _Sizes = tuple[tuple[pydantic.PositiveInt, pydantic.PositiveInt], ...]
 
 
-class _Row(pydantic.BaseModel):
+class _EntryRow(pydantic.BaseModel):
     task: Annotated[str, pydantic.AfterValidator(_known_task)]
     images: Annotated[list[str], pydantic.Field(min_length=1)]
     question: str
@@ -283,7 +285,7 @@ class _Response(pydantic.BaseModel):
     seen_sizes: _Sizes | None = None
 
 
-_ROWS = pydantic.TypeAdapter(list[_Row])
+_ROWS = pydantic.TypeAdapter(list[_EntryRow])
 
 
 def _first_mistake(error: pydantic.ValidationError) -> str:
@@ -294,7 +296,7 @@ def _first_mistake(error: pydantic.ValidationError) -> str:
     return f"{where}: {mistake['msg'].lower()}, got {repr(mistake['input'])[:60]}".removeprefix(": ")
 
 
-def _target_image(row: _Row) -> int:
+def _target_image(row: _EntryRow) -> int:
     rule = TASKS[row.task]
     image = rule.image
     if rule.pattern is not None:

@@ -1,4 +1,4 @@
-"""Benchmarks of one expression, one image and one box: RefCOCO, RefCOCO+, RefCOCOg and whatever is written like them.
+"""Benchmarks of one expression, one image and one box: RefCOCO, RefCOCO+, RefCOCOg and files of the same form.
 
 Files differ in how they write the box, and cannot be told apart by looking: those of Qwen-VL and InternVL hold corners,
 the COCO originals and those of lmms-lab x, y, width, height. So it has to be said.
@@ -19,8 +19,8 @@ _COLUMNS = (
 )
 
 
-def read(path: str | Path, *, order: Order = "xyxy") -> tuple[Question, ...]:
-    """The questions of a `.json`, `.jsonl` or `.parquet` file, in its order.
+def read_questions(path: str | Path, *, order: Order = "xyxy") -> tuple[Question, ...]:
+    """Read the questions of a `.json`, `.jsonl` or `.parquet` file in order.
 
     A row has `bbox` in pixels, written in `order`, and the `width` and `height` of its image; it may have an `id` (or
     `question_id`; else its position from 0 is its name), a `task` (or `dataset` and `split`), and an `image` (or

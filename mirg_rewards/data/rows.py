@@ -1,4 +1,4 @@
-"""Rows in files, JSONL or parquet by the suffix: read and written in chunks, and never left half-written."""
+"""Read and write rows of JSONL or parquet files in chunks; files appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Chunk:
 
 
 def read_rows(path: str | Path, size: int = CHUNK) -> Iterator[Chunk]:
-    """The rows of a `.jsonl` or `.parquet` file, `size` at a time. Blank lines are skipped.
+    """Read the rows of a `.jsonl` or `.parquet` file, `size` at a time. Blank lines are skipped.
 
     Raises ValueError that names the file and line; OSError where the file cannot be read.
     """
@@ -85,7 +85,7 @@ def read_rows(path: str | Path, size: int = CHUNK) -> Iterator[Chunk]:
 
 @contextmanager
 def writing_rows(path: str | Path, source: str | Path, schema: Any = None) -> Iterator[Write]:
-    """A function `write(chunk, columns)` that adds a chunk of `source`, with more columns, to a new file.
+    """Open a new file; yield a function `write(chunk, columns)` that appends a chunk of `source` with more columns.
 
     `path` ends with `.jsonl` or `.parquet` and appears, whole, when the block ends without an error. Columns of parquet
     keep their types; from JSONL they get those of `schema`, which is `schema_of(path, source)`. Raises ValueError where
@@ -118,7 +118,7 @@ def schema_of(path: str | Path, source: str | Path) -> Any:
 
 
 def join(parts: Sequence[Path], path: Path) -> None:
-    """Write the rows of files of one kind, one after the other, to a file of that kind, `path`."""
+    """Concatenate files of one kind into `path`."""
     if not _is_parquet(path):
         with replacing(path) as whole, whole.open("wb") as out:
             for part in parts:
@@ -133,7 +133,7 @@ def join(parts: Sequence[Path], path: Path) -> None:
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A path to write to, beside `path`: what is there becomes `path` if the block ends without an error.
+    """Yield a temporary path beside `path` that is renamed to `path` if the block ends without an error.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -154,7 +154,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def check_output(path: Path, others: Iterable[Path]) -> None:
-    """Raises ValueError, before there is work to lose, where `path` is a folder or one of the `others` in hand.
+    """Check early that `path` is not a folder and not one of the `others`; else raise ValueError.
 
     >>> check_output(Path("rows.jsonl"), [Path("./rows.jsonl")])
     Traceback (most recent call last):

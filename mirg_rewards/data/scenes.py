@@ -34,7 +34,7 @@ HELD_OUT = {"test": 0.15, "probe": 0.05}
 
 @dataclass(frozen=True, slots=True)
 class SceneConfig:
-    """What scenes may hold. Pairs are the fewest and the most, both of them possible.
+    """The possible contents of scenes. Pairs are inclusive minima and maxima.
 
     - `images` in a scene, and `shapes` in each image;
     - `kinds` and `colours` of shapes, and their `scales`: (word, fewest cells, most cells) along a side;
@@ -104,12 +104,12 @@ class Shape:
 
     @property
     def look(self) -> tuple[str, str]:
-        """Its kind and its colour."""
+        """Its kind and its color."""
         return self.kind, self.colour
 
     @property
     def label(self) -> str:
-        """What one calls the shape: its scale where scales have words, its colour and its kind."""
+        """The shape's name: its scale if scales have words, its color and its kind."""
         return " ".join(word for word in (self.scale, self.colour, self.kind) if word)
 
 
@@ -174,7 +174,7 @@ class Scene:
 
     @property
     def notes(self) -> tuple[Claim, ...]:
-        """What each image holds: a claim for every shape, image by image."""
+        """A claim for every shape, image by image."""
         return tuple(
             Claim(number, _box(shape.cells, picture.grid), label=shape.label)
             for number, picture in enumerate(self.pictures, start=1)
@@ -183,7 +183,7 @@ class Scene:
 
     @property
     def target(self) -> Target:
-        """The right answer: the notes that are of the asked shape."""
+        """The target: the notes of the requested shape."""
         return Target(tuple(claim for claim in self.notes if claim.label == self.asked), self.sizes)
 
     def draw(self) -> list[Image.Image]:
@@ -192,7 +192,7 @@ class Scene:
 
 
 def scene(config: SceneConfig, index: int, *, seed: int = 0, split: Split = "train") -> Scene:
-    """The scene of this number, always the same for the same `config`, `seed` and `split`.
+    """Generate the scene of this number, deterministic in `config`, `seed` and `split`.
 
     What a scene shows decides which split it may be in, so a held-out scene never shows what a training scene shows,
     in whatever order, for any two seeds.
@@ -210,7 +210,7 @@ def scene(config: SceneConfig, index: int, *, seed: int = 0, split: Split = "tra
 
 
 def split_of(proposed: Scene) -> Split:
-    """The split that a scene belongs to: a matter of the shapes in its pictures, whatever their order and size."""
+    """Return the split of a scene, a function of the shapes in its pictures, not of their order or size."""
     shown = sorted(repr(sorted(map(repr, picture.shapes))) for picture in proposed.pictures)
     digest = hashlib.blake2b(repr(shown).encode(), digest_size=8).digest()
     place = int.from_bytes(digest, "big") / 2**64

@@ -148,4 +148,4 @@ def _with_image(parsed: Parsed, image: int | None) -> Parsed:
     if image is None or all(claim.image is not None for claim in parsed.claims):
         return parsed
     claims = [replace(claim, image=image) if claim.image is None else claim for claim in parsed.claims]
-    return Parsed(claims, parsed.defects, parsed.think, parsed.answer, spans=parsed.spans)
+    return replace(parsed, claims=tuple(claims))

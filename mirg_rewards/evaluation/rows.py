@@ -13,6 +13,7 @@ from mirg_rewards.evaluation.questions import summarize_measures
 from mirg_rewards.evaluation.resampling import RESAMPLES
 from mirg_rewards.evaluation.summaries import Evaluation
 from mirg_rewards.parsing import Grammar
+from mirg_rewards.row_error import RowError
 from mirg_rewards.targets import Target
 
 
@@ -101,10 +102,5 @@ def _measure(
 ) -> Measures:
     try:
         return measure(completions, targets, grammar, thresholds=thresholds)
-    except (ValueError, TypeError):
-        for index in range(len(targets)):
-            try:
-                measure(completions[index : index + 1], targets[index : index + 1], grammar, thresholds=thresholds)
-            except (ValueError, TypeError) as error:
-                raise ValueError(f"{chunk.place(index)}: {str(error).removeprefix('row 0: ')}") from None
-        raise
+    except RowError as error:
+        raise error.at(chunk.place(error.row)) from None

@@ -1,7 +1,7 @@
 """Text to claims, and back."""
 
 from mirg_rewards.parsing.grammar import GRAMMARS, Grammar
-from mirg_rewards.parsing.reading import parse
-from mirg_rewards.parsing.writing import render
+from mirg_rewards.parsing.rendering import render
+from mirg_rewards.parsing.responses import parse
 
 __all__ = ["GRAMMARS", "Grammar", "parse", "render"]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from mirg_rewards.coordinates import HUNDRED, PIXELS, THOUSAND, UNIT, Resize, Space
-from mirg_rewards.parsing.found import Syntax
 from mirg_rewards.parsing.sections import Think
+from mirg_rewards.parsing.syntax import Syntax
 from mirg_rewards.parsing.syntaxes import (
     ANY_TAGS,
     CALLS,
@@ -45,7 +45,7 @@ class Grammar:
     """How a model was told to write: which syntax, in which coordinates, in which parts.
 
     - `syntaxes`: the first is the one that `render` writes; the others are read where it finds nothing.
-    - `own`: how many of them, from the first, the family writes itself; an answer in another one is a defect.
+    - `native_count`: how many of them, from the first, the family writes itself; an answer in another one is a defect.
     - `space`, `order`: what the numbers count and how four of them make a box. Never guessed from the numbers.
     - `resize`: for pixels, how the model's processor resizes; without it they are pixels of the original image.
     - `first_image`: the number of the first image where a bare number names it (`{"0": [..]}`). Keys and words with a
@@ -68,7 +68,7 @@ class Grammar:
     first_image: int = 1
     think: Think = "optional"
     max_claims: int = 64
-    own: int = 1
+    native_count: int = 1
 
     def __post_init__(self) -> None:
         if not self.syntaxes:
@@ -79,8 +79,10 @@ class Grammar:
             raise ValueError(f"think must be one of required, prefilled, optional, got {self.think!r}")
         if self.resize is not None and self.space.max_value is not None:
             raise ValueError(f"resize is for pixels, got it with {self.space}")
-        if not 1 <= self.own <= len(self.syntaxes):
-            raise ValueError(f"own must be from 1 to the {len(self.syntaxes)} of syntaxes, got {self.own}")
+        if not 1 <= self.native_count <= len(self.syntaxes):
+            raise ValueError(
+                f"native_count must be from 1 to the {len(self.syntaxes)} of syntaxes, got {self.native_count}"
+            )
         if self.max_claims < 1:
             raise ValueError(f"max_claims must be at least 1, got {self.max_claims}")
 
@@ -106,15 +108,15 @@ GRAMMARS: dict[str, Grammar] = {
     "qwen_vl": Grammar(_ways(TAGS["QWEN_TAGS"])),
     "qwen2_vl": Grammar(_ways(TAGS["QWEN2_TOKENS"])),
     "qwen2_vl_stripped": Grammar(_ways(PAIRS)),
-    "qwen25_json": Grammar(_ways(JSON_FENCED, XML_POINTS), own=2, space=PIXELS, resize=_QWEN25),
+    "qwen25_json": Grammar(_ways(JSON_FENCED, XML_POINTS), native_count=2, space=PIXELS, resize=_QWEN25),
     "qwen3_json": Grammar(_ways(JSON_FENCED)),
     "mimo_vl": Grammar(_ways(JSON_FENCED), space=PIXELS, resize=_MIMO),
     "internvl": Grammar(_ways(TAGS["INTERNVL_TAGS"])),
     "deepseek_vl2": Grammar(_ways(TAGS["DEEPSEEK_TOKENS"]), space=Space(999)),
-    "glm_v": Grammar(_ways(TAGS["GLM_TOKENS"], JSON_GLM), own=2, first_image=0),
+    "glm_v": Grammar(_ways(TAGS["GLM_TOKENS"], JSON_GLM), native_count=2, first_image=0),
     "cogvlm": Grammar(_ways(DOUBLE_LISTS)),
     "minicpm_v": Grammar(_ways(TAGS["MINICPM_TAGS"]), first_image=0),
-    "molmo": Grammar(_ways(XML_POINTS, CALLS, POINTS), own=3, space=HUNDRED, order="xy"),
+    "molmo": Grammar(_ways(XML_POINTS, CALLS, POINTS), native_count=3, space=HUNDRED, order="xy"),
     "molmo2": Grammar(_ways(XML_COORDS), order="xy"),
     "paligemma": Grammar(_ways(LOC_TOKENS), space=Space(1024), order="yxyx"),
     "florence2": Grammar(_ways(FLORENCE2_TOKENS), space=Space(1000, bin_center=True)),
@@ -123,11 +125,11 @@ GRAMMARS: dict[str, Grammar] = {
     "shikra": Grammar(_ways(LISTS_OR_POINTS), space=UNIT),
     "ferret": Grammar(_ways(LISTS_OR_POINTS)),
     "fuyu": Grammar(_ways(TAGS["FUYU_TAGS"]), space=PIXELS, order="yxyx"),
-    "llava": Grammar(_ways(LISTS, TAGS["LIST_TAGS"]), own=2, space=UNIT),
+    "llava": Grammar(_ways(LISTS, TAGS["LIST_TAGS"]), native_count=2, space=UNIT),
     "yi_vl": Grammar(_ways(LISTS), space=Space(999)),
     "internlm_xcomposer": Grammar(_ways(LISTS)),
     "video_espresso": Grammar(_ways(LISTS), space=HUNDRED, order="cxcywh"),
-    "kimi_vl": Grammar(_ways(JSON_KIMI, CALLS), own=2, space=UNIT),
+    "kimi_vl": Grammar(_ways(JSON_KIMI, CALLS), native_count=2, space=UNIT),
     "gemini": Grammar(_ways(JSON_GEMINI), order="yxyx"),
     "moondream": Grammar(_ways(JSON_NAMED), space=UNIT),
     "seed_vl": Grammar(_ways(TAGS["SEED_TAGS"]), space=Space(999)),
@@ -140,6 +142,6 @@ GRAMMARS: dict[str, Grammar] = {
     "seg_zero": Grammar(_ways(JSON_SEG_ZERO), space=PIXELS, resize=_QWEN25, think="required"),
     "visual_rft": Grammar(_ways(JSON_VISUAL_RFT), think="required"),
     # Any other model, in plain text.
-    "prose": Grammar((*_ways(LISTS, JSON, TABLES, PAIRS, NAMED), POINTS), own=5),
+    "prose": Grammar((*_ways(LISTS, JSON, TABLES, PAIRS, NAMED), POINTS), native_count=5),
 }
 """Every grammar by its id."""

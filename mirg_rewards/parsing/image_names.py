@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mirg_rewards.parsing.found import UNCLEAR
+from mirg_rewards.parsing.syntax import AMBIGUOUS
 
 _CARDINALS = (
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -108,14 +108,14 @@ _HEAD = re.compile(r"[0-9]+|(?:twenty-)?[a-z]+", re.IGNORECASE)
 
 
 def number_of(match: re.Match[str], count: int) -> int:
-    """The image, counted from 1, that a match of MENTION names among `count` images; UNCLEAR if it names several.
+    """The image, counted from 1, that a match of MENTION names among `count` images; AMBIGUOUS if it names several.
 
-    >>> number_of(REFERENCE.search("in the last image"), 4), number_of(REFERENCE.search("Images 1 and 3"), 4) == UNCLEAR
+    >>> number_of(REFERENCE.search("in the last image"), 4), number_of(REFERENCE.search("Images 1 and 3"), 4) == AMBIGUOUS
     (4, True)
     """
     kind = match.lastgroup or ""
     if kind in _SEVERAL:
-        return UNCLEAR
+        return AMBIGUOUS
     if kind in ("edge", "chinese_edge"):
         return count
     if kind == "placeholder":
@@ -133,5 +133,5 @@ def number_of(match: re.Match[str], count: int) -> int:
 def _chinese(written: str) -> int:
     tens, ten, ones = written.rpartition("十")
     if not ten:
-        return _CHINESE.get(written, UNCLEAR)
-    return 10 * (_CHINESE.get(tens, UNCLEAR) if tens else 1) + (_CHINESE.get(ones, UNCLEAR) if ones else 0)
+        return _CHINESE.get(written, AMBIGUOUS)
+    return 10 * (_CHINESE.get(tens, AMBIGUOUS) if tens else 1) + (_CHINESE.get(ones, AMBIGUOUS) if ones else 0)

@@ -6,10 +6,11 @@ import re
 from typing import NamedTuple
 
 from mirg_rewards.claims import Span
-from mirg_rewards.parsing.found import UNCLEAR, Found, plain
 from mirg_rewards.parsing.image_names import MENTION, NOUN, ORDINAL, ORDINALS, REFERENCE, VAGUE, number_of
+from mirg_rewards.parsing.lexer import fold
+from mirg_rewards.parsing.syntax import AMBIGUOUS, RawClaim
 
-__all__ = ["ORDINALS", "REFERENCE", "bind", "image_of", "image_of_value"]
+__all__ = ["ORDINALS", "REFERENCE", "assign_images", "image_of", "image_of_value"]
 
 # What, right before a reference, says that the box is elsewhere: "not visible in", "unlike the one in", 不在.
 _RULES_OUT = (
@@ -84,16 +85,16 @@ class _Mention(NamedTuple):
 def image_of(reference: str, count: int) -> int | None:
     """The image, counted from 1, that a whole string names, such as a key or a value in JSON; None if it names none.
 
-    UNCLEAR if it names several, or one that words alone do not tell.
+    AMBIGUOUS if it names several, or one that words alone do not tell.
 
     >>> [image_of(text, 4) for text in ("Image-2", "second image", "2th image", "image_03", "last image", "a dog")]
     [2, 2, 2, 3, 4, None]
-    >>> image_of("Image-1 and Image-3", 4) == image_of("the left image", 4) == UNCLEAR
+    >>> image_of("Image-1 and Image-3", 4) == image_of("the left image", 4) == AMBIGUOUS
     True
     """
     if len(reference) > _LONGEST_NAME:
         return None
-    name = plain(reference).strip()
+    name = fold(reference).strip()
     start = len(name) - len(name[4:].lstrip()) if name[:4].lower() == "the " else 0
     mentions = _mentions(name, 0, len(name), count)
     if len(mentions) == 1 and mentions[0][:2] == (start, len(name)):
@@ -104,7 +105,7 @@ def image_of(reference: str, count: int) -> int | None:
 def image_of_value(value: object, base: int, count: int) -> int | None:
     """The image, counted from 1, that the value of an image key names; None if it is left unsaid.
 
-    `base` is what the key calls the first image. A value that is there and names no image gives UNCLEAR.
+    `base` is what the key calls the first image. A value that is there and names no image gives AMBIGUOUS.
 
     >>> image_of_value(0, 0, 3), image_of_value("Image-2", 1, 3), image_of_value(None, 1, 3)
     (1, 2, None)
@@ -114,7 +115,7 @@ def image_of_value(value: object, base: int, count: int) -> int | None:
     if value is None:
         return None
     if isinstance(value, str):
-        written = plain(value[:_BEHIND])
+        written = fold(value[:_BEHIND])
         inner = _AROUND.sub("", written)
         if not _BARE.fullmatch(inner):
             for name in (written, inner, f"image {inner}", f"{inner} image", f"图{inner}"):
@@ -122,22 +123,22 @@ def image_of_value(value: object, base: int, count: int) -> int | None:
                 if named is not None:
                     return named
             mentions = _mentions(written, 0, len(written), count)
-            return mentions[0].image if len(mentions) == 1 else UNCLEAR
+            return mentions[0].image if len(mentions) == 1 else AMBIGUOUS
         value = float(inner)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return UNCLEAR
+        return AMBIGUOUS
     if not abs(value) <= 1e9 or value != int(value):
-        return UNCLEAR
+        return AMBIGUOUS
     return int(value) + 1 - base
 
 
-def bind(text: str, found: list[Found], start: int, end: int, count: int) -> list[Found]:
+def assign_images(text: str, found: list[RawClaim], start: int, end: int, count: int) -> list[RawClaim]:
     """`found` with the images that the words around them name, where the claims themselves do not say.
 
     A reference that follows a claim at once, as in "[..] (Image-3)", is its own. Else the nearest reference before it in
     its paragraph counts, else the last heading line ("Image 2:") before it, else the nearest reference behind it in its
     sentence. Under a heading, only a reference that opens a sentence leads away from it. What is ruled out ("not in the
-    first image") never counts; where several images are named, and none alone, it is UNCLEAR. Claims stand in the order
+    first image") never counts; where several images are named, and none alone, it is AMBIGUOUS. Claims stand in the order
     of the text, which is `plain`.
     """
     blocks: list[Span] = []
@@ -182,7 +183,7 @@ def _images(text: str, blocks: list[Span], start: int, end: int, count: int) -> 
         order = (after, said, heading) if is_firm else (None if is_lent else said, heading, after, said)
         image = None
         for choice in order:
-            if choice is not None and image in (None, UNCLEAR):
+            if choice is not None and image in (None, AMBIGUOUS):
                 image = choice
         images.append(image)
         if own is not None and image == after:
@@ -218,7 +219,7 @@ def _mentions(text: str, begin: int, end: int, count: int) -> list[_Mention]:
             instead = _INSTEAD.match(text, stop, end)
             if instead:
                 image = image_of(f"{instead['ordinal']} image", count)
-                mentions.append(_Mention(instead.start("ordinal"), instead.end(), image or UNCLEAR, is_vague=False))
+                mentions.append(_Mention(instead.start("ordinal"), instead.end(), image or AMBIGUOUS, is_vague=False))
             continue
         image = number_of(match, count)
         last = mentions[-1] if mentions else None
@@ -228,7 +229,7 @@ def _mentions(text: str, begin: int, end: int, count: int) -> list[_Mention]:
             and _JOINED.fullmatch(text, last.end, start)
             and (not _CLAUSE.match(text, stop, end) or _AMONG.search(text, max(begin, last.start - 16), last.start))
         ):
-            mentions[-1] = _Mention(last.start, stop, UNCLEAR, is_vague=False)
+            mentions[-1] = _Mention(last.start, stop, AMBIGUOUS, is_vague=False)
         else:
             is_vague = kind in VAGUE and not (kind == "place" and _WITHIN.search(text, max(begin, start - 12), start))
             mentions.append(_Mention(start, stop, image, is_vague))
@@ -252,7 +253,9 @@ def _behind(text: str, blocks: list[Span], gaps: list[list[_Mention]], end: int)
         stop = _SENTENCE_END.search(text, begin, limit)
         runs_on = stop is None and limit == following < end
         mentions = [mention for mention in gaps[number + 1] if mention.start < (stop.start() if stop else limit)]
-        nearest = next((mention for mention in mentions if mention.image != UNCLEAR), mentions[0] if mentions else None)
+        nearest = next(
+            (mention for mention in mentions if mention.image != AMBIGUOUS), mentions[0] if mentions else None
+        )
         is_behind = is_behind if runs_on else nearest is not None
         if nearest is None:
             own[number] = (own[number + 1][0] if runs_on else None, False)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mirg_rewards.batch import Answers, Device, Targets, pack
 from mirg_rewards.parsing import GRAMMARS, Grammar, parse
-from mirg_rewards.parsing.found import Syntax, Written
+from mirg_rewards.parsing.syntax import ClaimToWrite, Syntax
 from mirg_rewards.rewards import Gated, Overlap, Published, Reward, Weighted
 from mirg_rewards.rewards.showing import shown
 from mirg_rewards.scorer import Scorer
@@ -75,7 +75,7 @@ def in_thought(grammar: Grammar) -> Grammar:
     return replace(grammar, syntaxes=(thinks, *others), think="optional")
 
 
-def _write_thought(claims: list[Written], *, own: Syntax) -> str:
+def _write_thought(claims: list[ClaimToWrite], *, own: Syntax) -> str:
     body = own.write(claims) if claims or own.nothing == "[]" else own.nothing
     return f"<think>{body}</think><rethink>So it is.</rethink><answer>yes</answer>"
 

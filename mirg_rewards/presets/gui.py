@@ -12,7 +12,7 @@ from torch import Tensor
 from mirg_rewards.batch import Answers, Device, Targets
 from mirg_rewards.coordinates import PIXELS
 from mirg_rewards.parsing import GRAMMARS, Grammar
-from mirg_rewards.parsing.found import POINT, Syntax, Written, listed
+from mirg_rewards.parsing.syntax import POINT, ClaimToWrite, Syntax, format_numbers
 from mirg_rewards.parsing.syntaxes import JSON, POINTS, json_objects
 from mirg_rewards.presets.columns import Numbers, size_of
 from mirg_rewards.presets.literals import read_literal
@@ -26,13 +26,13 @@ _RADIUS = 140
 _NO_TEXT = "no input text"
 
 
-def _write_clicks(claims: list[Written]) -> str:
+def _write_clicks(claims: list[ClaimToWrite]) -> str:
     """`[{'action': 'click', 'point': [x, y], 'input_text': 'no input text'}]`, and the image where it must be said."""
     clicks = []
     for claim in claims:
         assert claim.point is not None
         image = "" if claim.image is None else f"'image': {claim.image}, "
-        place = f"'point': [{listed(claim.point, ', ')}]"
+        place = f"'point': [{format_numbers(claim.point, ', ')}]"
         clicks.append(f"{{{image}'action': 'click', {place}, 'input_text': '{_NO_TEXT}'}}")
     return f"[{', '.join(clicks)}]"
 

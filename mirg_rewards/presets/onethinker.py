@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mirg_rewards.batch import Answers, Device, Targets
 from mirg_rewards.parsing import GRAMMARS, Grammar
-from mirg_rewards.parsing.found import BOX, Syntax, Written
+from mirg_rewards.parsing.syntax import BOX, ClaimToWrite, Syntax
 from mirg_rewards.parsing.syntaxes import json_objects
 from mirg_rewards.presets.columns import Numbers
 from mirg_rewards.presets.originals import THOUSANDTHS, counted, first_answer, think_then_answer, tight
@@ -24,7 +24,7 @@ from mirg_rewards.targets import Target
 _DIALECT = json_objects.Dialect(box="boxes")
 
 
-def _write(claims: list[Written]) -> str:
+def _write(claims: list[ClaimToWrite]) -> str:
     """`{"boxes": [x1, y1, x2, y2]}`; a list of such objects where there is not just one."""
     written = json_objects.write(claims, dialect=_DIALECT)
     return written[1:-1] if len(claims) == 1 else written

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mirg_rewards.batch import Answers, Device, Targets
 from mirg_rewards.parsing import GRAMMARS, Grammar
-from mirg_rewards.parsing.found import Written
+from mirg_rewards.parsing.syntax import ClaimToWrite
 from mirg_rewards.parsing.syntaxes import JSON_SEG_ZERO
 from mirg_rewards.presets.originals import think_then_answer
 from mirg_rewards.presets.seg_zero_originals import (
@@ -41,7 +41,7 @@ SIDE = 840
 _KEYS = ("image", "bbox", "points_1", "points_2", "label")
 
 
-def _write(claims: list[Written]) -> str:
+def _write(claims: list[ClaimToWrite]) -> str:
     """`{"bbox": [x1, y1, x2, y2], "points_1": [x, y], "points_2": [x, y]}`; a list of such where there is not just one.
 
     Claims of a point alone, behind that of a box about the same thing, are its points; a point of the box's own is both.

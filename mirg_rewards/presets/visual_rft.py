@@ -135,7 +135,11 @@ def confidence_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]
     """
     said, true, left, right = pairs_of(boxed(answers.claims), boxed(targets.claims))
     stated = torch.tensor(
-        [confidence for parsed in answers.parsed for confidence in _confidences(parsed.answer or "", len(parsed.rows))],
+        [
+            confidence
+            for parsed in answers.parsed
+            for confidence in _confidences(parsed.answer or "", len(parsed.claims))
+        ],
         dtype=said.boxes.dtype,
         device=said.boxes.device,
     )[answers.claims.has_box]

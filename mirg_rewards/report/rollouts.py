@@ -102,7 +102,7 @@ def read_mig_bench(
     Images are in `folder`, by default that of the annotations. Entries without an answer are left out.
     """
     folder = folder or Path(annotations).parent
-    entries, texts = mig_bench.read_responses(responses, mig_bench.read(annotations), allow_missing=True)
+    entries, texts = mig_bench.read_responses(responses, mig_bench.read_entries(annotations), allow_missing=True)
     rollouts = [
         Rollout(
             place=f"{annotations}: entry {entry.position}",

@@ -11,6 +11,7 @@ from mirg_rewards.claims import Parsed, Size
 from mirg_rewards.coordinates import PIXELS
 from mirg_rewards.report.rollouts import Rollout
 from mirg_rewards.report.thumbnails import size_of
+from mirg_rewards.row_error import RowError
 from mirg_rewards.scorer import Scorer, Scores
 from mirg_rewards.targets import Target
 
@@ -74,13 +75,8 @@ def _scores(rollouts: Sequence[Rollout], targets: Sequence[Target], scorer: Scor
     texts = [rollout.text for rollout in rollouts]
     try:
         return scorer(texts, targets)
-    except ValueError:
-        for rollout, target in zip(rollouts, targets, strict=True):
-            try:
-                scorer([rollout.text], [target])
-            except ValueError as error:
-                raise ValueError(f"{rollout.place}: {str(error).removeprefix('row 0: ')}") from None
-        raise
+    except RowError as error:
+        raise error.at(rollouts[error.row].place) from None
 
 
 def _pairs(parsed: Sequence[Parsed], targets: Sequence[Target]) -> list[PairedClaims]:

@@ -14,6 +14,7 @@ from mirg_rewards.rewards.labels import Labels, checked_labels
 from mirg_rewards.rewards.pairing import Over, check_over, pairs_of, settled, share
 from mirg_rewards.rewards.showing import shown
 from mirg_rewards.rewards.terms import boxed, pointed
+from mirg_rewards.row_error import RowError
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -121,9 +122,10 @@ def _sizes(targets: Targets) -> list[Size]:
                 continue
             size = target.sizes[(image or 1) - 1]
             if size is None:
-                raise ValueError(
-                    f"row {row}: a distance in pixels needs the size of image {image or 1}, where claims[{number}] of the "
-                    "target has its point, got None; give sizes, or a radius in fractions without pixels"
+                raise RowError(
+                    row,
+                    f"a distance in pixels needs the size of image {image or 1}, where claims[{number}] of the "
+                    "target has its point, got None; give sizes, or a radius in fractions without pixels",
                 )
             sizes.append(size)
     return sizes

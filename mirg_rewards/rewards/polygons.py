@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from mirg_rewards.batch import Answers, ClaimBatch, Targets
-from mirg_rewards.claims import Claim, Corners, Row
+from mirg_rewards.claims import Claim, Corners, Row, claim_row
 from mirg_rewards.rewards.terms import boxed, over_larger_count
 
 Shapes = npt.NDArray[np.object_]
@@ -57,7 +57,7 @@ def polygon_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     >>> polygon_reward(*pack(said, [target] * 3))
     tensor([1.0000, 0.5000, 0.0000])
     """
-    said, shapes = _placed(answers.claims, chain.from_iterable(reading.rows for reading in answers.parsed))
+    said, shapes = _placed(answers.claims, (claim_row(claim) for parsed in answers.parsed for claim in parsed.claims))
     true, true_shapes = _placed(targets.claims, chain.from_iterable(target.rows for target in targets.rows))
     images, true_images = said.images.cpu().numpy(), true.images.cpu().numpy()
     ends, true_ends = said.offsets.tolist(), true.offsets.tolist()

@@ -14,6 +14,7 @@ from torch import Tensor
 from mirg_rewards.batch import Answers, Targets
 from mirg_rewards.rewards.bounds import Bounds, checked_bounds
 from mirg_rewards.rewards.showing import as_said
+from mirg_rewards.row_error import RowError
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -55,8 +56,12 @@ class Published:
                 f"a published reward reads the texts themselves: pack(..., texts=...) needs {len(targets.rows)} of them, "
                 f"got {len(answers.texts)}"
             )
-        rows = zip(answers.texts, targets.rows, strict=True)
-        earned = [self.of(text, target, **self.settings) for text, target in rows]
+        earned = []
+        for row, (text, target) in enumerate(zip(answers.texts, targets.rows, strict=True)):
+            try:
+                earned.append(self.of(text, target, **self.settings))
+            except ValueError as error:
+                raise RowError(row, str(error)) from error
         return torch.tensor(earned, dtype=torch.float32, device=answers.defects.device)
 
     def __repr__(self) -> str:

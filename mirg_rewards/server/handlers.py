@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from mirg_rewards.adapters.columns import finite_floats, measures, read_target
 from mirg_rewards.adapters.openrlhf import OpenRLHFReward, response_of
 from mirg_rewards.claims import Defect
+from mirg_rewards.row_error import RowError
 from mirg_rewards.scorer import Scorer, as_text
 from mirg_rewards.targets import Target
 
@@ -71,7 +72,7 @@ def _score(scorer: Scorer, request: dict[str, Any], max_rows: int) -> Reply:
                 raise RequestError(422, f"there is no {column!r}; the row has {', '.join(row) or 'nothing'}", number)
         texts.append(_text(row["completion"], number))
         targets.append(_target(row["target"], scorer, number, "target"))
-    scores = _with_row(partial(scorer, texts, targets), scorer, texts, targets, "target")
+    scores = _with_row(partial(scorer, texts, targets), "target")
     reward, named = finite_floats(scores.total, "reward"), scores.answers.defects.tolist()
     terms = {name: values.tolist() for name, values in scores.terms.items()}
     beside = {name: values.tolist() for name, values in measures(scorer, scores).items()}
@@ -98,8 +99,7 @@ def _openrlhf(scorer: Scorer, request: dict[str, Any], max_rows: int) -> Reply:
     for number, (query, prompt) in enumerate(zip(queries, prompts, strict=True)):
         _checked_row(partial(response_of, query, prompt), number, "query")
     targets = [_target(label, scorer, number, "labels") for number, label in enumerate(labels)]
-    texts = [response_of(query, prompt) for query, prompt in zip(queries, prompts, strict=True)]
-    result = _with_row(partial(OpenRLHFReward(scorer), queries, prompts, targets), scorer, texts, targets, "labels")
+    result = _with_row(partial(OpenRLHFReward(scorer), queries, prompts, targets), "labels")
     return Reply(200, json.dumps(result).encode(), len(queries), {})
 
 
@@ -136,19 +136,12 @@ def _target(wire: Any, scorer: Scorer, number: int, column: str) -> Target:
     return _checked_row(partial(read_target, wire, scorer, f"row {number}"), number, column)
 
 
-def _with_row(
-    compute: Callable[[], _Result], scorer: Scorer, texts: Sequence[str], targets: Sequence[Target], column: str
-) -> _Result:
+def _with_row(compute: Callable[[], _Result], column: str) -> _Result:
     """Return the result of `compute`, or raise RequestError with the row whose target lacks data, such as sizes."""
     try:
         return compute()
-    except ValueError:
-        for number, (text, target) in enumerate(zip(texts, targets, strict=True)):
-            try:
-                scorer([text], [target])
-            except ValueError as error:
-                raise RequestError(422, str(error).removeprefix("row 0: "), number, column) from None
-        raise
+    except RowError as error:
+        raise RequestError(422, error.message, error.row, column) from None
 
 
 def _checked_row(compute: Callable[[], _Result], number: int, column: str) -> _Result:

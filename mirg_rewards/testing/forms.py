@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from mirg_rewards.claims import Claim, Point, Size
 from mirg_rewards.parsing import Grammar, render
-from mirg_rewards.parsing.found import Written
+from mirg_rewards.parsing.syntax import ClaimToWrite
 from mirg_rewards.targets import Target
 
 Places = Literal["box", "polygon", "point", "box and point"]
@@ -56,12 +56,12 @@ class Form:
         if self.images and self.labels:
             return replace(grammar, syntaxes=(replace(own, writes=writes), *others))
 
-        def write(claims: list[Written]) -> str:
+        def write(claims: list[ClaimToWrite]) -> str:
             return own.write([self._said(claim) for claim in claims])
 
         return replace(grammar, syntaxes=(replace(own, write=write, writes=writes), *others))
 
-    def _said(self, claim: Written) -> Written:
+    def _said(self, claim: ClaimToWrite) -> ClaimToWrite:
         said: dict[str, Any] = {} if self.images else {"image": None}
         return claim._replace(**said if self.labels else said | {"label": ""})
 

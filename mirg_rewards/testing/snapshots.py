@@ -54,7 +54,7 @@ def snapshot(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.dtype, value.tolist()
     if isinstance(value, Parsed):
-        return list(value.rows), value.defect_bits
+        return list(value.claims), value.defects.value
     if isinstance(value, Target):
         return value.to_json()
     if isinstance(value, Mapping):

@@ -103,7 +103,7 @@ STRIPS = SimpleNamespace(reasoning_tags='[["<think>", "</think>"]]', process_wit
 @pytest.mark.parametrize("cli", [None, STRIPS], ids=["called", "by command"])
 def test_the_harness_gives_the_numbers_of_evaluate(bench, model, cli):
     found = judged(model, cli_args=cli)["results"]
-    entries = mig_bench.read(bench)
+    entries = mig_bench.read_entries(bench)
     responses = [said(entry.position) for entry in entries]
     official = evaluate_mig_bench_officially(entries, responses)
     strict = evaluate_mig_bench(entries, responses, GRAMMARS["migician"], image_from_question=True)
@@ -157,14 +157,14 @@ def doc_of(entry):
 
 def test_a_model_that_counts_in_pixels_gets_the_sizes_of_the_images(bench):
     functions = wrap(GRAMMARS["qwen25_json"], bench)
-    doc = doc_of(mig_bench.read(bench)[0])
+    doc = doc_of(mig_bench.read_entries(bench)[0])
     right = '[{"image": 2, "bbox_2d": [0, 0, 42, 84]}]'
     found = functions.results(doc, [right])
     assert found["strict_acc@0.7"] == found["strict_image_accuracy"] == 1.0
 
 
 def test_an_inverted_truth_is_an_official_miss_and_no_strict_row(bench):
-    (doc,) = [doc_of(entry) for entry in mig_bench.read(bench) if not entry.hittable]
+    (doc,) = [doc_of(entry) for entry in mig_bench.read_entries(bench) if not entry.hittable]
     found = wrap(GRAMMARS["migician"], bench).results(doc, [SAID[0]])
     assert found["official_acc@0.3"] == 0.0
     assert not any(name.startswith("strict") for name in found)

@@ -96,7 +96,7 @@ def _check_claims(parsed: Parsed, text: str, grammar: Grammar) -> None:
 def _read_carefully(text: str, grammar: Grammar, sizes: Sequence[Size]) -> tuple[Parsed, tuple[tuple[int, int], ...]]:
     """The reading without the way that is short for plain JSON, and its spans."""
     _, (start, end), defects = reading.cut(text, grammar.think)
-    rows, spans, more = reading._read(text, start, end, grammar, reading.counted_sizes(grammar, sizes, None))
+    rows, spans, more = reading._read(text, start, end, grammar, reading.coordinate_sizes(grammar, sizes, None))
     return Parsed.from_rows(rows, defects | more, None, None, tuple), tuple(spans)
 
 

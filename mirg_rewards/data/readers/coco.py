@@ -1,4 +1,4 @@
-"""COCO-style files of boxes: for every image and kind of thing in it, the question where all of these are."""
+"""COCO-style box files: one question per image and category, asking for all boxes of that category."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class _Box(pydantic.BaseModel):
     caption: str | None = None
 
 
-def read(path: str | Path) -> Iterator[Annotation]:
-    """The annotations of a file with `images`, `annotations` (`bbox` as x, y, width, height in pixels) and `categories`.
+def read_annotations(path: str | Path) -> Iterator[Annotation]:
+    """Read a file of `images`, `annotations` (`bbox`: x, y, width, height in pixels) and `categories`.
 
     An object is called by its `caption`, or by the name of its category. Crowds are not boxes of one thing: nothing is asked
     of their category in that image, and it is noted without a box. Every kind of thing in an image is noted in each of its
@@ -78,7 +78,7 @@ def _of_image(image: _Image, boxes: list[tuple[str, tuple[float, float, float, f
         asked = [note for note in notes if note.role == "target"]
         if len(asked) <= MOST:
             rest = [note for note in notes if note.role != "target"]
-            # One of each kind, however many: see `composed` for what hangs on it.
+            # One of each kind, however many: see `compose_multi_image` for what hangs on it.
             kinds = list({note.label: note for note in reversed(rest)}.values())[::-1]
             named = {note.id for note in kinds}
             more = [note for note in rest if note.id not in named and note.box is not None]

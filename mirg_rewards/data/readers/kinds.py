@@ -1,4 +1,4 @@
-"""The kinds of files that annotations are read from."""
+"""The file formats that annotations are read from."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Notes = Iterable[Annotation | Rejection]
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """How a kind of file is read: `notes` are those of one row; `rows` makes rows of a file that has none, else None."""
+    """A file format: `notes` reads one row; `rows` splits a file that is not row by row, else None."""
 
     notes: Callable[[Mapping[str, Any]], Notes]
     rows: Callable[[Path], Iterator[Mapping[str, Any]]] | None = None
 
     def annotations(self, path: str | Path) -> Iterator[Annotation | Rejection]:
-        """What a file holds, in its order. Raises ValueError that names the file and the line, or the entry."""
+        """Read the annotations of a file in order. Raises ValueError that names the file and the line or entry."""
         for place, row in self.placed_rows(Path(path)):
             try:
                 yield from self.notes(row)
@@ -33,7 +33,7 @@ class Reader:
                 raise ValueError(f"{place}: {error}") from None
 
     def placed_rows(self, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """The rows of a file, and where each stands."""
+        """Read the rows of a file, each with its place."""
         if self.rows is not None and path.suffix.lower() not in (".jsonl", ".parquet"):
             for number, row in enumerate(self.rows(path)):
                 yield f"{path}: entry {number}", row
@@ -54,7 +54,7 @@ def _as_rows(read: Callable[[Path], Iterator[Annotation]]) -> Callable[[Path], I
 READERS: dict[str, Reader] = {
     "jsonl": Reader(_noted),
     "mgrounding": Reader(mgrounding.annotate, entries),
-    "coco": Reader(_noted, _as_rows(coco.read)),
-    "mig_bench": Reader(_noted, _as_rows(mig_bench.read)),
+    "coco": Reader(_noted, _as_rows(coco.read_annotations)),
+    "mig_bench": Reader(_noted, _as_rows(mig_bench.read_annotations)),
 }
 """The kinds by name: this library's own lines, MGrounding-630k, COCO-style boxes, and MIG-Bench (never to train on)."""

@@ -1,4 +1,4 @@
-"""MGrounding-630k: conversations about several images, whose answers say the image in prose and the box in thousandths."""
+"""MGrounding-630k: conversations about several images; answers name the image in prose, boxes in thousandths."""
 
 from __future__ import annotations
 
@@ -25,16 +25,21 @@ from mirg_rewards.data.trajectories.steps import Rejection, Rule
 from mirg_rewards.parsing import GRAMMARS, parse
 from mirg_rewards.parsing.image_names import REFERENCE, number_of
 
+# matches: "<|object_ref_start|>"
 _TOKENS = re.compile(r"<\|(?:box|object_ref)_(?:start|end)\|>")
+# matches: "(10,20),(300,400)"
 _BOX = re.compile(r"\(\s?([0-9]{1,4}),\s?([0-9]{1,4})\),\s?\(\s?([0-9]{1,4}),\s?([0-9]{1,4})\)")
+# matches: "<|object_ref_start|>a dog<|object_ref_end|>"
 _LABEL = re.compile(r"<\|object_ref_start\|>([^<]{1,400})<\|object_ref_end\|>")
+# matches: "Image-2: <image> "
 _IMAGE = re.compile(r"(?:Image-[0-9]{1,2}:\s?)?<image>\s?")
+# matches: "2nd region"
 _NTH_REGION = re.compile(r"\b([0-9]{1,2})(?:st|nd|rd|th) region", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of the data set: how its `type` and its folder are called, and what its other images are."""
+    """A part of the data set: the names of its `type` and folder, and the role of its other images."""
 
     names: tuple[str, ...]
     others: ImageRole = "reference"
@@ -66,7 +71,7 @@ class _Conversation(pydantic.BaseModel):
 
 
 def annotate(row: Mapping[str, Any]) -> Iterator[Annotation | Rejection]:
-    """An annotation for every turn of a row that asks for boxes, and a `Rejection` for every other.
+    """Convert each turn of a row to an annotation, or to a `Rejection` if it does not ask for boxes.
 
     - The image is the ordinal in the answer ("It's in the third image."), else the one that the question names; for a
       difference it is the second, and for tracking without ordinals the frames in their order. Else the turn is rejected.
@@ -152,7 +157,7 @@ def _answers(task: str, asked: str, said: str, count: int, label: str) -> list[O
 
 
 def _placed(claims: Sequence[Claim], task: str, asked: str, count: int) -> list[Claim]:
-    """The claims with the image of each that does not say its own."""
+    """Fill in the image of each claim that names none."""
     unsaid = [claim for claim in claims if claim.image is None]
     if not unsaid:
         return list(claims)
@@ -207,5 +212,5 @@ def _relations(
 
 
 def _file(path: str) -> str:
-    """The path from the data set's own folder on: its archives unpack under somebody's home."""
+    """Cut a path to the part below the data set's folder: its archives hold absolute paths."""
     return path.rpartition("MGrounding-630k/")[2].removeprefix("./")

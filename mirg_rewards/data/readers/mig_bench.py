@@ -1,4 +1,4 @@
-"""MIG-Bench's entries as annotations: for tests and evaluation only. Whoever trains on them can no longer be measured by it."""
+"""MIG-Bench's entries as annotations, for tests and evaluation only: training on them invalidates the benchmark."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from mirg_rewards.data import mig_bench
 from mirg_rewards.data.annotations import Annotation, ImageNote, ImageRole, ObjectNote, Predicate, Query, Relation
 from mirg_rewards.data.mig_bench import Entry
 
-_RED = re.compile(r"<\|box_start\|>\((\d{1,4}),(\d{1,4})\),\((\d{1,4}),(\d{1,4})\)<\|box_end\|>")
+# matches: "<|box_start|>(10,20),(300,400)<|box_end|>"
+_MARKED_BOX = re.compile(r"<\|box_start\|>\((\d{1,4}),(\d{1,4})\),\((\d{1,4}),(\d{1,4})\)<\|box_end\|>")
+# matches: "<|object_ref_start|>a dog<|object_ref_end|>"
 _LABEL = re.compile(r"<\|object_ref_start\|>([^<]{1,400})<\|object_ref_end\|>")
+# matches: "the 2th region picture"
 _NTH = re.compile(r"the ([0-9]{1,2})th region picture")
 _SEQUENCES: dict[str, Predicate] = {
     "common_object": "same_category",
@@ -25,19 +28,19 @@ Boxes = dict[int, Corners]
 
 
 def annotate(entries: Sequence[Entry]) -> Iterator[Annotation]:
-    """An annotation for every entry, in the file's order, boxes as they stand there.
+    """Convert each entry to an annotation, in order, with boxes unchanged.
 
     What the file says of a set of images in several entries comes together: a sequence's other frames are noted in each of
     them, if their boxes are sound.
     """
     sets = _sets(entries)
     for entry in entries:
-        yield _MAKERS[entry.task](entry, sets.get((entry.task, entry.images, _red(entry)), {}))
+        yield _MAKERS[entry.task](entry, sets.get((entry.task, entry.images, _marked_box(entry)), {}))
 
 
-def read(path: str | Path) -> Iterator[Annotation]:
-    """The annotations of a file `MIG_data.json`. Raises as `mig_bench.read` does."""
-    return annotate(mig_bench.read(path))
+def read_annotations(path: str | Path) -> Iterator[Annotation]:
+    """Read the annotations of a file `MIG_data.json`. Raises as `mig_bench.read_entries` does."""
+    return annotate(mig_bench.read_entries(path))
 
 
 def _sets(entries: Iterable[Entry]) -> dict[tuple[str, tuple[str, ...], Corners | None], Boxes]:
@@ -45,13 +48,13 @@ def _sets(entries: Iterable[Entry]) -> dict[tuple[str, tuple[str, ...], Corners 
     for entry in entries:
         x1, y1, x2, y2 = entry.answer
         if entry.task in _SEQUENCES and 0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1:
-            sets.setdefault((entry.task, entry.images, _red(entry)), {})[entry.target_image] = entry.answer
+            sets.setdefault((entry.task, entry.images, _marked_box(entry)), {})[entry.target_image] = entry.answer
     return sets
 
 
-def _red(entry: Entry) -> Corners | None:
+def _marked_box(entry: Entry) -> Corners | None:
     """The box that the question marks in image 1."""
-    found = _RED.search(entry.question)
+    found = _MARKED_BOX.search(entry.question)
     if found is None:
         return None
     x1, y1, x2, y2 = (int(number) / 1000 for number in found.groups())
@@ -89,17 +92,17 @@ def _changed(entry: Entry, _: Boxes) -> Annotation:
 
 def _in_sequence(entry: Entry, boxes: Boxes) -> Annotation:
     predicate = _SEQUENCES[entry.task]
-    red = _red(entry)
+    marked = _marked_box(entry)
     notes = {entry.target_image: _answer(entry)}
-    if red is not None:
-        notes[1] = ObjectNote("marked", 1, "", red, "reference")
+    if marked is not None:
+        notes[1] = ObjectNote("marked", 1, "", marked, "reference")
     for number, box in boxes.items():
         notes.setdefault(number, ObjectNote(f"in-{number}", number, "", box, "candidate"))
     ordered = [notes[number] for number in sorted(notes)]
     if predicate == "next_frame":
         relations = [Relation(later.id, predicate, earlier.id) for earlier, later in pairwise(ordered)]
     else:
-        anchor = notes[1] if red is not None else None
+        anchor = notes[1] if marked is not None else None
         ends = [anchor] if anchor else [note for note in ordered if note.id != "answer"]
         relations = [Relation("answer", predicate, end.id) for end in ends]
     return _annotation(entry, ordered, relations)

@@ -1,4 +1,4 @@
-"""The entries of one large JSON list, one at a time: a file of gigabytes in the memory of its longest entry."""
+"""Stream the entries of a large JSON list in the memory of its longest entry."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any
 _READ = 2**20
 _LONGEST = 2**28
 _ENDS = frozenset(", ]\t\n\r")
+# matches: ",\n  "
 _BETWEEN = re.compile(r"[\s,]*+")
 
 
 def entries(path: str | Path, key: str | None = None) -> Iterator[Any]:
-    """The entries of the list that the file holds, or that its object has under `key`, at the outermost level.
+    """Stream the entries of the file's list, or of the list under `key` of its outermost object.
 
     Raises ValueError that names the file and the entry, where there is no such list or it breaks off.
     """
@@ -50,6 +51,7 @@ def _opened(path: str | Path, text: str, file: Any, key: str | None) -> tuple[st
         if not text.startswith("[", at):
             raise ValueError(f"{path} must hold a JSON list, got {text[at : at + 40]!r}")
         return text, at + 1
+    # matches: "\"annotations\": ["
     opening = re.compile(rf'"{re.escape(key)}"\s*+:\s*+\[')
     while (match := opening.search(text)) is None:
         more = file.read(_READ)

@@ -1,14 +1,11 @@
-"""Trajectories: reasoning that is rendered from claims, and exists only if it reads back to them and every check holds."""
+"""Trajectories: reasoning rendered from claims, accepted only if it parses back to them and passes every check."""
 
-from mirg_rewards.data.trajectories.building import build, count_tokens, trajectory
-from mirg_rewards.data.trajectories.dialects import DIALECTS, Dialect
-from mirg_rewards.data.trajectories.plain import (
-    PlainTrajectory,
-    conversation,
-    plain_trajectory,
+from mirg_rewards.data.trajectories.builder import build, count_tokens, trajectory
+from mirg_rewards.data.trajectories.minimal import (
+    MinimalTrajectory,
+    minimal_trajectory,
     read_training_rows,
     reasoning,
-    training_row,
     written_trajectory,
 )
 from mirg_rewards.data.trajectories.rewriting import Rewriter, openai_rewriter
@@ -21,12 +18,12 @@ from mirg_rewards.data.trajectories.steps import (
     TraceClaim,
     Trajectory,
 )
+from mirg_rewards.data.trajectories.styles import STYLES, TrajectoryStyle
 
 __all__ = [
-    "DIALECTS",
-    "Dialect",
+    "STYLES",
     "ImageClaim",
-    "PlainTrajectory",
+    "MinimalTrajectory",
     "Rejection",
     "RelationClaim",
     "Rewriter",
@@ -34,14 +31,13 @@ __all__ = [
     "Step",
     "TraceClaim",
     "Trajectory",
+    "TrajectoryStyle",
     "build",
-    "conversation",
     "count_tokens",
+    "minimal_trajectory",
     "openai_rewriter",
-    "plain_trajectory",
     "read_training_rows",
     "reasoning",
-    "training_row",
     "trajectory",
     "written_trajectory",
 ]

@@ -1,4 +1,4 @@
-"""Rows of several images from annotations of single ones: which image it is follows from what the others do not hold."""
+"""Compose multi-image rows from annotations of single images, with distractors that lack the requested object."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ WINDOW = 512
 """How many of the annotations around one its distractors are drawn from."""
 
 
-def composed(
+def compose_multi_image(
     notes: Iterable[Annotation | Rejection], images: tuple[int, int], *, seed: int = 0, window: int = WINDOW
 ) -> Iterator[Annotation | Rejection]:
-    """For each annotation of a single image one of several: its own in a random place, and others that lack what is asked.
+    """Turn each single-image annotation into one of several images: its own at a random position, and distractors.
 
     `images` are the fewest and the most. What an image lacks is only known if all of its kinds of objects are noted, as
     COCO does: labels are compared, without regard to case. Where the window has too few images that lack it, fewer are
@@ -27,7 +27,7 @@ def composed(
     ...     note = ObjectNote("a", 1, label, (0.1, 0.1, 0.5, 0.5), "target")
     ...     query = Query(f"Find every {label}.", "detection", ("a",))
     ...     return Annotation(label, (ImageNote(1, "target", file=f"{label}.jpg"),), (note,), query)
-    >>> made = list(composed(map(one, ["dog", "cat", "cow"]), (2, 2)))
+    >>> made = list(compose_multi_image(map(one, ["dog", "cat", "cow"]), (2, 2)))
     >>> [(one.query.text, [image.role for image in one.images]) for one in made][0]
     ('Find every dog.', ['target', 'distractor'])
     """

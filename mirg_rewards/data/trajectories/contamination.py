@@ -1,4 +1,4 @@
-"""Keeps a benchmark's images out of what is trained on, by their names."""
+"""Keep a benchmark's images out of training data, by file name."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _SAYING = 8
 
 
 def image_names(path: str | Path) -> frozenset[str]:
-    """The names of a benchmark's images: of MIG-Bench's annotation file (.json), or of a text file with a path a line.
+    """Read the names of a benchmark's images from MIG-Bench's annotations (.json) or a text file of paths.
 
     Raises ValueError or OSError where it cannot be read.
     """
     path = Path(path)
     if path.suffix.lower() == ".json":
-        return names_of(image for entry in mig_bench.read(path) for image in entry.images)
+        return names_of(image for entry in mig_bench.read_entries(path) for image in entry.images)
     return names_of(filter(None, map(str.strip, path.read_text(encoding="utf-8").splitlines())))
 
 
 def names_of(paths: Iterable[str]) -> frozenset[str]:
-    """What images are known by: the file's name; where that is short or a mere number, with its folder's.
+    """Normalize image paths to file names, with the folder's name if the file's is short or a number.
 
     >>> sorted(names_of(["./a/Objects365_v1_00688684.JPG", "GOT-10k_Val_000001/00000001.jpg"]))
     ['got-10k_val_000001/00000001.jpg', 'objects365_v1_00688684.jpg']
@@ -34,7 +34,7 @@ def names_of(paths: Iterable[str]) -> frozenset[str]:
 
 
 def contaminated(annotation: Annotation, names: frozenset[str]) -> Annotation | Rejection:
-    """The annotation, or a `Rejection` where one of its images is known by one of these names."""
+    """Return the annotation, or a `Rejection` if one of its images has one of these names."""
     for image in annotation.images if names else ():
         if image.file and _name(image.file) in names:
             reason = f"Image-{image.number}, {image.file}, is one of the benchmark's"

@@ -1,4 +1,4 @@
-"""A file of annotations to a file of trajectories: in parts, in bounded memory, to be stopped and taken up again."""
+"""Convert a file of annotations to a file of trajectories: a resumable job in bounded memory."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ import numpy as np
 
 from mirg_rewards.claims import Size
 from mirg_rewards.data.annotations import Annotation
-from mirg_rewards.data.jobs import Summary, Workers, name_of, run_in_parts
+from mirg_rewards.data.jobs import ShardSummary, Workers, run_in_shards, stable_name
 from mirg_rewards.data.readers.kinds import READERS
 from mirg_rewards.data.rows import Chunk, replacing
-from mirg_rewards.data.trajectories.building import BUDGET, build, claim_set
-from mirg_rewards.data.trajectories.composing import composed
+from mirg_rewards.data.trajectories.builder import BUDGET, build, claim_set
+from mirg_rewards.data.trajectories.composing import compose_multi_image
 from mirg_rewards.data.trajectories.contamination import contaminated
-from mirg_rewards.data.trajectories.dialects import Dialect
 from mirg_rewards.data.trajectories.report import Report, head_of
 from mirg_rewards.data.trajectories.steps import Rejection, Rule, Trajectory
+from mirg_rewards.data.trajectories.styles import TrajectoryStyle
 from mirg_rewards.data.writers.files import writing_lines
 from mirg_rewards.data.writers.rows import WRITERS
 
@@ -38,7 +38,7 @@ def make_trajectories(
     *,
     reader: str,
     writer: str,
-    dialect: Dialect,
+    style: TrajectoryStyle,
     seed: int = 0,
     budget: int = BUDGET,
     workers: int | Workers | None = None,
@@ -48,12 +48,12 @@ def make_trajectories(
     rejections: str | Path | None = None,
     progress: Callable[[float], object] | None = None,
 ) -> Report:
-    """Write the trajectories of the annotations in `source` to `output`, and say what they are.
+    """Write the trajectories of the annotations in `source` to `output`, and return a report.
 
     `reader` and `writer` are names of `READERS` and `WRITERS`. With `compose` each single image becomes a row of so many
     images, from the fewest to the most. Images of `benchmark` are rejected (`image_names`). `size_of` gives the size of an
     image file where it is not noted. `rejections` is a JSONL file for what was not made, each with its rule. For `workers`,
-    `progress` and going on after an interruption see `run_in_parts`; the same call gives the same file, byte for byte, in any
+    `progress` and going on after an interruption see `run_in_shards`; the same call gives the same file, byte for byte, in any
     number of processes.
 
     Raises ValueError that names the file, the line, what is wrong and what to do.
@@ -64,12 +64,12 @@ def make_trajectories(
         raise ValueError(f"{output} must end with {' or '.join(known.suffixes)}, which is what {writer} reads")
     if not output.parent.is_dir():
         raise ValueError(f"{output} cannot be written: there is no folder {output.parent}")
-    settings = f"{(reader, writer, dialect, seed, budget, compose, sorted(benchmark))} {name_of(size_of)}"
+    settings = f"{(reader, writer, style, seed, budget, compose, sorted(benchmark))} {stable_name(size_of)}"
     job = hashlib.blake2b(f"{settings} {source.resolve()} {_about(source)}".encode(), digest_size=6).hexdigest()
     rows = _rows(source, reader, output.with_name(f".{output.name}.{job}.rows.jsonl"), compose, seed)
     made = output.with_name(f".{output.name}.{job}.made.jsonl")
     notes = "jsonl" if rows != source else reader
-    work = _MakeChunk(notes, writer, dialect, seed, budget, benchmark, size_of)
+    work = _MakeChunk(notes, writer, style, seed, budget, benchmark, size_of)
     try:
         summaries = _summaries(rows, made, work, settings, workers, progress)
     except ValueError as error:
@@ -77,7 +77,7 @@ def make_trajectories(
             raise
         rows.unlink()
         raise ValueError(str(error).replace(f"{rows}: line", f"{source}: annotation")) from None
-    report = reduce(add, (Report.from_counts(part["report"]) for part in summaries), Report())
+    report = reduce(add, (Report.from_counts(shard["report"]) for shard in summaries), Report())
     report = report + _deliver(made, output, summaries, rejections)
     made.unlink()
     made.with_suffix(".json").unlink()
@@ -87,7 +87,7 @@ def make_trajectories(
 
 
 def _rows(source: Path, reader: str, rows: Path, compose: tuple[int, int] | None, seed: int) -> Path:
-    """The file whose lines are annotated: the source itself, or one of lines made of it, which is kept until the end."""
+    """Return the file of annotation lines: the source itself, or one converted from it, kept until the end."""
     kind = READERS[reader]
     is_rows = source.suffix.lower() in (".jsonl", ".parquet")
     if compose is None and is_rows:
@@ -97,7 +97,7 @@ def _rows(source: Path, reader: str, rows: Path, compose: tuple[int, int] | None
     with replacing(rows) as part, part.open("w", encoding="utf-8", errors="backslashreplace") as file:
         notes: Iterable[Annotation | Rejection] = kind.annotations(source)
         if compose is not None:
-            notes = composed(notes, compose, seed=seed)
+            notes = compose_multi_image(notes, compose, seed=seed)
         note = None
         for note in notes:
             file.write((note.to_json() if isinstance(note, Annotation) else _rejected(note)) + "\n")
@@ -129,11 +129,11 @@ def _summaries(
     settings: str,
     workers: int | Workers | None,
     progress: Callable[[float], object] | None,
-) -> list[Summary]:
+) -> list[ShardSummary]:
     kept = made.with_suffix(".json")
     if made.exists() and kept.exists():
         return list(json.loads(kept.read_text(encoding="utf-8")))
-    summaries = run_in_parts(rows, made, work, settings=settings, workers=workers, progress=progress)
+    summaries = run_in_shards(rows, made, work, settings=settings, workers=workers, progress=progress)
     with replacing(kept) as file:
         file.write_text(json.dumps(summaries), encoding="utf-8")
     return summaries
@@ -143,23 +143,23 @@ def _summaries(
 class _MakeChunk:
     reader: str
     writer: str
-    dialect: Dialect
+    style: TrajectoryStyle
     seed: int
     budget: int
     benchmark: frozenset[str]
     size_of: Callable[[str], Size] | None
 
-    def __call__(self, chunk: Chunk, part: Path) -> Summary:
+    def __call__(self, chunk: Chunk, shard: Path) -> ShardSummary:
         results = self._results(chunk)
         row_of = WRITERS[self.writer].row
         report, keys = Report(), bytearray()
-        with part.open("wb") as file:
+        with shard.open("wb") as file:
             for one, key in results:
                 if isinstance(one, Rejection):
                     report.add(one)
                     line = _rejected(one)
                 else:
-                    # What the report counts goes before the row in the parts.
+                    # What the report counts goes before the row in the shards.
                     line = f"{json.dumps(head_of(one))}\t{json.dumps(row_of(one), ensure_ascii=False)}"
                     keys += key
                 file.write(line.encode("utf-8", "backslashreplace") + b"\n")
@@ -168,7 +168,7 @@ class _MakeChunk:
     def _results(self, chunk: Chunk) -> Iterator[tuple[Trajectory | Rejection, bytes]]:
         notes = [one for index in range(len(chunk.numbers)) for one in self._notes(chunk, index)]
         asked = [one for one in notes if isinstance(one, Annotation)]
-        built = iter(build(asked, self.dialect, seed=self.seed, budget=self.budget))
+        built = iter(build(asked, self.style, seed=self.seed, budget=self.budget))
         for one in notes:
             if isinstance(one, Annotation):
                 yield next(built), claim_set(one)
@@ -197,9 +197,9 @@ def _sized(annotation: Annotation, size_of: Callable[[str], Size] | None) -> Ann
     return replace(annotation, images=images)
 
 
-def _deliver(made: Path, output: Path, summaries: list[Summary], rejections: str | Path | None) -> Report:
-    """Write the rows to the output but for those that came before, and count them and what these were."""
-    keys = np.frombuffer(b"".join(base64.b64decode(part["keys"]) for part in summaries), dtype=np.uint64)
+def _deliver(made: Path, output: Path, summaries: list[ShardSummary], rejections: str | Path | None) -> Report:
+    """Write the rows to the output without duplicates, and count both."""
+    keys = np.frombuffer(b"".join(base64.b64decode(shard["keys"]) for shard in summaries), dtype=np.uint64)
     is_new = np.zeros(len(keys), dtype=bool)
     is_new[np.unique(keys, return_index=True)[1]] = True
     news = iter(is_new.tolist())

@@ -1,4 +1,4 @@
-"""What a corpus of trajectories holds, and what it would teach: counts that add up, part by part."""
+"""Counts of a corpus of trajectories, additive over shards, and warnings about it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Report:
 
     @classmethod
     def of(cls, results: Iterable[Trajectory | Rejection]) -> Report:
-        """The counts of what was built."""
+        """Count trajectories and rejections."""
         report = cls()
         for one in results:
             report.add(one)
@@ -65,7 +65,7 @@ class Report:
         self.add_made(*head_of(one)[1:])
 
     def add_made(self, task: str, tokens: int, answers: Iterable[int], images: int, has_files: bool) -> None:
-        """Count one more trajectory, by what `head_of` says of it."""
+        """Count one more trajectory, by the fields of `head_of`."""
         self.made[task] += 1
         if not has_files:
             self.fileless[task] += 1
@@ -85,7 +85,7 @@ class Report:
         return Report(**counters, examples=examples)
 
     def entropy(self) -> dict[str, float]:
-        """For "task/images" the entropy of which image holds the answer, as a share of that of an even choice."""
+        """Return the entropy of the answer's image by "task/images", relative to a uniform choice."""
         spread: dict[str, list[int]] = {}
         for key, count in self.choices.items():
             spread.setdefault(key.rpartition("/")[0], []).append(count)
@@ -96,7 +96,7 @@ class Report:
         }
 
     def warnings(self) -> list[str]:
-        """What one should know before training on these, in sentences."""
+        """Return problems to know before training on the corpus, in sentences."""
         said = []
         for key, share in self.entropy().items():
             task, _, images = key.rpartition("/")
@@ -122,7 +122,7 @@ class Report:
         return said
 
     def quantiles(self) -> dict[str, int]:
-        """The shortest, median, 95th percentile and longest of the texts, in tokens."""
+        """Return the shortest, median, 95th percentile and longest text length, in tokens."""
         lengths = sorted((int(length), count) for length, count in self.tokens.items())
         total = sum(count for _, count in lengths)
         found = {}
@@ -136,17 +136,17 @@ class Report:
         return found
 
     def counts(self) -> dict[str, Any]:
-        """The counts alone, as JSON holds them; `from_counts` gives an equal report back."""
+        """Return the counts as JSON values; `from_counts` restores an equal report."""
         return {**{name: dict(getattr(self, name)) for name in _COUNTERS}, "examples": self.examples}
 
     @classmethod
     def from_counts(cls, counts: Mapping[str, Any]) -> Report:
-        """The report of such counts."""
+        """Restore a report from its counts."""
         counters = {name: Counter(counts[name]) for name in _COUNTERS}
         return cls(**counters, examples=dict(counts["examples"]))
 
     def to_json(self) -> str:
-        """All of it: counts, lengths, entropy and warnings."""
+        """Serialize counts, lengths, entropy and warnings."""
         by_rule: Counter[str] = Counter()
         for key, count in self.rejected.items():
             by_rule[key.rpartition("/")[2]] += count
@@ -167,7 +167,7 @@ _COUNTERS = ("made", "rejected", "tokens", "boxes", "choices", "fileless")
 
 
 def head_of(one: Trajectory) -> tuple[str, str, int, list[int], int, bool]:
-    """What is counted of a trajectory: its id and task, its tokens, the images of its boxes, how many images, and files."""
+    """Extract the counted fields of a trajectory: id, task, tokens, images of its boxes, number of images, has files."""
     answers = [claim.image or 1 for claim in one.target.claims]
     return one.id, one.task, one.tokens, answers, len(one.target.sizes), all(one.images)
 

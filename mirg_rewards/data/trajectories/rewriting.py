@@ -1,4 +1,4 @@
-"""Other words for the reasoning: any callable may write them, and none can touch a claim."""
+"""Rephrase the reasoning by any callable, with the claims protected."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Deny nothing. Write the reasoning and nothing else."""
 
 
 def rewritten(steps: Sequence[Step], spans: Sequence[Sequence[Span]], rewriter: Rewriter) -> list[Step]:
-    """The steps in other words. Raises RuleError where a step is lost or what stood between the marks is not as it was."""
+    """Rephrase the steps. Raises RuleError if a step is lost or text between the marks has changed."""
     marked = [_marked(step.text, places) for step, places in zip(steps, spans, strict=True)]
     said = rewriter("\n".join(marked))
     lines = [line.strip() for line in said.strip().splitlines() if line.strip()] if isinstance(said, str) else []
@@ -36,7 +36,7 @@ def rewritten(steps: Sequence[Step], spans: Sequence[Sequence[Span]], rewriter: 
 
 
 def openai_rewriter(model: str, *, instruction: str = INSTRUCTION, client: Any = None, **sampling: Any) -> Rewriter:
-    """A rewriter behind an OpenAI-compatible endpoint, such as vLLM's; needs `mirg-rewards[openai]`.
+    """Build a rewriter on an OpenAI-compatible endpoint, such as vLLM's; needs `mirg-rewards[openai]`.
 
     `client` is an `openai.OpenAI`; without one it is made of OPENAI_BASE_URL and OPENAI_API_KEY. `sampling` goes to
     `chat.completions.create`: temperature, max_tokens, seed. What the model thought before it answered is left out.

@@ -1,4 +1,4 @@
-"""Rejection sampling: which of the completions that a model has written are worth to train on, and which questions."""
+"""Rejection sampling: select completions, and questions, to train on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RIGHT = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """What the completions to one question are worth, in their order, and what a policy makes of them.
+    """The scores of the completions to one question, in order, and the decision of a policy.
 
     `ious` are those of `object_reward`; `image_hits` whether all the right images are named and no other; `clean` whether
     the grammar reads the answer without a defect. `kept` is the number of the completion to train on, None for none;
@@ -32,16 +32,16 @@ class Sampled:
 
     @property
     def k(self) -> int:
-        """How many completions there are."""
+        """The number of completions."""
         return len(self.ious)
 
     def right(self, threshold: float = RIGHT) -> tuple[bool, ...]:
-        """Which completions are right: in form, in the right images, with an IoU of `threshold` or more."""
+        """Mark the correct completions: well-formed, in the right images, with an IoU of `threshold` or more."""
         rows = zip(self.ious, self.image_hits, self.clean, strict=True)
         return tuple(iou >= threshold and hit and clean for iou, hit, clean in rows)
 
     def pass_rate(self, threshold: float = RIGHT) -> float:
-        """The share of completions that are right; 0 where there are none."""
+        """Return the fraction of correct completions; 0 if there are none."""
         return sum(self.right(threshold)) / self.k if self.k else 0.0
 
 
@@ -57,7 +57,7 @@ def sample(
     *,
     direct: Sequence[Response] | None = None,
 ) -> list[Sampled]:
-    """For each question the record of its completions, by what `policy` keeps of them.
+    """Score the completions of each question and apply `policy`.
 
     `direct` are answers to the same questions without thinking, read by the same grammar but for its think part. Raises
     ValueError that names the argument.
@@ -88,7 +88,7 @@ def sample(
 
 
 def best_iou(found: Sampled) -> tuple[int | None, str]:
-    """Keeps the right completion of the best IoU; of several such the first."""
+    """Keep the correct completion with the best IoU; the first of several."""
     right = [number for number, is_right in enumerate(found.right()) if is_right]
     if not right:
         return None, f"none right among {found.k}"
@@ -96,7 +96,7 @@ def best_iou(found: Sampled) -> tuple[int | None, str]:
 
 
 def mg_thinker(gain: float = 0.1, far_gain: float = 0.2, threshold: float = RIGHT) -> Policy:
-    """MG-Thinker's rule: thinking must be worth it, beside the answer without it.
+    """Build MG-Thinker's policy: keep a completion only if reasoning beats the direct answer.
 
     Kept is the completion of the best IoU, a right one before all others, if the direct answer was right and the IoU
     grew by `gain`; if it was wrong and is right now; or if it is wrong still, and the IoU grew by `far_gain`. The paper
@@ -128,7 +128,7 @@ def mg_thinker(gain: float = 0.1, far_gain: float = 0.2, threshold: float = RIGH
 
 
 def pass_rate_window(lowest: float = 0.0, highest: float = 1.0, threshold: float = RIGHT) -> Policy:
-    """Keeps questions that are neither too hard nor too easy: with a pass rate above `lowest` and below `highest`.
+    """Build a policy that keeps questions with a pass rate above `lowest` and below `highest`.
 
     By default those that are sometimes answered rightly and sometimes not: a group of GRPO whose rewards are all alike
     teaches nothing. No published pool states a window that could be named here. The completion kept is the best right one.

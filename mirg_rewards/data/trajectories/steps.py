@@ -1,4 +1,4 @@
-"""What a trajectory is made of: claims about images, objects and their relations, in steps; and why one was not made."""
+"""The parts of a trajectory: steps with claims about images, objects and relations; and rejections."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mirg_rewards.claims import Claim, Span
 from mirg_rewards.data.annotations import ImageRole, Predicate
 from mirg_rewards.targets import Target
 
-Kind = Literal["look", "compare", "route", "locate", "check"]
+StepKind = Literal["look", "compare", "route", "locate", "check"]
 """What a step does: look at the reference, go through the images, choose one, find the place in it, check it."""
 
 
@@ -22,7 +22,7 @@ class ImageClaim(NamedTuple):
 
 
 class RelationClaim(NamedTuple):
-    """`subject` is to `object` what `predicate` says; either is an object of an image, or the number of an image."""
+    """A relation between `subject` and `object`; either is an object in an image, or the number of an image."""
 
     subject: Claim | int
     predicate: Predicate
@@ -34,28 +34,28 @@ TraceClaim = Claim | ImageClaim | RelationClaim
 
 
 class Rule(StrEnum):
-    """What a trajectory must hold to, or not exist."""
+    """The rules that every trajectory satisfies; a broken one makes a `Rejection`."""
 
     SOURCE = "source"
-    """The row asks for something that boxes do not answer, or its answer cannot be read."""
-    NOTES = "notes"
-    """The annotation itself holds: boxes that are boxes, in their images, and no two notes that contradict one another."""
+    """The row can be answered by boxes, and its answer can be read."""
+    ANNOTATION = "annotation"
+    """The annotation is sound: boxes have an area inside their images, and no two notes contradict."""
     FORMAT = "format"
     """The grammar can write the answer, and reads it without a defect."""
     ANSWER = "answer"
-    """What is read of the answer is the gold answer: the image exactly, the box up to rounding; and it earns all there is."""
+    """The answer parses back to the target, boxes up to rounding, and earns the full reward."""
     CLAIMS = "claims"
-    """What is read of the reasoning are the claims that it was rendered from."""
-    ORPHAN = "orphan"
-    """Every image, box, label and relation that the reasoning speaks of is in the annotation."""
+    """The reasoning parses back to the claims it was rendered from."""
+    UNSUPPORTED = "unsupported"
+    """Every image, box, label and relation in the reasoning is in the annotation."""
     MISSING = "missing"
     """The reference is looked at, every distractor is ruled out, and the image is named before the box in it."""
     LEAK = "leak"
-    """The first sentence does not hold the answer, and none owns up to having been told."""
+    """The first step does not contain the answer, and no step admits to knowing it."""
     OFFICIAL = "official"
     """The official scorer of MIG-Bench takes the box of the answer, not one of the reasoning."""
-    TEETH = "teeth"
-    """The rewards can tell the answer from one with another image, another box or a tag less, and renumbering from neither."""
+    MUTATION = "mutation"
+    """The rewards drop for another image, another box or a missing tag, and not for renumbered images."""
     LENGTH = "length"
     """The text is no longer than the budget."""
     DUPLICATE = "duplicate"
@@ -66,16 +66,16 @@ class Rule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A sentence or two of reasoning, and the claims that they were rendered from, in the order of the text."""
+    """A sentence or two of reasoning, and the claims they were rendered from, in text order."""
 
-    kind: Kind
+    kind: StepKind
     text: str
     claims: tuple[TraceClaim, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:
-    """Reasoning and answer, true by construction: `text` is what the model is to write, and `steps` its thinking.
+    """Reasoning and answer, correct by construction: `text` is the completion to train on, `steps` its reasoning.
 
     `official` says whether the official scorer of MIG-Bench was asked, `tokens` how long the text is by the builder's count.
     """
@@ -98,7 +98,7 @@ class Trajectory:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why there is no trajectory: the rule that does not hold, how, and where in the text, if it is a matter of the text."""
+    """A missing trajectory: the broken rule, the reason, and the span in the text if there is one."""
 
     rule: Rule
     reason: str
@@ -108,7 +108,7 @@ class Rejection:
 
 
 class RuleError(Exception):
-    """A rule that does not hold, on its way to becoming a `Rejection`."""
+    """A broken rule; the builder turns it into a `Rejection`."""
 
     def __init__(self, rule: Rule, reason: str, span: Span | None = None) -> None:
         super().__init__(reason)

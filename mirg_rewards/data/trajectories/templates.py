@@ -1,10 +1,10 @@
-"""The prose around the claims: how a step opens, by task, and how a claim stands in a sentence. It says nothing itself."""
+"""Prose around the claims: openings of steps by task, and sentences for claims. It claims nothing itself."""
 
 from __future__ import annotations
 
-from mirg_rewards.data.trajectories.steps import Kind
+from mirg_rewards.data.trajectories.steps import StepKind
 
-SENTENCES: dict[tuple[Kind, str], tuple[str, ...]] = {
+SENTENCES: dict[tuple[StepKind, str], tuple[str, ...]] = {
     ("look", "object"): (
         "The question starts from {}",
         "What is asked about goes back to {}",
@@ -24,7 +24,7 @@ SENTENCES: dict[tuple[Kind, str], tuple[str, ...]] = {
 }
 """How a claim of each kind (of an object, an image or a relation) stands in a sentence of each step."""
 
-OPENERS: dict[str, dict[Kind, tuple[str, ...]]] = {
+OPENERS: dict[str, dict[StepKind, tuple[str, ...]]] = {
     "": {
         "look": ("Let me see what is asked.", "The question has to be read with care.", "What am I to find?", ""),
         "compare": ("Now to the pictures, one by one.", "I go through the pictures.", "What do the pictures show?", ""),

@@ -1,4 +1,4 @@
-"""Rows into a file of any of the trainers' kinds, one after the other, in bounded memory."""
+"""Write rows to a file in any of the trainers' formats, in bounded memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ROWS_A_GROUP = 2048
 
 @contextmanager
 def writing_lines(path: Path, suffix: str) -> Iterator[Add]:
-    """A function that adds rows to the new file `path`: JSON lines, one JSON list, or parquet, as `suffix` says."""
+    """Open the new file `path`; yield a function that appends rows as JSON lines, a JSON list or parquet, by `suffix`."""
     writers = {".jsonl": _lines, ".json": _list, ".parquet": _parquet}
     with writers[suffix](path) as add:
         yield add

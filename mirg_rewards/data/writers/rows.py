@@ -1,27 +1,24 @@
-"""A trajectory as a row of each trainer's data set."""
+"""Convert a trajectory to a row of each trainer's data set."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from mirg_rewards.data.trajectories.plain import conversation
+from mirg_rewards.data.training_rows import Messages, TrainingRow, conversation
 from mirg_rewards.data.trajectories.steps import Trajectory
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """How a trainer wants its rows, and the kinds of files that it reads, by suffix."""
+    """A trainer's row format, and the file suffixes that it reads."""
 
-    row: Callable[[Trajectory], Row]
+    row: Callable[[Trajectory], TrainingRow]
     suffixes: tuple[str, ...]
 
 
-def trl_row(made: Trajectory) -> Row:
-    """For TRL's `SFTTrainer`: `messages` with an image block for each image, `images` (paths) and `target` in wire form.
+def trl_row(made: Trajectory) -> TrainingRow:
+    """Build a row for TRL's `SFTTrainer`: `messages` with an image block per image, `images` (paths), `target`.
 
     >>> from mirg_rewards.claims import Claim
     >>> from mirg_rewards.targets import Target
@@ -34,13 +31,13 @@ def trl_row(made: Trajectory) -> Row:
     return {**_named(made), "messages": [*_prompt(made), answer], **_images_and_target(made)}
 
 
-def trl_prompt_row(made: Trajectory) -> Row:
-    """For TRL's `GRPOTrainer`: the `prompt` alone, `images` and `target`; the model has to write the rest."""
+def trl_prompt_row(made: Trajectory) -> TrainingRow:
+    """Build a row for TRL's `GRPOTrainer`: `prompt`, `images` and `target`."""
     return {**_named(made), "prompt": _prompt(made), **_images_and_target(made)}
 
 
-def verl_row(made: Trajectory) -> Row:
-    """For verl: `prompt`, `images`, `reward_model.ground_truth`, and `extra_info.image_sizes`, null where not known."""
+def verl_row(made: Trajectory) -> TrainingRow:
+    """Build a row for verl: `prompt`, `images`, `reward_model.ground_truth`, `extra_info.image_sizes` (null: unknown)."""
     return {
         "data_source": f"mirg/{made.task}",
         "prompt": [{"role": "user", "content": _placed(made)}],
@@ -50,25 +47,25 @@ def verl_row(made: Trajectory) -> Row:
     }
 
 
-def ms_swift_row(made: Trajectory) -> Row:
-    """For ms-swift, SFT and GRPO alike: `messages` with `<image>` where an image goes, `images` and `target`."""
+def ms_swift_row(made: Trajectory) -> TrainingRow:
+    """Build a row for ms-swift, SFT and GRPO alike: `messages` with `<image>` placeholders, `images`, `target`."""
     return {**_named(made), "messages": _turns(made), **_images_and_target(made)}
 
 
-def llama_factory_row(made: Trajectory) -> Row:
-    """For LLaMA-Factory's sharegpt format with OpenAI's tags: `messages` and `images`."""
+def llama_factory_row(made: Trajectory) -> TrainingRow:
+    """Build a row for LLaMA-Factory's sharegpt format with OpenAI's tags: `messages` and `images`."""
     return {"messages": _turns(made), "images": list(made.images)}
 
 
-def _named(made: Trajectory) -> Row:
+def _named(made: Trajectory) -> TrainingRow:
     return {"id": made.id, "task": made.task}
 
 
-def _images_and_target(made: Trajectory) -> Row:
+def _images_and_target(made: Trajectory) -> TrainingRow:
     return {"images": list(made.images), "target": made.target.to_json()}
 
 
-def _prompt(made: Trajectory) -> list[Row]:
+def _prompt(made: Trajectory) -> Messages:
     return conversation(made.query, len(made.target.sizes))
 
 
@@ -76,7 +73,7 @@ def _placed(made: Trajectory) -> str:
     return "".join(part.get("text", "<image>") for part in _prompt(made)[0]["content"])
 
 
-def _turns(made: Trajectory) -> list[Row]:
+def _turns(made: Trajectory) -> Messages:
     return [{"role": "user", "content": _placed(made)}, {"role": "assistant", "content": made.text}]
 
 

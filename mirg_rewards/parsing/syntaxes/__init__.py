@@ -1,7 +1,7 @@
 """The ways to write a box: one file each, reader and writer side by side."""
 
-from mirg_rewards.parsing.syntaxes.bare_lists import DOUBLE_LISTS, LISTS, LISTS_OR_POINTS
-from mirg_rewards.parsing.syntaxes.calls import CALLS
+from mirg_rewards.parsing.syntaxes.action_calls import CALLS
+from mirg_rewards.parsing.syntaxes.bracket_lists import DOUBLE_LISTS, LISTS, LISTS_OR_POINTS
 from mirg_rewards.parsing.syntaxes.json_objects import (
     JSON,
     JSON_FENCED,
@@ -14,7 +14,7 @@ from mirg_rewards.parsing.syntaxes.json_objects import (
     JSON_VLM_R1,
 )
 from mirg_rewards.parsing.syntaxes.location_tokens import FLORENCE2_QUAD_TOKENS, FLORENCE2_TOKENS, LOC_TOKENS
-from mirg_rewards.parsing.syntaxes.named_numbers import NAMED, NAMED_OR_POINTS
+from mirg_rewards.parsing.syntaxes.named_coordinates import NAMED, NAMED_OR_POINTS
 from mirg_rewards.parsing.syntaxes.patch_indices import PATCHES
 from mirg_rewards.parsing.syntaxes.point_pairs import PAIRS, POINTS
 from mirg_rewards.parsing.syntaxes.tables import TABLES

@@ -7,11 +7,21 @@ from functools import partial
 from typing import NamedTuple
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.found import BOX, POLYGON, Found, Glimpse, Numbers, Passage, Reading, Syntax, Written
-from mirg_rewards.parsing.image_names import NOUN, REFERENCE
-from mirg_rewards.parsing.lines import BEFORE_LABEL, glance, in_lines, label_before, plain_or_quoted, unquoted
+from mirg_rewards.parsing.image_names import REFERENCE
+from mirg_rewards.parsing.lexer import unescape
+from mirg_rewards.parsing.line_format import in_lines, label_before, plain_or_quoted
+from mirg_rewards.parsing.syntax import (
+    BOX,
+    POLYGON,
+    ClaimToWrite,
+    Numbers,
+    RawClaim,
+    Region,
+    ScanResult,
+    Syntax,
+)
 
-_MOST = 256
+MAX_PIECES = 256
 _RUN = re.compile(r"(?:<loc_?[0-9]{1,9}>[ \t]?)++")
 _TOKEN = re.compile(r"<loc_?([0-9]{1,9})>")
 _CUT_OFF = re.compile(r"<(?:l(?:o(?:c_?[0-9]{0,9})?)?)?\Z")
@@ -40,22 +50,22 @@ PALIGEMMA, FLORENCE2, FLORENCE2_QUADS = (
 )
 
 
-def read(passage: Passage, *, style: Style) -> Reading:
+def read(region: Region, *, style: Style) -> ScanResult:
     """Every run of tokens, left to right: a run of several times four is as many boxes of one label.
 
     >>> from mirg_rewards import GRAMMARS, parse
     >>> parse("<loc0256><loc0512><loc0768><loc1023> cat", GRAMMARS["paligemma"], [None]).claims[0].box.corners[:2]
     (0.5, 0.25)
     """
-    text, plain, start, end = passage[:4]
-    reading = Reading()
+    text, plain, start, end = region[:4]
+    result = ScanResult()
     behind = start
     runs = list(_RUN.finditer(plain, start, end))
     for number, run in enumerate(runs):
-        if number >= _MOST:
-            reading.defects |= Defect.TOO_LONG.value
+        if number >= MAX_PIECES:
+            result.defects |= Defect.TOO_LONG.value
             break
-        reading.is_mine = reading.is_marked = True
+        result.matched = result.is_explicit = True
         tokens = list(_TOKEN.finditer(plain, *run.span()))
         limit = runs[number + 1].start() if number + 1 < len(runs) else end
         label, outer = _label(text, plain, style, (behind, run.start()), (run.end(), limit))
@@ -63,20 +73,20 @@ def read(passage: Passage, *, style: Style) -> Reading:
         is_polygon = plain[max(start, run.start() - 6) : run.start()].endswith(("<poly>", "<sep>"))
         corners = len(tokens) if is_polygon else style.corners
         if len(tokens) % corners or len(tokens) % 2 or len(tokens) < 4:
-            reading.defects |= Defect.UNREADABLE_BOX.value
+            result.defects |= Defect.UNREADABLE_BOX.value
         elif any(len(token[1]) > 5 for token in tokens):
-            reading.defects |= Defect.NON_FINITE.value
+            result.defects |= Defect.NON_FINITE.value
         else:
             for at in range(0, len(tokens), corners):
                 some = tokens[at : at + corners]
                 numbers = tuple(float(token[1]) for token in some)
                 box, polygon = (numbers, None) if len(numbers) == 4 else (None, numbers)
                 span = (some[0].start(), some[-1].end())
-                reading.found.append(Found(None, box, None, label, False, *span, outer, polygon))
+                result.claims.append(RawClaim(None, box, None, label, False, *span, outer, polygon))
         behind = outer[1]
     if _CUT_OFF.search(plain, max(behind, end - 16), end):
-        reading.defects |= Defect.TRUNCATED.value
-    return reading
+        result.defects |= Defect.TRUNCATED.value
+    return result
 
 
 def _label(
@@ -88,7 +98,7 @@ def _label(
         match = _LABEL_BEHIND.match(plain, begin, behind[1])
         assert match is not None
         if match[1] is not None:
-            return unquoted(text[slice(*match.span(1))]), (behind[0], match.end())
+            return unescape(text[slice(*match.span(1))]), (behind[0], match.end())
         return text[slice(*match.span(2))].strip(), (behind[0], match.end())
     label, begin = label_before(text, plain, *ahead)
     if label:
@@ -100,7 +110,7 @@ def _label(
     return text[begin : ahead[1]].strip(" \t,:"), (begin, ahead[1])
 
 
-def write(claims: list[Written], *, style: Style) -> str:
+def write(claims: list[ClaimToWrite], *, style: Style) -> str:
     """A claim a line.
 
     >>> from mirg_rewards import GRAMMARS, Box, Claim, render
@@ -110,7 +120,7 @@ def write(claims: list[Written], *, style: Style) -> str:
     return in_lines(claims, partial(_place, style=style))
 
 
-def _place(claim: Written, *, style: Style) -> str:
+def _place(claim: ClaimToWrite, *, style: Style) -> str:
     numbers: Numbers | None = claim.box
     if style.corners == 8 and claim.polygon is not None and len(claim.polygon) == 8:
         numbers = claim.polygon
@@ -121,43 +131,18 @@ def _place(claim: Written, *, style: Style) -> str:
     return f"{tokens} {label}".rstrip(" ") if style.behind else label + tokens
 
 
-def _tokens(pattern: str, names: str = "abcd") -> str:
-    return "".join(rf"<{pattern.format(name=name)}>" for name in names)
-
-
-_LABEL = r"(?P<label>[^\W\d_](?:[A-Za-z ]{0,60}[A-Za-z])?)?"
-_PALIGEMMA = re.compile(BEFORE_LABEL + _tokens(r"loc(?P<{name}>[0-9]{{4}})") + f" ?{_LABEL}" + r"(?: ?; ?|\n(?!\n)|\Z)")
-_FLORENCE2_QUADS = re.compile(
-    BEFORE_LABEL + _LABEL + _tokens(r"loc_(?P<{name}>[0-9]{{1,3}})", "abcdefgh") + r"(?:\n(?!\n)|\Z)"
-)
-_FLORENCE2 = re.compile(BEFORE_LABEL + _LABEL + _tokens(r"loc_(?P<{name}>[0-9]{{1,3}})") + r"(?:\n(?!\n)|\Z)")
-
-
-def _glance_behind_label(answer: str, pattern: re.Pattern[str]) -> list[Glimpse] | None:
-    glimpses = glance(answer, pattern)
-    # Plain words ahead of a box may name an image.
-    return None if glimpses and NOUN.search(" ".join(label for _, _, label in glimpses)) else glimpses
-
-
-def _syntax(name: str, style: Style, pattern: re.Pattern[str], nothing: str) -> Syntax:
+def _syntax(name: str, style: Style, nothing: str = "[]") -> Syntax:
     return Syntax(
         name,
         partial(read, style=style),
         partial(write, style=style),
-        BOX,
-        partial(glance if style.behind else _glance_behind_label, pattern=pattern),
+        BOX if style.corners == 4 else POLYGON,
+        needs="<",
         is_vocabulary=True,
         nothing=nothing,
     )
 
 
-LOC_TOKENS = _syntax("LOC_TOKENS", PALIGEMMA, _PALIGEMMA, "[]")
-FLORENCE2_TOKENS = _syntax("FLORENCE2_TOKENS", FLORENCE2, _FLORENCE2, "No object detected.")
-FLORENCE2_QUAD_TOKENS = Syntax(
-    "FLORENCE2_QUAD_TOKENS",
-    partial(read, style=FLORENCE2_QUADS),
-    partial(write, style=FLORENCE2_QUADS),
-    POLYGON,
-    partial(_glance_behind_label, pattern=_FLORENCE2_QUADS),
-    is_vocabulary=True,
-)
+LOC_TOKENS = _syntax("LOC_TOKENS", PALIGEMMA)
+FLORENCE2_TOKENS = _syntax("FLORENCE2_TOKENS", FLORENCE2, "No object detected.")
+FLORENCE2_QUAD_TOKENS = _syntax("FLORENCE2_QUAD_TOKENS", FLORENCE2_QUADS)

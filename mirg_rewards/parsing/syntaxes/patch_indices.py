@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 
 from mirg_rewards.claims import Defect
 from mirg_rewards.coordinates import Space
-from mirg_rewards.parsing.found import BOX, Found, Glimpse, Numbers, Passage, Reading, Syntax, Written, alike
-from mirg_rewards.parsing.lines import BEFORE_LABEL, IMAGE_NUMBERS, in_lines
+from mirg_rewards.parsing.line_format import in_lines
+from mirg_rewards.parsing.syntax import (
+    BOX,
+    ClaimToWrite,
+    Numbers,
+    RawClaim,
+    Region,
+    ScanResult,
+    Syntax,
+)
 
 _SIDE = 32
-_MOST = 1024
+MAX_PIECES = 1024
 _PIECE = re.compile(
     r"<phrase>(?P<label>[^<]{0,1000})</phrase>|<patch_index_(?P<index>[0-9]{1,9})>|(?P<between></delimiter_of_multi_objects/>)"
     r"|(?P<opening><object>)|(?P<closing></object>)"
@@ -19,47 +26,49 @@ _PIECE = re.compile(
 _GAP = re.compile(r"(?:[ \t,]|and){0,8}(?:<object>)?[ \t]{0,8}")
 
 
-def read(passage: Passage) -> Reading:
+def read(region: Region) -> ScanResult:
     """Every two patches between `<object>` and `</object>`, with the phrase before them.
 
     >>> from mirg_rewards import GRAMMARS, parse
     >>> parse("<object><patch_index_0044><patch_index_0863></object>", GRAMMARS["kosmos2"], [None]).claims[0].box
     Box(x1=0.390625, y1=0.046875, x2=0.984375, y2=0.828125)
     """
-    text, plain, start, end = passage[:4]
-    reading = Reading()
+    text, plain, start, end = region[:4]
+    result = ScanResult()
     label, label_start, behind = "", start, -1
     patches: list[re.Match[str]] = []
     pieces = list(_PIECE.finditer(plain, start, end))
-    for number, piece in enumerate(pieces[:_MOST]):
+    for number, piece in enumerate(pieces[:MAX_PIECES]):
         kind = piece.lastgroup
         if kind == "label":
             label, label_start, behind = text[slice(*piece.span("label"))], piece.start(), piece.end()
-            reading.opaque.append(piece.span())
+            result.masked_spans.append(piece.span())
         elif kind == "index":
             patches.append(piece)
         following = pieces[number + 1].lastgroup if number + 1 < len(pieces) else None
         if not patches or following == "index":
             continue
-        reading.is_mine = reading.is_marked = True
+        result.matched = result.is_explicit = True
         numbers = _corners([int(patch["index"]) for patch in patches])
         span = (patches[0].start(), patches[-1].end())
         if numbers is None:
             whole = following is not None or len(patches) > 1
-            reading.defects |= (Defect.UNREADABLE_BOX if whole else Defect.TRUNCATED).value
+            result.defects |= (Defect.UNREADABLE_BOX if whole else Defect.TRUNCATED).value
         else:
             gap = plain[behind : span[0]] if 0 <= behind <= span[0] else "-"
             if not _GAP.fullmatch(gap):
                 label, label_start = "", span[0]
-            reading.found.append(Found(None, numbers, None, label, False, *span, (min(label_start, span[0]), span[1])))
+            result.claims.append(
+                RawClaim(None, numbers, None, label, False, *span, (min(label_start, span[0]), span[1]))
+            )
         if following in ("between", "closing"):
             behind, label_start = pieces[number + 1].end(), span[1]
         else:
-            reading.defects |= (Defect.TRUNCATED if following is None else Defect.REPAIRED).value
+            result.defects |= (Defect.TRUNCATED if following is None else Defect.REPAIRED).value
         patches = []
-    if len(pieces) > _MOST:
-        reading.defects |= Defect.TOO_LONG.value
-    return reading
+    if len(pieces) > MAX_PIECES:
+        result.defects |= Defect.TOO_LONG.value
+    return result
 
 
 def _corners(indices: list[int]) -> Numbers | None:
@@ -72,7 +81,7 @@ def _corners(indices: list[int]) -> Numbers | None:
     return (float(x1), float(y1), float(x2), float(y2))
 
 
-def write(claims: list[Written]) -> str:
+def write(claims: list[ClaimToWrite]) -> str:
     """A claim a line: its phrase and its two patches. Raises ValueError for a label that holds "<".
 
     >>> from mirg_rewards import GRAMMARS, Box, Claim, render
@@ -82,7 +91,7 @@ def write(claims: list[Written]) -> str:
     return in_lines(claims, _place)
 
 
-def _place(claim: Written) -> str:
+def _place(claim: ClaimToWrite) -> str:
     assert claim.box is not None
     if "<" in claim.label or "◁" in claim.label or len(claim.label) > 1000:
         raise ValueError(f"a phrase must not hold '<' nor be longer than 1,000 characters, got {claim.label!r}")
@@ -92,27 +101,4 @@ def _place(claim: Written) -> str:
     return f"{phrase}<object>{patches}</object>"
 
 
-_PATTERN = re.compile(
-    BEFORE_LABEL
-    + rf"(?:<phrase>(?P<label>[^{alike('<')}]{{0,200}})</phrase>)?"
-    + r"<object><patch_index_(?P<a>[0-9]{4})><patch_index_(?P<b>[0-9]{4})></object>"
-    r"(?:\n(?!\n)|\Z)"
-)
-
-
-def _glance(answer: str, pattern: re.Pattern[str]) -> list[Glimpse] | None:
-    parts = pattern.split(answer.strip())
-    if len(parts) == 1 or any(parts[:: pattern.groups + 1]):
-        return None
-    glimpses: list[Glimpse] = []
-    for at in range(1, len(parts), pattern.groups + 1):
-        image, label, first, last = parts[at : at + 4]
-        numbers = _corners([int(first), int(last)])
-        if numbers is None or (image is not None and image not in IMAGE_NUMBERS):
-            return None
-        glimpses.append((None if image is None else IMAGE_NUMBERS[image], numbers, label or ""))
-    named = [image is not None for image, _, _ in glimpses]
-    return glimpses if all(named) or not any(named) else None
-
-
-PATCHES = Syntax("PATCHES", read, write, BOX, partial(_glance, pattern=_PATTERN), space=Space(_SIDE, bin_center=True))
+PATCHES = Syntax("PATCHES", read, write, BOX, space=Space(_SIDE, bin_center=True), needs="<")

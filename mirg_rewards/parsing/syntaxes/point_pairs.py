@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.found import BOX, PAIR, POINT, Found, Passage, Reading, Syntax, Written, listed
-from mirg_rewards.parsing.lines import BEFORE_LABEL, QUOTED_LABEL, glance, in_lines, label_before, quoted
+from mirg_rewards.parsing.line_format import in_lines, label_before, quoted
+from mirg_rewards.parsing.syntax import (
+    BOX,
+    PAIR,
+    POINT,
+    ClaimToWrite,
+    RawClaim,
+    Region,
+    ScanResult,
+    Syntax,
+    format_numbers,
+)
 
 _SQUARE = PAIR.replace(r"\(", r"\[").replace(r"\)", r"\]")
 _TWO = re.compile(
@@ -17,36 +26,36 @@ _POINTING_AT = re.compile(r"(?:\b(?:point|at|coordinates|is)\s?|[点为于在是
 _ONE = re.compile(rf"{PAIR}|{_SQUARE}")
 _CALLED = re.compile(r"[A-Za-z0-9_.]\Z")
 _CUT_OFF = re.compile(r"\([0-9][0-9.,()\s]{0,60}\Z")
-_MOST = 256
+MAX_PIECES = 256
 
 
-def read(passage: Passage) -> Reading:
+def read(region: Region) -> ScanResult:
     """The boxes of a text, left to right, each two points in round brackets.
 
     >>> from mirg_rewards import GRAMMARS, parse
     >>> parse("Image-2: (250,0),(500,1000)", GRAMMARS["qwen2_vl_stripped"], [None, None]).claims[0].box
     Box(x1=0.25, y1=0.0, x2=0.5, y2=1.0)
     """
-    return _read(passage, _TWO)
+    return _read(region, _TWO)
 
 
-def read_points(passage: Passage) -> Reading:
+def read_points(region: Region) -> ScanResult:
     """The points of a text, left to right, each a pair of numbers in round brackets.
 
     >>> from mirg_rewards import GRAMMARS, parse
     >>> parse("(45.3, 12.8)", GRAMMARS["molmo"], [None]).claims[0].point
     Point(x=0.45299999999999996, y=0.128)
     """
-    return _read(passage, _ONE)
+    return _read(region, _ONE)
 
 
-def _read(passage: Passage, pattern: re.Pattern[str]) -> Reading:
-    text, plain, start, end = passage[:4]
-    reading = Reading()
+def _read(region: Region, pattern: re.Pattern[str]) -> ScanResult:
+    text, plain, start, end = region[:4]
+    result = ScanResult()
     behind = start
     for number, match in enumerate(pattern.finditer(plain, start, end)):
-        if number >= _MOST:
-            reading.defects |= Defect.TOO_LONG.value
+        if number >= MAX_PIECES:
+            result.defects |= Defect.TOO_LONG.value
             break
         if pattern is _ONE:
             ahead = plain[max(start, match.start() - 16) : match.start()]
@@ -60,16 +69,16 @@ def _read(passage: Passage, pattern: re.Pattern[str]) -> Reading:
         numbers = tuple(float(group) for group in match.groups() if group is not None)
         box, point = (numbers, None) if len(numbers) == 4 else (None, numbers)
         behind = match.end()
-        reading.found.append(Found(None, box, point, label, False, match.start(), behind, (begin, behind)))
+        result.claims.append(RawClaim(None, box, point, label, False, match.start(), behind, (begin, behind)))
     # Two points are a box; a pair that the text ends within is neither.
     tail = plain[max(behind, end - 64) : end]
     if _CUT_OFF.search(tail) and tail.count("(") - tail.count(")") != 0:
-        reading.defects |= Defect.TRUNCATED.value
-    reading.is_mine = bool(reading.found or reading.defects)
-    return reading
+        result.defects |= Defect.TRUNCATED.value
+    result.matched = bool(result.claims or result.defects)
+    return result
 
 
-def write(claims: list[Written]) -> str:
+def write(claims: list[ClaimToWrite]) -> str:
     """A box a line, after its image and label.
 
     >>> from mirg_rewards import GRAMMARS, Box, Claim, render
@@ -79,28 +88,22 @@ def write(claims: list[Written]) -> str:
     return in_lines(claims, _place)
 
 
-def _place(claim: Written) -> str:
+def _place(claim: ClaimToWrite) -> str:
     assert claim.box is not None
     label = f"{quoted(claim.label)} " if claim.label else ""
-    return f"{label}({listed(claim.box[:2])}),({listed(claim.box[2:])})"
+    return f"{label}({format_numbers(claim.box[:2])}),({format_numbers(claim.box[2:])})"
 
 
-def write_points(claims: list[Written]) -> str:
+def write_points(claims: list[ClaimToWrite]) -> str:
     """A point a line, after its image and label."""
     return in_lines(claims, _point)
 
 
-def _point(claim: Written) -> str:
+def _point(claim: ClaimToWrite) -> str:
     assert claim.point is not None
     label = f"{quoted(claim.label)} " if claim.label else ""
-    return f"{label}({listed(claim.point)})"
+    return f"{label}({format_numbers(claim.point)})"
 
 
-_GLANCE = re.compile(
-    BEFORE_LABEL
-    + QUOTED_LABEL
-    + r"\((?P<a>[0-9]{1,4}), ?(?P<b>[0-9]{1,4})\), ?\((?P<c>[0-9]{1,4}), ?(?P<d>[0-9]{1,4})\)(?:\n(?!\n)|\Z)"
-)
-
-PAIRS = Syntax("PAIRS", read, write, BOX, partial(glance, pattern=_GLANCE))
-POINTS = Syntax("POINTS", read_points, write_points, POINT)
+PAIRS = Syntax("PAIRS", read, write, BOX, needs="([", is_bare=True)
+POINTS = Syntax("POINTS", read_points, write_points, POINT, needs="([", is_bare=True)

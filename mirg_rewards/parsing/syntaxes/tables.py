@@ -5,33 +5,34 @@ from __future__ import annotations
 import re
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.found import BOX, NUMBER, Passage, Reading, Syntax, Written, listed
-from mirg_rewards.parsing.json_places import KINDS, normal
-from mirg_rewards.parsing.lines import plain_or_quoted, unquoted
+from mirg_rewards.parsing.json_boxes import KINDS, normal
+from mirg_rewards.parsing.json_walk import Walk, raw_claim
+from mirg_rewards.parsing.lexer import unescape
+from mirg_rewards.parsing.line_format import plain_or_quoted
 from mirg_rewards.parsing.loose_json import Object
-from mirg_rewards.parsing.syntaxes.json_objects import Walk
+from mirg_rewards.parsing.syntax import BOX, NUMBER, ClaimToWrite, Region, ScanResult, Syntax, format_numbers
 
-_MOST = 160
+MAX_PIECES = 160
 _LINE = re.compile(r"[^\n]*\n?")
 _RULE = re.compile(r"[\s|:\-]+")
 _NUMBER = re.compile(rf"\s*+({NUMBER})\s*+")
 _LONGEST = 2_000
 
 
-def read(passage: Passage) -> Reading:
+def read(region: Region) -> ScanResult:
     r"""The claims of every row of a table whose columns name boxes or corners.
 
     >>> from mirg_rewards import GRAMMARS, parse
     >>> parse("| x1 | y1 | x2 | y2 |\n|---|---|---|---|\n| 250 | 0 | 500 | 1000 |", GRAMMARS["prose"], [None]).claims[0].box
     Box(x1=0.25, y1=0.0, x2=0.5, y2=1.0)
     """
-    text, plain, start, end = passage[:4]
-    walk = Walk(passage.first_image, passage.images, Reading())
+    text, plain, start, end = region[:4]
+    walk = Walk(region.first_image, region.images)
     names: list[str] = []
     lines = 0
     # A line of a table begins and ends with a bar, so anything else is passed over by one look for a bar.
     at = plain.find("|", start, end)
-    while at >= 0 and lines < _MOST:
+    while at >= 0 and lines < MAX_PIECES:
         line = _LINE.match(plain, plain.rfind("\n", start, at) + 1 or start, end)
         assert line is not None
         begin, stop = line.span()
@@ -50,11 +51,11 @@ def read(passage: Passage) -> Reading:
         at = plain.find("|", stop, end)
         if at >= 0 and plain[stop:at].strip():
             names = []
-    reading = walk.reading
+    result = ScanResult(claims=list(map(raw_claim, walk.claims)), defects=walk.defects)
     if at >= 0:
-        reading.defects |= Defect.TOO_LONG.value
-    reading.is_marked = reading.is_mine = bool(reading.found)
-    return reading
+        result.defects |= Defect.TOO_LONG.value
+    result.is_explicit = result.matched = bool(result.claims)
+    return result
 
 
 def _cells(plain: str, begin: int, stop: int) -> list[tuple[int, int]]:
@@ -65,25 +66,24 @@ def _cells(plain: str, begin: int, stop: int) -> list[tuple[int, int]]:
 
 def _row(text: str, plain: str, names: list[str], cells: list[tuple[int, int]], begin: int, stop: int) -> Object:
     """A line as the object that it stands for: numbers as numbers, all else as text."""
-    row = Object(begin)
-    row.end, row.closed = stop, True
+    row = Object(begin, stop, closed=True)
     for name, (low, high) in zip(names, cells, strict=True):
         number = _NUMBER.fullmatch(plain, low, high)
         written = text[low:high].strip("`* ")
         is_quoted = len(written) > 1 and written[0] == written[-1] == '"'
-        row.append((name, float(number[1]) if number else unquoted(written[1:-1]) if is_quoted else written))
+        row.append((name, float(number[1]) if number else unescape(written[1:-1]) if is_quoted else written))
     return row
 
 
-def write(claims: list[Written]) -> str:
+def write(claims: list[ClaimToWrite]) -> str:
     """A table with a line for each claim."""
     lines = ["| image | object | x1 | y1 | x2 | y2 |", "| --- | --- | --- | --- | --- | --- |"]
     for claim in claims:
         assert claim.box is not None
         image = "" if claim.image is None else str(claim.image)
         label = plain_or_quoted(claim.label).replace("|", "\\u007c")
-        lines.append(f"| {image} | {label} | {' | '.join(listed((number,)) for number in claim.box)} |")
+        lines.append(f"| {image} | {label} | {' | '.join(format_numbers((number,)) for number in claim.box)} |")
     return "\n".join(lines) if claims else "[]"
 
 
-TABLES = Syntax("TABLES", read, write, BOX, says_image=True)
+TABLES = Syntax("TABLES", read, write, BOX, says_image=True, needs="|")

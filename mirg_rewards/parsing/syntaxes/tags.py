@@ -12,26 +12,25 @@ from functools import partial
 from typing import NamedTuple
 
 from mirg_rewards.claims import Defect, Span
-from mirg_rewards.parsing.found import (
+from mirg_rewards.parsing.image_references import ORDINALS
+from mirg_rewards.parsing.line_format import in_lines, label_before, quoted
+from mirg_rewards.parsing.syntax import (
     BOX,
     NUMBER,
     POINT,
     POLYGON,
-    Found,
+    ClaimToWrite,
     Numbers,
-    Passage,
-    Reading,
+    RawClaim,
+    Region,
+    ScanResult,
     Syntax,
-    Written,
-    alike,
-    listed,
+    format_numbers,
 )
-from mirg_rewards.parsing.image_references import ORDINALS
-from mirg_rewards.parsing.lines import BEFORE_LABEL, QUOTED_LABEL, glance, in_lines, label_before, quoted
 from mirg_rewards.parsing.syntaxes import point_pairs
 
 UNREADABLE, TRUNCATED, REPAIRED = Defect.UNREADABLE_BOX.value, Defect.TRUNCATED.value, Defect.REPAIRED.value
-_MOST = 1024
+MAX_PIECES = 1024
 
 Tags = tuple[str, str]
 
@@ -52,15 +51,15 @@ _A, _B, _C, _D = (rf"(?P<{name}>[0-9]{{1,4}}(?:\.[0-9]{{1,4}})?)" for name in "a
 
 
 def _pairs(numbers: Numbers) -> str:
-    return ",".join(f"({listed(numbers[at : at + 2])})" for at in range(0, len(numbers), 2))
+    return ",".join(f"({format_numbers(numbers[at : at + 2])})" for at in range(0, len(numbers), 2))
 
 
 def _lists(numbers: Numbers) -> str:
-    return f"[[{listed(numbers, ', ')}]]"
+    return f"[[{format_numbers(numbers, ', ')}]]"
 
 
 def _bins(numbers: Numbers) -> str:
-    return "".join(f"<{listed((number,))}>" for number in numbers)
+    return "".join(f"<{format_numbers((number,))}>" for number in numbers)
 
 
 PAIRS = Form(_pairs, re.compile(rf"(?:\s*+\({_N},{_N}\)\s*+,?+)++\s*+"), rf"\({_A}, ?{_B}\), ?\({_C}, ?{_D}\)")
@@ -69,8 +68,8 @@ LISTS = Form(
     re.compile(rf"\s*+\[\s*+(?:\[{_N},{_N}(?:,{_N},{_N})?+\]\s*+,?+\s*+)++\]\s*+"),
     rf"\[\[{_A}, ?{_B}, ?{_C}, ?{_D}\]\]",
 )
-SPACES = Form(partial(listed, separator=" "), re.compile(rf"(?:{_N})++"), f"{_A} {_B} {_C} {_D}")
-COMMAS = Form(partial(listed, separator=", "), re.compile(rf"{_N}(?:,{_N})++"), f"{_A}, ?{_B}, ?{_C}, ?{_D}")
+SPACES = Form(partial(format_numbers, separator=" "), re.compile(rf"(?:{_N})++"), f"{_A} {_B} {_C} {_D}")
+COMMAS = Form(partial(format_numbers, separator=", "), re.compile(rf"{_N}(?:,{_N})++"), f"{_A}, ?{_B}, ?{_C}, ?{_D}")
 BINS = Form(
     _bins,
     re.compile(r"(?:\s*+(?:<[0-9]{1,4}>)++\s*+,?+)++\s*+"),
@@ -159,22 +158,22 @@ def _marks(plain: str, start: int, end: int, tags: dict[str, Tag]) -> list[_Mark
         tag = tags.get(match[0].lower().replace("\\", ""))
         if tag is not None:
             marks.append(_Mark(*match.span(), *tag))
-            if len(marks) > _MOST:
+            if len(marks) > MAX_PIECES:
                 break
     return marks
 
 
-def read(passage: Passage, *, style: Style | None = None) -> Reading:
+def read(region: Region, *, style: Style | None = None) -> ScanResult:
     """What stands between the tags of a style, or of any style.
 
     >>> from mirg_rewards import GRAMMARS, parse
     >>> parse("<ref>a dog</ref><box>[[250, 0, 500, 1000]]</box>", GRAMMARS["internvl"], [None]).claims[0].label
     'a dog'
     """
-    text, plain, start, end = passage[:4]
+    text, plain, start, end = region[:4]
     tags = _ALL if style is None else _vocabulary(style)
     marks = _marks(plain, start, end, tags)
-    reading = Reading(defects=Defect.TOO_LONG.value if len(marks) > _MOST else 0)
+    result = ScanResult(defects=Defect.TOO_LONG.value if len(marks) > MAX_PIECES else 0)
     marks.append(_Mark(end, end, "", False))
     label, label_start, behind, between = "", start, -1, _BEFORE_BOX
     skip = 0
@@ -185,9 +184,9 @@ def read(passage: Passage, *, style: Style | None = None) -> Reading:
         if mark.kind == "label":
             if mark.opens and after.kind == "label" and not after.opens:
                 label, label_start, behind, between = text[mark.end : after.start], mark.start, after.end, _BEFORE_BOX
-                reading.opaque.append((mark.start, after.end))
+                result.masked_spans.append((mark.start, after.end))
             elif mark.opens:
-                reading.defects |= REPAIRED
+                result.defects |= REPAIRED
             continue
         closed = after.kind == mark.kind and not after.opens
         if mark.opens:
@@ -199,7 +198,7 @@ def read(passage: Passage, *, style: Style | None = None) -> Reading:
             begin, stop, closed, outer = before.end, mark.start, True, (before.end, mark.end)
             if _NUMBERISH.fullmatch(plain, begin, stop) is None:
                 continue
-            reading.defects |= REPAIRED
+            result.defects |= REPAIRED
         if not closed:
             stop = _NUMBERISH.match(plain, begin, stop).end()  # type: ignore[union-attr]  # it matches the empty string
             outer = (outer[0], stop)
@@ -213,18 +212,18 @@ def read(passage: Passage, *, style: Style | None = None) -> Reading:
         )
         if not places and not lost and _DIGIT.search(content):
             continue
-        reading.is_mine = True
+        result.matched = True
         if lost:
-            reading.defects |= UNREADABLE
+            result.defects |= UNREADABLE
         if not closed and after.kind == mark.kind and places and number + 2 < len(marks):
             # Some models close a box with the token that opens one, as their prompt has it.
             following = _NUMBERISH.match(plain, after.end, marks[number + 2].start)
             closed = following is not None and not _DIGIT.search(following[0])
             skip = number + 1 if closed else 0
         if not closed:
-            reading.defects |= TRUNCATED if not plain[stop:end].strip() else REPAIRED
+            result.defects |= TRUNCATED if not plain[stop:end].strip() else REPAIRED
         if style is not None and not style.form.own.fullmatch(content):
-            reading.defects |= REPAIRED
+            result.defects |= REPAIRED
         if behind < 0 or not between.fullmatch(plain, behind, outer[0]):
             label, label_start = label_before(text, plain, max(behind, start), outer[0])
             if label:
@@ -235,10 +234,10 @@ def read(passage: Passage, *, style: Style | None = None) -> Reading:
             span = (begin + low, begin + high)
             box, point, polygon = (numbers if kind == name else None for name in ("box", "point", "polygon"))
             around = span if _LETTER.search(content) else outer
-            reading.found.append(Found(None, box, point, label, False, *span, around, polygon))
+            result.claims.append(RawClaim(None, box, point, label, False, *span, around, polygon))
         label_start, behind, between = outer[0], outer[1], _BETWEEN_BOXES
-    reading.is_marked = reading.is_mine
-    return reading
+    result.is_explicit = result.matched
+    return result
 
 
 def _places(
@@ -305,13 +304,13 @@ def _numbers(written: str) -> Numbers:
     return tuple(map(float, _NUMBERS.findall(written))) if _APART.fullmatch(written) else ()
 
 
-def read_or_pairs(passage: Passage, *, style: Style) -> Reading:
+def read_or_pairs(region: Region, *, style: Style) -> ScanResult:
     """What stands between a style's tags; where a tokenizer has stripped them all, the bare pairs of points."""
-    reading = read(passage, style=style)
-    return reading if reading.is_mine else point_pairs.read(passage)
+    result = read(region, style=style)
+    return result if result.matched else point_pairs.read(region)
 
 
-def write(claims: list[Written], *, style: Style, reference: Callable[[int], str] | None = None) -> str:
+def write(claims: list[ClaimToWrite], *, style: Style, reference: Callable[[int], str] | None = None) -> str:
     """A claim a line, in the tags of a style, after its image. Raises ValueError for a label that holds such tags.
 
     >>> from mirg_rewards import GRAMMARS, Box, Claim, render
@@ -321,7 +320,7 @@ def write(claims: list[Written], *, style: Style, reference: Callable[[int], str
     return in_lines(claims, partial(_place, style=style), reference)
 
 
-def _place(claim: Written, *, style: Style) -> str:
+def _place(claim: ClaimToWrite, *, style: Style) -> str:
     place = claim.polygon or claim.box or claim.point
     assert place is not None
     tags = style.box
@@ -351,21 +350,13 @@ def _sentence(image: int) -> str:
     return f"It's in the {ORDINALS[image - 1] if image <= len(ORDINALS) else f'{image}th'} image. "
 
 
-_IN_SENTENCE = r"(?:It's in the (?P<image>[a-z0-9-]{2,16}) image\. )?"
-
-
 def _syntax(name: str, style: Style, *, sentences: bool = False) -> Syntax:
-    label = QUOTED_LABEL
-    if style.label is not None:
-        label = f"(?:{re.escape(style.label[0])}(?P<label>[^{alike('<')}]{{0,200}}){re.escape(style.label[1])})?"
-    box = re.escape(style.box[0]) + style.form.box + re.escape(style.box[1])
-    pattern = re.compile((_IN_SENTENCE if sentences else BEFORE_LABEL) + label + box + r"(?:\n(?!\n)|\Z)")
     return Syntax(
         name,
         partial(read_or_pairs if style.form == PAIRS else read, style=style),
         partial(write, style=style, reference=_sentence if sentences else None),
         BOX | POINT | (POLYGON if style.polygon or style.form == BINS else frozenset()),
-        partial(glance, pattern=pattern),
+        needs="<" if style.form != PAIRS else "",
         points_x_first=name == "FUYU_TAGS",
     )
 
@@ -376,5 +367,5 @@ TAGS = {
 }
 """A syntax for every family's tags."""
 
-ANY_TAGS = Syntax("ANY_TAGS", read, partial(write, style=STYLES["MINICPM_TAGS"]), BOX | POINT)
+ANY_TAGS = Syntax("ANY_TAGS", read, partial(write, style=STYLES["MINICPM_TAGS"]), BOX | POINT, needs="<")
 """The tags of any family, read where an answer is not in its own."""

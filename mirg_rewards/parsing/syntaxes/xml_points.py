@@ -11,11 +11,20 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.found import NUMBER, POINT, Found, Glimpse, Passage, Reading, Syntax, Written, alike, listed
-from mirg_rewards.parsing.lines import in_lines
+from mirg_rewards.parsing.line_format import in_lines
+from mirg_rewards.parsing.syntax import (
+    NUMBER,
+    POINT,
+    ClaimToWrite,
+    RawClaim,
+    Region,
+    ScanResult,
+    Syntax,
+    format_numbers,
+)
 
 UNREADABLE, TRUNCATED = Defect.UNREADABLE_BOX.value, Defect.TRUNCATED.value
-_MOST = 256
+MAX_PIECES = 256
 _ATTRIBUTE = r"""\s*+[\w:-]{1,32}\s?=\s?(?:"[^"]{0,20000}+"|'[^']{0,20000}+')"""
 _ELEMENT = re.compile(rf"<(?P<name>points?|tracks?)(?P<attributes>(?:{_ATTRIBUTE})*+)\s*+(?P<end>/?>)?", re.IGNORECASE)
 _PARTS = re.compile(r"""([\w:-]{1,32})\s?=\s?(?:"([^"]*+)"|'([^']*+)')""")
@@ -34,19 +43,19 @@ class _Place(NamedTuple):
     end: int
 
 
-def read(passage: Passage, *, form: Literal["axes", "coords"] = "axes") -> Reading:
+def read(region: Region, *, form: Literal["axes", "coords"] = "axes") -> ScanResult:
     """The points of every element, in the order of their numbers.
 
     >>> from mirg_rewards import GRAMMARS, parse
     >>> parse('<point x="52.9" y="43.9" alt="cup">cup</point>', GRAMMARS["molmo"], [None]).claims[0].point
     Point(x=0.529, y=0.439)
     """
-    text, plain, start, end = passage[:4]
-    reading = Reading()
+    text, plain, start, end = region[:4]
+    result = ScanResult()
     number = 0
     for number, element in enumerate(_ELEMENT.finditer(plain, start, end)):
-        if number >= _MOST:
-            reading.defects |= Defect.TOO_LONG.value
+        if number >= MAX_PIECES:
+            result.defects |= Defect.TOO_LONG.value
             break
         written = list(_PARTS.finditer(plain, *element.span("attributes")))
         parts = {
@@ -76,22 +85,22 @@ def read(passage: Passage, *, form: Literal["axes", "coords"] = "axes") -> Readi
         if not names and cut is None:
             # `<point>12 34</point>` is another syntax.
             continue
-        reading.is_mine = reading.is_marked = True
+        result.matched = result.is_explicit = True
         if form != ("coords" if "coords" in names or cut else "axes"):
             # Molmo counts to 100 in the one form, Molmo2 to 1000 in the other.
-            reading.defects |= Defect.OTHER_SYNTAX.value
+            result.defects |= Defect.OTHER_SYNTAX.value
         inner = _INNER.match(plain, element.end(), end)
         label = names.get("alt", names.get("label"))
         if label is None:
             label = text[slice(*inner.span(1))] if inner and element["end"] == ">" else ""
         outer = (element.start(), inner.end() if inner else cut.end() if cut else element.end())
         if element["end"] is None:
-            reading.defects |= TRUNCATED
+            result.defects |= TRUNCATED
         if lost or (not places and element["end"] is not None):
-            reading.defects |= UNREADABLE
+            result.defects |= UNREADABLE
         for image, point, low, high in places:
-            reading.found.append(Found(image, None, point, html.unescape(label), False, low, high, outer))
-    return reading
+            result.claims.append(RawClaim(image, None, point, html.unescape(label), False, low, high, outer))
+    return result
 
 
 def _coords(written: str, offset: int, *, timed: bool, whole: bool) -> tuple[list[_Place], bool]:
@@ -119,7 +128,7 @@ def _coords(written: str, offset: int, *, timed: bool, whole: bool) -> tuple[lis
     return places, lost
 
 
-def write(claims: list[Written]) -> str:
+def write(claims: list[ClaimToWrite]) -> str:
     """An element for claims in a row that share image and label, each on a line.
 
     >>> from mirg_rewards import GRAMMARS, Claim, Point, render
@@ -131,7 +140,7 @@ def write(claims: list[Written]) -> str:
     return in_lines([row[0] for row in rows], lambda claim: elements[id(claim)])
 
 
-def _element(row: list[Written]) -> str:
+def _element(row: list[ClaimToWrite]) -> str:
     label = _escaped(row[0].label)
     if len(row) == 1:
         name, places = "point", _axes(row[0], "")
@@ -144,12 +153,12 @@ def _escaped(label: str) -> str:
     return html.escape(label).replace("\n", "&#10;").replace("◁", "&#9665;")
 
 
-def _axes(claim: Written, number: str) -> str:
+def _axes(claim: ClaimToWrite, number: str) -> str:
     assert claim.point is not None
-    return f'x{number}="{listed(claim.point[:1])}" y{number}="{listed(claim.point[1:])}"'
+    return f'x{number}="{format_numbers(claim.point[:1])}" y{number}="{format_numbers(claim.point[1:])}"'
 
 
-def write_coords(claims: list[Written]) -> str:
+def write_coords(claims: list[ClaimToWrite]) -> str:
     """An element for claims in a row that share a label. Raises ValueError for an image left unsaid.
 
     >>> from mirg_rewards import GRAMMARS, Claim, Point, render
@@ -160,7 +169,7 @@ def write_coords(claims: list[Written]) -> str:
     return "\n".join(map(_coords_element, rows)) or "[]"
 
 
-def _coords_element(row: list[Written]) -> str:
+def _coords_element(row: list[ClaimToWrite]) -> str:
     if any(claim.image is None for claim in row):
         raise ValueError(f"coords name an image for every point, got {row}")
     identity = itertools.count(1)
@@ -172,61 +181,18 @@ def _coords_element(row: list[Written]) -> str:
     return f'<points coords="{";".join(groups)}">{label}</points>'
 
 
-def _padded(claim: Written) -> str:
+def _padded(claim: ClaimToWrite) -> str:
     assert claim.point is not None
-    return " ".join(listed((number,)).zfill(3) for number in claim.point)
+    return " ".join(format_numbers((number,)).zfill(3) for number in claim.point)
 
 
-_MARKUP = alike('<>&"')
-_OWN = re.compile(
-    r"(?:Image-(?P<image>[0-9]{1,4}): )?<points?(?P<axes>(?: x[0-9]{0,2}=\"[0-9.]{1,8}\" y[0-9]{0,2}=\"[0-9.]{1,8}\")+)"
-    rf" alt=\"(?P<label>[^{_MARKUP}\n]{{0,200}})\">[^{_MARKUP}]{{0,200}}</points?>(?:\n(?!\n)|\Z)"
-)
-_AXES = re.compile(r' x([0-9]{0,2})="([0-9]{1,4}(?:\.[0-9]{1,4})?)" y\1="([0-9]{1,4}(?:\.[0-9]{1,4})?)"')
-_OWN_COORDS = re.compile(r'<points coords="([0-9 ;]{1,4000})">([^' + _MARKUP + r"]{0,200})</points>(?:\n|\Z)")
-
-
-def glance_axes(answer: str) -> list[Glimpse] | None:
-    """The points of an answer that is nothing but elements as `write` writes them, else None."""
-    parts = _OWN.split(answer.strip())
-    if len(parts) == 1 or any(parts[::4]):
-        return None
-    glimpses: list[Glimpse] = []
-    for at in range(1, len(parts), 4):
-        image = None if parts[at] is None else int(parts[at])
-        axes = _AXES.findall(parts[at + 1])
-        if len(axes) * 2 != parts[at + 1].count("="):
-            return None
-        if len({suffix for suffix, _, _ in axes}) != len(axes):
-            return None
-        glimpses += [(image, (float(x), float(y)), parts[at + 2]) for _, x, y in axes]
-    named = [image is not None for image, _, _ in glimpses]
-    return glimpses if all(named) or not any(named) else None
-
-
-def glance_coords(answer: str) -> list[Glimpse] | None:
-    """The points of an answer that is nothing but elements as `write_coords` writes them, else None."""
-    parts = _OWN_COORDS.split(answer.strip())
-    if len(parts) == 1 or any(parts[::3]):
-        return None
-    glimpses: list[Glimpse] = []
-    for at in range(1, len(parts), 3):
-        for group in parts[at].split(";"):
-            tokens = group.split()
-            if len(tokens) % 3 != 1 or len(max(tokens, key=len)) > 6:
-                return None
-            image, label = int(tokens[0]), parts[at + 1]
-            glimpses += [(image, (float(x), float(y)), label) for x, y in zip(tokens[2::3], tokens[3::3], strict=True)]
-    return glimpses
-
-
-XML_POINTS = Syntax("XML_POINTS", read, write, POINT, glance_axes, nothing="There are none.")
+XML_POINTS = Syntax("XML_POINTS", read, write, POINT, needs="<", nothing="There are none.")
 XML_COORDS = Syntax(
     "XML_COORDS",
     partial(read, form="coords"),
     write_coords,
     POINT,
-    glance_coords,
+    needs="<",
     says_image=True,
     nothing="There are none.",
 )

@@ -7,10 +7,20 @@ import re
 from functools import partial
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.found import NUMBER, PAIR, Found, Numbers, Passage, Reading, Syntax, Written, listed
-from mirg_rewards.parsing.lines import in_lines, label_before, quoted
+from mirg_rewards.parsing.line_format import in_lines, label_before, quoted
+from mirg_rewards.parsing.syntax import (
+    NUMBER,
+    PAIR,
+    ClaimToWrite,
+    Numbers,
+    RawClaim,
+    Region,
+    ScanResult,
+    Syntax,
+    format_numbers,
+)
 
-_MOST = 512
+MAX_PIECES = 512
 # Names of numbers that make a box together, in the order of x1, y1, x2, y2; then how far they may stand apart.
 _CORNERS = (
     ("x1", "y1", "x2", "y2"),
@@ -63,17 +73,17 @@ _PIECE = re.compile(
 )
 
 
-def read(passage: Passage, *, points: bool = False) -> Reading:
+def read(region: Region, *, points: bool = False) -> ScanResult:
     """Every set of named numbers, or pair of named corners, that makes a box.
 
     >>> from mirg_rewards import GRAMMARS, parse
     >>> parse("x1=250, y1=0, x2=500, y2=1000", GRAMMARS["prose"], [None]).claims[0].box
     Box(x1=0.25, y1=0.0, x2=0.5, y2=1.0)
     """
-    text, plain, start, end = passage[:4]
-    reading = Reading()
+    text, plain, start, end = region[:4]
+    result = ScanResult()
     if not (_DIGIT.search(plain, start, end) and _NAME_LETTER.search(plain, start, end)):
-        return reading
+        return result
     held: dict[str, Numbers] = {}
     held_from = held_to = start
     behind = start
@@ -82,20 +92,20 @@ def read(passage: Passage, *, points: bool = False) -> Reading:
         if points and held.keys() == {"x", "y"}:
             label, begin = label_before(text, plain, behind, held_from)
             point = held["x"] + held["y"]
-            reading.found.append(Found(None, None, point, label, True, held_from, held_to, (begin, held_to)))
+            result.claims.append(RawClaim(None, None, point, label, True, held_from, held_to, (begin, held_to)))
 
-    for named in itertools.islice(_TUPLE.finditer(plain, start, end), _MOST):
+    for named in itertools.islice(_TUPLE.finditer(plain, start, end), MAX_PIECES):
         names = (name.lower().replace("_", "") for name in named.groups()[:4])
         box = _box({name: (float(value),) for name, value in zip(names, named.groups()[4:], strict=True)})
         if box is not None:
-            reading.found.append(Found(None, box, None, "", True, *named.span(), named.span()))
-    if reading.found:
-        reading.is_mine = True
-        return reading
+            result.claims.append(RawClaim(None, box, None, "", True, *named.span(), named.span()))
+    if result.claims:
+        result.matched = True
+        return result
 
     for number, piece in enumerate(_PIECE.finditer(plain, start, end)):
-        if number >= _MOST:
-            reading.defects |= Defect.TOO_LONG.value
+        if number >= MAX_PIECES:
+            result.defects |= Defect.TOO_LONG.value
             break
         name, numbers = _named(piece)
         if name in held or piece.start() - held_to > _FAR:
@@ -107,11 +117,11 @@ def read(passage: Passage, *, points: bool = False) -> Reading:
         box = _box(held)
         if box is not None:
             label, begin = label_before(text, plain, behind, held_from)
-            reading.found.append(Found(None, box, None, label, True, held_from, held_to, (begin, held_to)))
+            result.claims.append(RawClaim(None, box, None, label, True, held_from, held_to, (begin, held_to)))
             held, behind = {}, held_to
     flush()
-    reading.is_mine = bool(reading.found)
-    return reading
+    result.matched = bool(result.claims)
+    return result
 
 
 def _named(piece: re.Match[str]) -> tuple[str, Numbers]:
@@ -155,17 +165,17 @@ def _box(held: dict[str, Numbers]) -> Numbers | None:
     return None
 
 
-def write(claims: list[Written]) -> str:
+def write(claims: list[ClaimToWrite]) -> str:
     """`x1=…, y1=…, x2=…, y2=…` a line, after image and label."""
     return in_lines(claims, _place)
 
 
-def _place(claim: Written) -> str:
+def _place(claim: ClaimToWrite) -> str:
     assert claim.box is not None
     label = f"{quoted(claim.label)} " if claim.label else ""
     named = zip(_CORNERS[0], claim.box, strict=True)
-    return label + ", ".join(f"{name}={listed((number,))}" for name, number in named)
+    return label + ", ".join(f"{name}={format_numbers((number,))}" for name, number in named)
 
 
-NAMED = Syntax("NAMED", read, write)
-NAMED_OR_POINTS = Syntax("NAMED_OR_POINTS", partial(read, points=True), write)
+NAMED = Syntax("NAMED", read, write, is_bare=True)
+NAMED_OR_POINTS = Syntax("NAMED_OR_POINTS", partial(read, points=True), write, is_bare=True)

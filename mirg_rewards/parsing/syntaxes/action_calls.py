@@ -5,10 +5,20 @@ from __future__ import annotations
 import re
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.found import BOX, NUMBER, POINT, Found, Glimpse, Passage, Reading, Syntax, Written, listed
-from mirg_rewards.parsing.lines import BEFORE_LABEL, QUOTED_LABEL, glance, in_lines, label_before, quoted
+from mirg_rewards.parsing.line_format import in_lines, label_before, quoted
+from mirg_rewards.parsing.syntax import (
+    BOX,
+    NUMBER,
+    POINT,
+    ClaimToWrite,
+    RawClaim,
+    Region,
+    ScanResult,
+    Syntax,
+    format_numbers,
+)
 
-_MOST = 1024
+MAX_PIECES = 1024
 _COMMA = r"(?:\s{0,4},\s{0,4}|\s{1,4})"
 _TWO = rf"({NUMBER}){_COMMA}({NUMBER})"
 # A search for what may be an argument begins at a sign; the name before it is looked at afterwards, which is faster.
@@ -41,19 +51,19 @@ _CUT_OFF = re.compile(r"""\([^()\n]{0,64}(?:=\s?["']?[^"')\n]{0,64}|[0-9][0-9., 
 _LONGEST_CUT = 160
 
 
-def read(passage: Passage) -> Reading:
+def read(region: Region) -> ScanResult:
     """The points in the arguments of calls, and the boxes of four numbers.
 
     >>> from mirg_rewards import GRAMMARS, parse
     >>> parse("Action: click(start_box='(197,525)')", GRAMMARS["ui_tars_1"], [None]).claims[0].point
     Point(x=0.197, y=0.525)
     """
-    text, plain, start, end = passage[:4]
-    reading = Reading()
+    text, plain, start, end = region[:4]
+    result = ScanResult()
     behind = start
     for number, piece in enumerate(_PIECE.finditer(plain, start, end)):
-        if number >= _MOST:
-            reading.defects |= Defect.TOO_LONG.value
+        if number >= MAX_PIECES:
+            result.defects |= Defect.TOO_LONG.value
             break
         begin = piece.start()
         if begin < behind:
@@ -64,17 +74,17 @@ def read(passage: Passage) -> Reading:
             if not _ARGUMENT.search(plain, near, begin):
                 typed = _STRING.match(plain, begin, end) if _TEXT.search(plain, near, begin) else None
                 if typed is not None:
-                    reading.opaque.append(typed.span())
+                    result.masked_spans.append(typed.span())
                     behind = typed.end()
                 continue
             place = _PLACE.match(plain, begin, end)
         elif begin == start or not plain[begin - 1].isalpha() or not _ACTION.search(plain, near, begin):
             continue
-        reading.is_mine = reading.is_marked = True
+        result.matched = result.is_explicit = True
         if place is None:
             # Half a box at the end is cut off; anything else between the quotes is no place.
             cut = end - begin < _LONGEST_CUT and _CUT_OFF.search(plain, max(start, begin - 64), end)
-            reading.defects |= (Defect.TRUNCATED if cut else Defect.UNREADABLE_BOX).value
+            result.defects |= (Defect.TRUNCATED if cut else Defect.UNREADABLE_BOX).value
             continue
         named = place.re is _PIECE and place["x"]
         groups = place.group("x", "y") if named else [group for group in place.groups() if _is_number(group)]
@@ -85,15 +95,15 @@ def read(passage: Passage) -> Reading:
         spans = [place.span(index) for index, group in enumerate(place.groups(), 1) if _is_number(group)]
         span = (min(low for low, _ in spans), max(high for _, high in spans))
         box, point = (numbers, None) if len(numbers) == 4 else (None, numbers)
-        reading.found.append(Found(None, box, point, label, False, *span, (outer, behind)))
-    return reading
+        result.claims.append(RawClaim(None, box, point, label, False, *span, (outer, behind)))
+    return result
 
 
 def _is_number(group: str | None) -> bool:
     return group is not None and group[-1:] in "0123456789." and group not in ".("
 
 
-def write(claims: list[Written]) -> str:
+def write(claims: list[ClaimToWrite]) -> str:
     """A click a line, after its image and label.
 
     >>> from mirg_rewards import GRAMMARS, Claim, Point, render
@@ -103,24 +113,11 @@ def write(claims: list[Written]) -> str:
     return in_lines(claims, _place)
 
 
-def _place(claim: Written) -> str:
+def _place(claim: ClaimToWrite) -> str:
     numbers = claim.box or claim.point
     assert numbers is not None
     label = f"{quoted(claim.label)} " if claim.label else ""
-    return f"{label}click(start_box='({listed(numbers)})')"
+    return f"{label}click(start_box='({format_numbers(numbers)})')"
 
 
-def _own(names: str) -> re.Pattern[str]:
-    numbers = ",".join(rf"(?P<{name}>[0-9]{{1,4}})" for name in names)
-    return re.compile(BEFORE_LABEL + QUOTED_LABEL + rf"click\(start_box='\({numbers}\)'\)(?:\n(?!\n)|\Z)")
-
-
-_POINTS, _BOXES = _own("ab"), _own("abcd")
-
-
-def glance_calls(answer: str) -> list[Glimpse] | None:
-    """The points, or the boxes, of an answer that is nothing but clicks as `write` writes them, else None."""
-    return glance(answer, _POINTS) or glance(answer, _BOXES)
-
-
-CALLS = Syntax("CALLS", read, write, BOX | POINT, glance_calls)
+CALLS = Syntax("CALLS", read, write, BOX | POINT, needs="=(")

@@ -6,13 +6,14 @@ import json
 import re
 from collections.abc import Callable
 
-from mirg_rewards.parsing.found import Glimpse, Written, alike
 from mirg_rewards.parsing.image_references import ORDINALS, REFERENCE
+from mirg_rewards.parsing.lexer import lookalikes, unescape
+from mirg_rewards.parsing.syntax import ClaimToWrite
 
 # What a label may be written as without quotes, where the form puts it in plain text.
 _PLAIN_LABEL = re.compile(r"[^\W\d_](?:[\w ,.'()-]{0,200}[\w)])?")
 # What some reader would take for structure; a label written with quotes has none of it.
-_STRUCTURE = alike('[({<◁;="\\')
+_STRUCTURE = lookalikes('[({<◁;="\\')
 _ESCAPED = re.compile(rf'(?!["\\])[{_STRUCTURE}]')
 _MOST_QUOTES = 64
 _LONGEST_LABEL = 4096
@@ -25,11 +26,11 @@ IMAGE_NUMBERS = {str(number): number for number in range(1, 1000)} | {
 
 
 def in_lines(
-    claims: list[Written], place: Callable[[Written], str], reference: Callable[[int], str] | None = None
+    claims: list[ClaimToWrite], place: Callable[[ClaimToWrite], str], reference: Callable[[int], str] | None = None
 ) -> str:
     """Each claim on a line of its own: the image where it is said, and what `place` makes of the rest.
 
-    >>> in_lines([Written(2, (1, 2, 3, 4), None, "")], lambda claim: str(list(claim.box or ())))
+    >>> in_lines([ClaimToWrite(2, (1, 2, 3, 4), None, "")], lambda claim: str(list(claim.box or ())))
     'Image-2: [1, 2, 3, 4]'
     """
     reference = reference or "Image-{}: ".format
@@ -55,20 +56,6 @@ def quoted(label: str) -> str:
     return '"' + _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", inside) + '"'
 
 
-def unquoted(written: str) -> str:
-    r"""The label that a string in quotes stands for, as far as its escapes can be read.
-
-    >>> unquoted('the \\"red\\" \\u005bcar]')
-    'the "red" [car]'
-    """
-    if "\\" not in written:
-        return written
-    try:
-        return str(json.loads(f'"{written}"', strict=False))
-    except (ValueError, RecursionError):
-        return written
-
-
 def label_before(text: str, plain: str, limit: int, at: int) -> tuple[str, int]:
     """The label in double quotes that ends right before `at`, and where it begins; "" and `at` if there is none.
 
@@ -86,7 +73,7 @@ def label_before(text: str, plain: str, limit: int, at: int) -> tuple[str, int]:
             break
         before = plain[max(floor, opened - 16) : opened]
         if (len(before) - len(before.rstrip("\\"))) % 2 == 0:
-            return unquoted(text[opened + 1 : end - 1]), opened
+            return unescape(text[opened + 1 : end - 1]), opened
     return "", at
 
 
@@ -97,25 +84,3 @@ def plain_or_quoted(label: str) -> str:
     ('traffic light (red)', '"a \\u003b b"')
     """
     return label if _PLAIN_LABEL.fullmatch(label) and not REFERENCE.search(label) else quoted(label)
-
-
-def glance(answer: str, pattern: re.Pattern[str]) -> list[Glimpse] | None:
-    """The boxes of an answer that is nothing but a row of `pattern`'s matches, else None.
-
-    `pattern` has the named groups image and label, and a, b, c ... for the numbers, in any order.
-
-    >>> glance("Image-2: 10 20", re.compile(BEFORE_LABEL + "(?P<label>dog )?(?P<a>[0-9]+) (?P<b>[0-9]+)"))
-    [(2, (10.0, 20.0), '')]
-    """
-    parts = pattern.split(answer.strip(" \t\n"))
-    width = pattern.groups + 1
-    if len(parts) == 1 or any(parts[::width]):
-        return None
-    at = pattern.groupindex
-    numbers = (map(float, parts[at[name] :: width]) for name in "abcdefgh"[: pattern.groups - 2])
-    images = [None if word is None else IMAGE_NUMBERS.get(word, 0) for word in parts[at["image"] :: width]]
-    if 0 in images or (None in images and any(images)):
-        # A reference counts for what comes behind it, too, so this takes a closer look.
-        return None
-    labels = [label or "" for label in parts[at["label"] :: width]]
-    return list(zip(images, zip(*numbers, strict=True), labels, strict=True))

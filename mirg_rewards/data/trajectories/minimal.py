@@ -1,4 +1,4 @@
-"""The shortest trajectories: what each image is noted to hold, and which of them the answer is in; and rows of them."""
+"""Minimal trajectories: labels image by image, then the image of the answer; and training rows of them."""
 
 from __future__ import annotations
 
@@ -10,25 +10,24 @@ from typing import Any
 
 from mirg_rewards.claims import Claim, Size
 from mirg_rewards.data.rows import read_rows
+from mirg_rewards.data.training_rows import training_row
 from mirg_rewards.data.trajectories.steps import Rejection, Rule
 from mirg_rewards.parsing import Grammar, parse, render
 from mirg_rewards.targets import Target
 
-Messages = list[dict[str, Any]]
-
 
 @dataclass(frozen=True, slots=True)
-class PlainTrajectory:
-    """What a model is to write: its reasoning, and the whole `text` of which the reasoning is the think part."""
+class MinimalTrajectory:
+    """A completion to train on: its reasoning, and the whole `text` that contains it."""
 
     think: str
     text: str
 
 
-def plain_trajectory(
+def minimal_trajectory(
     notes: Sequence[Claim], target: Target, grammar: Grammar, *, labels: bool = True
-) -> PlainTrajectory | Rejection:
-    """The trajectory that says what each image holds by `notes`, rules it in or out by `target`, and answers.
+) -> MinimalTrajectory | Rejection:
+    """Build the trajectory that lists each image's `notes`, chooses images by `target`, and answers.
 
     Without `labels` the answer leaves the labels of the target unsaid. What comes back has been read by `grammar` and
     found without a defect, with the claims of the target up to the rounding of the grammar's space; all else is a
@@ -36,7 +35,7 @@ def plain_trajectory(
 
     >>> from mirg_rewards import GRAMMARS, Box
     >>> notes = [Claim(1, label="blue rectangle"), Claim(2, Box(0.25, 0.0, 1.0, 0.75), label="red ellipse")]
-    >>> made = plain_trajectory(notes, Target(notes[1:], sizes=[(56, 56)] * 2), GRAMMARS["mirg"], labels=False)
+    >>> made = minimal_trajectory(notes, Target(notes[1:], sizes=[(56, 56)] * 2), GRAMMARS["mirg"], labels=False)
     >>> made.think
     'Image-1: blue rectangle. Image-2: red ellipse. The red ellipse is in Image-2 only.'
     >>> made.text[len("<think></think>") + len(made.think) :]
@@ -56,24 +55,24 @@ def plain_trajectory(
     # Claims that one and the same text stands for differ by no more than the rounding of the space.
     if _images(said.claims) != _images(claims) or render(said.claims, grammar, target.sizes, think=think) != text:
         return Rejection(Rule.ANSWER, f"they read back as {said.claims}")
-    return PlainTrajectory(think, text)
+    return MinimalTrajectory(think, text)
 
 
 def written_trajectory(
     notes: Sequence[Claim], target: Target, grammar: Grammar, *, labels: bool = True
-) -> PlainTrajectory:
-    """The `plain_trajectory`, where there must be one: raises ValueError in place of a `Rejection`."""
-    match plain_trajectory(notes, target, grammar, labels=labels):
-        case PlainTrajectory() as made:
+) -> MinimalTrajectory:
+    """Build the `minimal_trajectory`, or raise ValueError in place of a `Rejection`."""
+    match minimal_trajectory(notes, target, grammar, labels=labels):
+        case MinimalTrajectory() as made:
             return made
         case Rejection(rule, reason=reason):
             raise ValueError(f"no trajectory can be made ({rule}): {reason}")
 
 
 def reasoning(notes: Sequence[Claim], target: Target) -> str:
-    """What each image is noted to hold, and which images are of the answer and which not; boxes are not in it.
+    """Write the reasoning: the labels in each image, then the images of the answer; without boxes.
 
-    An image without notes is not said to be empty: nobody has said so.
+    An image without notes is skipped: it need not be empty.
 
     >>> notes = [Claim(1, label="dog"), Claim(2, label="cat")]
     >>> reasoning(notes, Target(notes[:1], sizes=[None, None]))
@@ -93,33 +92,6 @@ def reasoning(notes: Sequence[Claim], target: Target) -> str:
     return " ".join([*sentences, verdict])
 
 
-def conversation(query: str, images: int) -> Messages:
-    """The prompt of a row with so many images: each by its number, then the query, in one message of the user.
-
-    >>> conversation("Find the dog.", 1)[0]["content"]
-    [{'type': 'text', 'text': 'Image-1:'}, {'type': 'image'}, {'type': 'text', 'text': 'Find the dog.'}]
-    """
-    parts: Messages = []
-    for number in range(1, images + 1):
-        parts += [{"type": "text", "text": f"Image-{number}:"}, {"type": "image"}]
-    return [{"role": "user", "content": [*parts, {"type": "text", "text": query}]}]
-
-
-def training_row(query: str, images: Sequence[Any], target: Target, completion: str | None = None) -> dict[str, Any]:
-    """A row as TRL's trainers take it: `prompt`, `images`, `target` in the wire form, and for SFT the `completion`.
-
-    >>> row = training_row("Find the dog.", ["a.png", "b.png"], Target((Claim(2),), sizes=[None, None]), "Image-2")
-    >>> row["completion"], row["target"]
-    ([{'role': 'assistant', 'content': 'Image-2'}], '{"version": 1, "claims": [{"image": 2}], "sizes": [null, null]}')
-    """
-    if len(images) != len(target.sizes):
-        raise ValueError(f"images must be as many as the target's sizes ({len(target.sizes)}), got {len(images)}")
-    row = {"prompt": conversation(query, len(images)), "images": list(images), "target": target.to_json()}
-    if completion is not None:
-        row["completion"] = [{"role": "assistant", "content": completion}]
-    return row
-
-
 def _images(claims: Sequence[Claim]) -> list[int]:
     return [claim.image or 1 for claim in claims]
 
@@ -127,7 +99,7 @@ def _images(claims: Sequence[Claim]) -> list[int]:
 def read_training_rows(
     path: str | Path, grammar: Grammar, size_of: Callable[[Path], Size]
 ) -> dict[str, list[dict[str, Any]]]:
-    """The rows of a JSONL or parquet file for TRL, under "train" and "test"; their images are still paths.
+    """Read rows for TRL from a JSONL or parquet file, under "train" and "test"; images stay paths.
 
     A line has a `query`, `images` (paths, from the file's folder) and a `target` in the wire form. The target's sizes
     may be left out: `size_of` gives the width and height of an image file, and these count. A line may have `notes`

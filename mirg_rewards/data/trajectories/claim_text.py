@@ -1,4 +1,4 @@
-"""How claims stand in the reasoning: written and read by the same tables, boxes by the library's own parser."""
+"""Write and read claims in the reasoning, by the same tables; boxes by the library's own parser."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from mirg_rewards.claims import Claim, Size, Span
 from mirg_rewards.data.annotations import ImageRole, Predicate
-from mirg_rewards.data.trajectories.dialects import Dialect
 from mirg_rewards.data.trajectories.steps import ImageClaim, RelationClaim, Rule, RuleError, TraceClaim
+from mirg_rewards.data.trajectories.styles import TrajectoryStyle
 from mirg_rewards.parsing import parse, render
-from mirg_rewards.parsing.lines import quoted, unquoted
+from mirg_rewards.parsing.lexer import unescape
+from mirg_rewards.parsing.line_format import quoted
 
 BETWEEN: dict[Predicate, tuple[str, ...]] = {
     "same_object": (" is one and the same with ", " is identical with "),
@@ -53,10 +54,15 @@ AROUND: dict[ImageRole, tuple[tuple[str, str], ...]] = {
 THINGS = ("the object", "the area", "the spot")
 """What an object without a label is called."""
 
+# matches: "\"a dog\""
 _LABEL = r'"((?:[^"\\\n]|\\[^\n]){1,400})"'
+# matches: "0.25"
 _NUMBER = r"[0-9]{1,6}(?:\.[0-9]{1,6})?"
+# matches: "[100, 200, 300, 400]" and "<box>100 200 300 400</box>"
 _BOX = rf"(\[{_NUMBER}(?:, ?{_NUMBER}){{3}}\]|<box>{_NUMBER}(?: {_NUMBER}){{3}}</box>)"
+# matches: "The object"
 _THING = rf"(?i:({'|'.join(THINGS)}))"
+# matches: "\"dog\" [100, 200, 300, 400] in Image-2" and "Image-2 \"dog\""
 _MENTION = re.compile(
     rf"(?:(?:{_LABEL}|{_THING})(?: {_BOX})?|{_BOX}) in Image-([0-9]{{1,4}})(?![0-9])"
     rf"|Image-([0-9]{{1,4}})(?![0-9])(?: {_LABEL})?(?: {_BOX})?"
@@ -67,7 +73,7 @@ _LONGEST = max(len(before) for before, _, _ in _ROLES)
 
 
 class Mention(NamedTuple):
-    """An image or an object as named in a text; `box` is as written."""
+    """An image or an object named in a text; `box` is as written."""
 
     start: int
     end: int
@@ -77,15 +83,15 @@ class Mention(NamedTuple):
     is_object: bool
 
 
-def write(
-    claim: TraceClaim, dialect: Dialect, sizes: Sequence[Size | None], rng: random.Random, thing: str = THINGS[0]
+def write_claim(
+    claim: TraceClaim, style: TrajectoryStyle, sizes: Sequence[Size | None], rng: random.Random, thing: str = THINGS[0]
 ) -> str:
-    """A clause that makes the claim, one of several that do; an object without a label is called `thing`.
+    """Write a clause for the claim, in one of several wordings; an object without a label is called `thing`.
 
     >>> from mirg_rewards import Box
-    >>> from mirg_rewards.data.trajectories.dialects import DIALECTS
+    >>> from mirg_rewards.data.trajectories.styles import STYLES
     >>> claim = RelationClaim(Claim(2, Box(0.1, 0.2, 0.3, 0.4), label="dog"), "other_view", 1)
-    >>> write(claim, DIALECTS["mig"], [None, None], random.Random(1))
+    >>> write_claim(claim, STYLES["mig"], [None, None], random.Random(1))
     'Image-2 "dog" [100, 200, 300, 400] is another view of Image-1'
     """
     if isinstance(claim, ImageClaim):
@@ -93,26 +99,26 @@ def write(
         return f"{before}Image-{claim.image}{behind}"
     if isinstance(claim, RelationClaim):
         ends = [
-            f"Image-{end}" if isinstance(end, int) else _object(end, dialect, sizes, rng, thing)
+            f"Image-{end}" if isinstance(end, int) else _object(end, style, sizes, rng, thing)
             for end in (claim.subject, claim.object)
         ]
         return rng.choice(BETWEEN[claim.predicate]).join(ends)
-    return _object(claim, dialect, sizes, rng, thing)
+    return _object(claim, style, sizes, rng, thing)
 
 
-def read(text: str, dialect: Dialect, sizes: Sequence[Size | None]) -> list[tuple[TraceClaim, Span]]:
-    """The claims of a text, in its order, and where each stands. What `write` wrote reads back, up to rounding.
+def read_claims(text: str, style: TrajectoryStyle, sizes: Sequence[Size | None]) -> list[tuple[TraceClaim, Span]]:
+    """Read the claims of a text in order, each with its span; inverts `write_claim` up to rounding.
 
     Raises RuleError for an image that the text names without a claim about it, and where the library's parser reads other
     boxes than stand there.
 
-    >>> from mirg_rewards.data.trajectories.dialects import DIALECTS
-    >>> read('There is "dog" in Image-2, so Image-1 can be ruled out.', DIALECTS["mig"], [None, None])
+    >>> from mirg_rewards.data.trajectories.styles import STYLES
+    >>> read_claims('There is "dog" in Image-2, so Image-1 can be ruled out.', STYLES["mig"], [None, None])
     [(Claim(image=2, box=None, point=None, label='dog', polygon=None), (9, 25)),
      (ImageClaim(image=1, role='distractor'), (30, 54))]
     """
     mentions = list(_mentions(text))
-    objects = _objects(text, mentions, dialect, sizes)
+    objects = _objects(text, mentions, style, sizes)
     found: list[tuple[TraceClaim, Span]] = []
     number = 0
     while number < len(mentions):
@@ -130,11 +136,11 @@ def read(text: str, dialect: Dialect, sizes: Sequence[Size | None]) -> list[tupl
     return found
 
 
-def _object(claim: Claim, dialect: Dialect, sizes: Sequence[Size | None], rng: random.Random, thing: str) -> str:
+def _object(claim: Claim, style: TrajectoryStyle, sizes: Sequence[Size | None], rng: random.Random, thing: str) -> str:
     if claim.box is None:
         return f"{quoted(claim.label) or thing} in Image-{claim.image}"
-    written = render([claim], dialect.written, sizes).removeprefix(f"Image-{claim.image}: ")
-    if dialect.boxes == "tag":
+    written = render([claim], style.written, sizes).removeprefix(f"Image-{claim.image}: ")
+    if style.boxes == "tag":
         head, numbers = written.rsplit("[", 1)
         written = f"{head}<box>{numbers[:-1].replace(',', '')}</box>"
     if rng.random() < 0.5 and claim.label:
@@ -148,17 +154,17 @@ def _mentions(text: str) -> Iterator[Mention]:
         written = label or label_behind or ""
         place = box or only or box_behind
         is_object = bool(image or written or place)
-        yield Mention(match.start(), match.end(), int(image or bare), unquoted(written), place, is_object)
+        yield Mention(match.start(), match.end(), int(image or bare), unescape(written), place, is_object)
 
 
 def _objects(
-    text: str, mentions: Sequence[Mention], dialect: Dialect, sizes: Sequence[Size | None]
+    text: str, mentions: Sequence[Mention], style: TrajectoryStyle, sizes: Sequence[Size | None]
 ) -> list[Claim | None]:
-    """For each mention the object that it is of, with the box that the library's parser reads; None for a bare image."""
+    """Return the object of each mention, with its box parsed; None for a bare image."""
     boxed = [mention for mention in mentions if mention.box is not None]
     read_boxes: dict[int, Claim] = {}
     if boxed or "[" in text or "<box>" in text:
-        parsed = parse(text, dialect.trace, sizes)
+        parsed = parse(text, style.trace, sizes)
         said = [(claim.image, claim.label) for claim in parsed.claims]
         if parsed.defects or said != [(mention.image, mention.label) for mention in boxed]:
             wrong = " ".join(parsed.defects.sentences())
@@ -177,4 +183,4 @@ def _role_claim(text: str, mention: Mention) -> tuple[ImageClaim, Span]:
         if ahead.endswith(before) and text.startswith(behind, mention.end) and not text[end : end + 1].isalnum():
             return ImageClaim(mention.image, role), (mention.start - len(before), end)
     span = mention.start, mention.end
-    raise RuleError(Rule.ORPHAN, f"Image-{mention.image} is named, and nothing is said of it, in {text!r}", span)
+    raise RuleError(Rule.UNSUPPORTED, f"Image-{mention.image} is named, and nothing is said of it, in {text!r}", span)

@@ -10,11 +10,22 @@ from functools import partial
 from typing import Literal
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.found import BOX, NUMBER, POINT, Found, Numbers, Passage, Reading, Syntax, Written, listed
-from mirg_rewards.parsing.lines import BEFORE_LABEL, QUOTED_LABEL, glance, in_lines, label_before, quoted
-from mirg_rewards.parsing.syntaxes.named_numbers import NAMES_AHEAD
+from mirg_rewards.parsing.line_format import in_lines, label_before, quoted
+from mirg_rewards.parsing.syntax import (
+    BOX,
+    NUMBER,
+    POINT,
+    ClaimToWrite,
+    Numbers,
+    RawClaim,
+    Region,
+    ScanResult,
+    Syntax,
+    format_numbers,
+)
+from mirg_rewards.parsing.syntaxes.named_coordinates import NAMES_AHEAD
 
-_MOST = 256
+MAX_PIECES = 256
 _BRACKETS = re.compile(r"[\[(]([0-9+\-.,;eE\s]{3,600})[\])]")
 _NUMBERS = re.compile(NUMBER)
 _APART = re.compile(rf"\s{{0,16}}{NUMBER}(?:\s{{0,4}}[,\s]\s{{0,16}}{NUMBER})*+\s{{0,16}}")
@@ -33,19 +44,19 @@ Points = Literal["no", "single", "double"]
 """Whether two numbers in square brackets are a point: never, always, or in double brackets."""
 
 
-def read(passage: Passage, *, points: Points = "no") -> Reading:
+def read(region: Region, *, points: Points = "no") -> ScanResult:
     """Every bracket of four numbers, left to right, and of two where these are points.
 
     >>> from mirg_rewards import GRAMMARS, parse
     >>> parse("[[086,540,400,760]]", GRAMMARS["cogvlm"], [None]).claims[0].box
     Box(x1=0.086, y1=0.54, x2=0.4, y2=0.76)
     """
-    text, plain, start, end = passage[:4]
-    reading = Reading()
+    text, plain, start, end = region[:4]
+    result = ScanResult()
     behind = start
     for number, match in enumerate(_BRACKETS.finditer(plain, start, end)):
-        if number >= _MOST:
-            reading.defects |= Defect.TOO_LONG.value
+        if number >= MAX_PIECES:
+            result.defects |= Defect.TOO_LONG.value
             break
         label, begin = label_before(text, plain, behind, _outermost(plain, behind, match.start()))
         if match[0][0] == "(" and _CALLED.match(plain, match.start() - 1):
@@ -64,25 +75,25 @@ def read(passage: Passage, *, points: Points = "no") -> Reading:
             span = (at, at + len(written)) if ";" in match[1] else match.span()
             at += len(written) + 1
             if len(numbers) == 4:
-                reading.found.append(Found(None, numbers, None, label, False, *span, outer))
+                result.claims.append(RawClaim(None, numbers, None, label, False, *span, outer))
             elif len(numbers) == 2 and _is_point(plain, match, points):
-                reading.found.append(Found(None, None, numbers, label, False, *span, outer))
+                result.claims.append(RawClaim(None, None, numbers, label, False, *span, outer))
             elif len(numbers) > 2 and match[0][0] == "[":
-                reading.defects |= Defect.UNREADABLE_BOX.value
+                result.defects |= Defect.UNREADABLE_BOX.value
         behind = match.end()
     cut = _CUT_OFF.search(plain, max(behind, end - 640), end)
     if cut:
-        reading.defects |= Defect.TRUNCATED.value
+        result.defects |= Defect.TRUNCATED.value
         # A semicolon closes what comes before it.
         at = cut.start(1)
         for written in cut[1].split(";")[:-1]:
             numbers = _numbers(written)
             if len(numbers) == 4:
                 span = (at, at + len(written))
-                reading.found.append(Found(None, numbers, None, "", False, *span, (cut.start(), end)))
+                result.claims.append(RawClaim(None, numbers, None, "", False, *span, (cut.start(), end)))
             at += len(written) + 1
-    reading.is_mine = bool(reading.found)
-    return reading
+    result.matched = bool(result.claims)
+    return result
 
 
 def _outermost(plain: str, limit: int, at: int) -> int:
@@ -101,7 +112,7 @@ def _is_point(plain: str, match: re.Match[str], points: Points) -> bool:
     return points == "single" and match[0][0] == "["
 
 
-def write(claims: list[Written], *, points: Points = "no", separator: str = ", ", zeros: int = 0) -> str:
+def write(claims: list[ClaimToWrite], *, points: Points = "no", separator: str = ", ", zeros: int = 0) -> str:
     """A list a line, after its image and label.
 
     >>> from mirg_rewards import GRAMMARS, Box, Claim, render
@@ -111,35 +122,28 @@ def write(claims: list[Written], *, points: Points = "no", separator: str = ", "
     return in_lines(claims, partial(_place, points=points, separator=separator, zeros=zeros))
 
 
-def _place(claim: Written, *, points: Points, separator: str, zeros: int) -> str:
+def _place(claim: ClaimToWrite, *, points: Points, separator: str, zeros: int) -> str:
     numbers = claim.box or claim.point
     assert numbers is not None
     label = f"{quoted(claim.label)} " if claim.label else ""
-    written = separator.join(number.zfill(zeros) for number in listed(numbers).split(","))
+    written = separator.join(number.zfill(zeros) for number in format_numbers(numbers).split(","))
     return f"{label}[[{written}]]" if points == "double" else f"{label}[{written}]"
 
 
-def _glance_pattern(opening: str, closing: str) -> re.Pattern[str]:
-    number = r"[0-9]{1,4}(?:\.[0-9]{1,4})?"
-    named = (rf"(?P<{name}>{number})" for name in "abcd")
-    return re.compile(BEFORE_LABEL + QUOTED_LABEL + opening + ", ?".join(named) + closing + r"(?:\n(?!\n)|\Z)")
-
-
-_SINGLE = partial(glance, pattern=_glance_pattern(r"\[", r"\]"))
-_DOUBLE = partial(glance, pattern=_glance_pattern(r"\[\[", r"\]\]"))
-
-LISTS = Syntax("LISTS", read, write, BOX, _SINGLE)
+LISTS = Syntax("LISTS", read, write, BOX, needs="[(", is_bare=True)
 LISTS_OR_POINTS = Syntax(
     "LISTS_OR_POINTS",
     partial(read, points="single"),
     partial(write, points="single", separator=","),
     BOX | POINT,
-    _SINGLE,
+    needs="[(",
+    is_bare=True,
 )
 DOUBLE_LISTS = Syntax(
     "DOUBLE_LISTS",
     partial(read, points="double"),
     partial(write, points="double", separator=",", zeros=3),
     BOX | POINT,
-    _DOUBLE,
+    needs="[(",
+    is_bare=True,
 )

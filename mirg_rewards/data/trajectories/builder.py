@@ -1,4 +1,4 @@
-"""From annotations to trajectories that are true by construction, or to the rule that one would have broken."""
+"""Build trajectories from annotations, or name the rule that one would break."""
 
 from __future__ import annotations
 
@@ -9,32 +9,33 @@ from collections.abc import Callable, Iterable, Sequence
 
 from mirg_rewards.claims import Claim
 from mirg_rewards.data.annotations import Annotation
-from mirg_rewards.data.trajectories import phrases
-from mirg_rewards.data.trajectories.dialects import DIALECTS, Dialect
-from mirg_rewards.data.trajectories.plans import plan
+from mirg_rewards.data.trajectories import claim_text
+from mirg_rewards.data.trajectories.consistency_checks import check_annotation, check_trace
+from mirg_rewards.data.trajectories.mutation_checks import Candidate, candidate, check_answers
 from mirg_rewards.data.trajectories.rewriting import Rewriter, rewritten
+from mirg_rewards.data.trajectories.step_plan import plan
 from mirg_rewards.data.trajectories.steps import (
     ImageClaim,
-    Kind,
     Rejection,
     Rule,
     RuleError,
     Step,
+    StepKind,
     TraceClaim,
     Trajectory,
 )
-from mirg_rewards.data.trajectories.teeth import Draft, check_answers, draft
+from mirg_rewards.data.trajectories.styles import STYLES, TrajectoryStyle
 from mirg_rewards.data.trajectories.templates import OPENERS, SENTENCES
-from mirg_rewards.data.trajectories.truth import check_notes, check_trace
 
 BUDGET = 1024
 """Tokens that a text may have: what MG-Thinker trains with; UniVG-R1 evaluates with 256."""
 
+# matches: "7", "dog", "[" and "_", one at a time
 _TOKEN = re.compile(r"[0-9一-鿿]|[^\W\d_]+|[^\w\s]|_")
 
 
 def count_tokens(text: str) -> int:
-    """About how many tokens a text has: digits count one by one, as models write numbers, and words as one each.
+    """Estimate the tokens of a text: one per digit and one per word.
 
     >>> count_tokens("Image-2 [10, 200]")
     11
@@ -44,7 +45,7 @@ def count_tokens(text: str) -> int:
 
 def build(
     annotations: Iterable[Annotation],
-    dialect: Dialect = DIALECTS["mig"],
+    style: TrajectoryStyle = STYLES["mig"],
     *,
     seed: int = 0,
     budget: int = BUDGET,
@@ -52,13 +53,13 @@ def build(
     rewriter: Rewriter | None = None,
     keep_original: bool = True,
 ) -> list[Trajectory | Rejection]:
-    """For each annotation its trajectory, or the rule that none could keep; see `Rule` for what is checked.
+    """Build the trajectory of each annotation, or name the rule that it breaks (see `Rule`).
 
-    Which of the ways to say it a text takes depends on `seed` and the annotation's id, and on nothing else. `tokens` counts
-    the tokens of a text, which may be `budget`. A `rewriter` may put the reasoning in other words; where it touches a claim,
-    the text stays as it was, or with `keep_original=False` is rejected.
+    The wording depends on `seed` and the annotation's id alone. `tokens` counts
+    the tokens of a text, which may be `budget`. A `rewriter` may rephrase the reasoning; where it changes a claim,
+    the original text is kept, or rejected with `keep_original=False`.
 
-    All are scored as one batch, and held in memory: for files there is `corpus.make_trajectories`.
+    All are scored as one batch in memory; for files use `corpus.make_trajectories`.
 
     >>> from mirg_rewards.data.annotations import ImageNote, ObjectNote, Query
     >>> images = ImageNote(1, "distractor"), ImageNote(2, "target")
@@ -73,35 +74,37 @@ def build(
     """
     if budget < 1:
         raise ValueError(f"budget must be a number of tokens from 1 up, got {budget}")
-    results: list[Trajectory | Rejection | Draft] = []
+    results: list[Trajectory | Rejection | Candidate] = []
     seen: set[bytes] = set()
     for annotation in annotations:
         try:
             if (key := claim_set(annotation)) in seen:
                 raise RuleError(Rule.DUPLICATE, "another trajectory makes the same claims about the same images")
-            results.append(_draft(annotation, dialect, seed, budget, tokens, rewriter, keep_original=keep_original))
+            results.append(_candidate(annotation, style, seed, budget, tokens, rewriter, keep_original=keep_original))
             seen.add(key)
         except RuleError as error:
             results.append(_rejection(annotation, error))
-    verdicts = iter(check_answers([one for one in results if isinstance(one, Draft)], dialect))
+    verdicts = iter(check_answers([one for one in results if isinstance(one, Candidate)], style))
     made: list[Trajectory | Rejection] = []
     for one in results:
-        if not isinstance(one, Draft):
+        if not isinstance(one, Candidate):
             made.append(one)
         elif (broken := next(verdicts)) is not None:
             made.append(_rejection(one.annotation, broken))
         else:
-            made.append(_trajectory(one, tokens, official=dialect.official and len(one.claims) == 1))
+            made.append(_trajectory(one, tokens, official=style.official and len(one.claims) == 1))
     return made
 
 
-def trajectory(annotation: Annotation, dialect: Dialect = DIALECTS["mig"], *, seed: int = 0) -> Trajectory | Rejection:
-    """The trajectory of one annotation, as `build` makes it."""
-    return build([annotation], dialect, seed=seed)[0]
+def trajectory(
+    annotation: Annotation, style: TrajectoryStyle = STYLES["mig"], *, seed: int = 0
+) -> Trajectory | Rejection:
+    """Build the trajectory of one annotation, as `build` does."""
+    return build([annotation], style, seed=seed)[0]
 
 
 def claim_set(annotation: Annotation) -> bytes:
-    """8 bytes that stand for what is noted about these images: the same for two rows that differ in words alone.
+    """Hash an annotation's content into 8 bytes, equal for two rows that differ in wording only.
 
     Where an image has no file, the annotation's id stands for the images.
     """
@@ -118,35 +121,35 @@ def claim_set(annotation: Annotation) -> bytes:
     return hashlib.blake2b(whole.encode("utf-8", "backslashreplace"), digest_size=8).digest()
 
 
-def _draft(
+def _candidate(
     annotation: Annotation,
-    dialect: Dialect,
+    style: TrajectoryStyle,
     seed: int,
     budget: int,
     tokens: Callable[[str], int],
     rewriter: Rewriter | None,
     *,
     keep_original: bool,
-) -> Draft:
-    check_notes(annotation)
+) -> Candidate:
+    check_annotation(annotation)
     sizes = annotation.sizes
-    if dialect.grammar.space.max_value is None and None in sizes:
+    if style.grammar.space.max_value is None and None in sizes:
         missing = sizes.index(None) + 1
-        raise RuleError(Rule.NOTES, f"the grammar counts in pixels, and the size of Image-{missing} is not noted")
+        raise RuleError(Rule.ANNOTATION, f"the grammar counts in pixels, and the size of Image-{missing} is not noted")
     rng = random.Random(f"{seed} {annotation.id}")
     openers = OPENERS.get(annotation.query.task, OPENERS[""])
-    thing = rng.choice(phrases.THINGS)
+    thing = rng.choice(claim_text.THINGS)
     steps = []
-    for kind, claims in plan(annotation, boxes=dialect.think_boxes):
-        text = _worded(kind, claims, openers[kind], annotation, dialect, rng, thing)
+    for kind, claims in plan(annotation, boxes=style.think_boxes):
+        text = _worded(kind, claims, openers[kind], annotation, style, rng, thing)
         if text:
             steps.append(Step(kind, text, tuple(claims)))
-    checked = _checked(steps, annotation, dialect, budget, tokens)
+    checked = _checked(steps, annotation, style, budget, tokens)
     if rewriter is None:
         return checked
     try:
-        spans = [[span for _, span in phrases.read(step.text, dialect, sizes)] for step in steps]
-        return _checked(rewritten(steps, spans, rewriter), annotation, dialect, budget, tokens)
+        spans = [[span for _, span in claim_text.read_claims(step.text, style, sizes)] for step in steps]
+        return _checked(rewritten(steps, spans, rewriter), annotation, style, budget, tokens)
     except RuleError:
         if keep_original:
             return checked
@@ -154,22 +157,22 @@ def _draft(
 
 
 def _checked(
-    steps: Sequence[Step], annotation: Annotation, dialect: Dialect, budget: int, tokens: Callable[[str], int]
-) -> Draft:
-    read = [phrases.read(step.text, dialect, annotation.sizes) for step in steps]
-    check_trace(steps, read, annotation, dialect)
-    made = draft(annotation, steps, dialect)
+    steps: Sequence[Step], annotation: Annotation, style: TrajectoryStyle, budget: int, tokens: Callable[[str], int]
+) -> Candidate:
+    read = [claim_text.read_claims(step.text, style, annotation.sizes) for step in steps]
+    check_trace(steps, read, annotation, style)
+    made = candidate(annotation, steps, style)
     if (length := tokens(made.text)) > budget:
         raise RuleError(Rule.LENGTH, f"the text has {length} tokens, and the budget is {budget}")
     return made
 
 
 def _worded(
-    kind: Kind,
+    kind: StepKind,
     claims: Sequence[TraceClaim],
     openers: Sequence[str],
     annotation: Annotation,
-    dialect: Dialect,
+    style: TrajectoryStyle,
     rng: random.Random,
     thing: str,
 ) -> str:
@@ -180,12 +183,12 @@ def _worded(
     for claim in claims:
         about = "image" if isinstance(claim, ImageClaim) else "object" if isinstance(claim, Claim) else "relation"
         form = rng.choice(SENTENCES[kind, about])
-        sentence = form.replace("{}", phrases.write(claim, dialect, annotation.sizes, rng, thing))
+        sentence = form.replace("{}", claim_text.write_claim(claim, style, annotation.sizes, rng, thing))
         sentences.append(f"{sentence[:1].upper()}{sentence[1:]}.")
     return " ".join(sentences)
 
 
-def _trajectory(one: Draft, tokens: Callable[[str], int], *, official: bool) -> Trajectory:
+def _trajectory(one: Candidate, tokens: Callable[[str], int], *, official: bool) -> Trajectory:
     note = one.annotation
     files = tuple(image.file for image in note.images)
     length = tokens(one.text)

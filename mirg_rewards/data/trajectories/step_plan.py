@@ -1,4 +1,4 @@
-"""From an annotation to what each step claims, coarse to fine; the same for every task, since the notes say what differs."""
+"""Plan the claims of each reasoning step from an annotation, coarse to fine; the same for every task."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 from mirg_rewards.claims import Claim
 from mirg_rewards.data.annotations import Annotation, Relation
-from mirg_rewards.data.trajectories.steps import ImageClaim, Kind, RelationClaim, TraceClaim
+from mirg_rewards.data.trajectories.steps import ImageClaim, RelationClaim, StepKind, TraceClaim
 
-Plan = list[tuple[Kind, list[TraceClaim]]]
+Plan = list[tuple[StepKind, list[TraceClaim]]]
 
 _MOST_CHECKS = 2
 
 
 def plan(annotation: Annotation, *, boxes: bool = True) -> Plan:
-    """The claims of each step: the reference; the other images; the image to answer in; the place; what confirms it.
+    """Plan the claims of each step: reference, other images, the answer's image, the place, a confirmation.
 
     No claim about the answer comes before its image is named. Where there is nothing to find, the images are all that is
     gone through. Without `boxes` the claims about objects have none.
@@ -62,7 +62,7 @@ def plan(annotation: Annotation, *, boxes: bool = True) -> Plan:
 
 
 def objects_of(claim: TraceClaim) -> Iterator[Claim]:
-    """The objects that a claim speaks of.
+    """Yield the objects of a claim.
 
     >>> list(objects_of(RelationClaim(Claim(1, label="dog"), "absent", 2)))
     [Claim(image=1, box=None, point=None, label='dog', polygon=None)]
@@ -74,7 +74,7 @@ def objects_of(claim: TraceClaim) -> Iterator[Claim]:
 
 
 def images_of(claim: TraceClaim) -> Iterator[int]:
-    """The images that a claim speaks of.
+    """Yield the images of a claim.
 
     >>> list(images_of(RelationClaim(Claim(1, label="dog"), "absent", 2)))
     [1, 2]

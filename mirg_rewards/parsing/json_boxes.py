@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import NamedTuple
 
 from mirg_rewards.claims import Span
-from mirg_rewards.parsing.found import NUMBER, Numbers
-from mirg_rewards.parsing.loose_json import Array, Object
+from mirg_rewards.parsing.loose_json import Array, Number, Object, Text
+from mirg_rewards.parsing.syntax import NUMBER, Numbers
 
 # Names of corners, each with how its four numbers make x1, y1, x2, y2.
 _CORNERS = (
@@ -58,7 +59,7 @@ Part = dict[str, list[tuple[str, object]]]
 
 
 class Place(NamedTuple):
-    """A box or point that a value gives, and the characters of its numbers."""
+    """A box or point that a value gives, and where its numbers stand."""
 
     numbers: Numbers
     named: bool
@@ -189,8 +190,7 @@ def _two(value: object) -> Numbers | None:
 
 def _from_string(string: str, node: Array) -> Array:
     """The numbers of a string such as "<1> <36> <987> <984>", as an array in its place."""
-    read = Array(node.start)
-    read.end, read.closed = node.end, True
+    read = Array(node.start, node.end, closed=True)
     words = _APART.split(_TAG.sub(" ", string[:512]).strip())
     words = [word for word in words if word]
     if len(words) <= 64 and all(_NUMBER.fullmatch(word) for word in words):
@@ -198,12 +198,21 @@ def _from_string(string: str, node: Array) -> Array:
     return read
 
 
+def _as_number(text: str) -> float:
+    """The number that a string holds, which stands where the string does."""
+    number = Number(text.strip())
+    if isinstance(text, Text):
+        number.at = text.at
+    return number
+
+
 def _numbers(values: list[object]) -> Numbers | None:
     """Values as numbers, if each is one, or is a string that is one."""
     numbers = []
     for value in values:
         is_written = isinstance(value, str) and len(value) <= 32 and _NUMBER.fullmatch(value.strip())
-        if not is_written and (isinstance(value, bool) or not isinstance(value, int | float)):
+        is_garbled = isinstance(value, Number) and math.isnan(value)
+        if not is_written and (is_garbled or isinstance(value, bool) or not isinstance(value, int | float)):
             return None
-        numbers.append(float(value.strip() if isinstance(value, str) else value))  # type: ignore[arg-type]
+        numbers.append(_as_number(value) if isinstance(value, str) else value)
     return tuple(numbers)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from mirg_rewards.claims import Claim, Size
 from mirg_rewards.coordinates import Space
-from mirg_rewards.parsing.found import Kind, Numbers, Written
 from mirg_rewards.parsing.grammar import Grammar
-from mirg_rewards.parsing.reading import LONGEST, counted_sizes
+from mirg_rewards.parsing.resolve import coordinate_sizes
+from mirg_rewards.parsing.responses import MAX_ANSWER
+from mirg_rewards.parsing.syntax import ClaimToWrite, Kind, Numbers
 
 _TAG = re.compile(r"[<◁]/?(?:think|answer)[>▷]", re.IGNORECASE)
 
@@ -36,7 +37,7 @@ def render(claims: Sequence[Claim], grammar: Grammar, sizes: Sequence[Size | Non
         raise ValueError(f"think must not hold the tags of its own part or the answer's, got {think!r}")
     if len(claims) > grammar.max_claims:
         raise ValueError(f"claims must be at most the grammar's {grammar.max_claims}, got {len(claims)}")
-    counted = counted_sizes(grammar, sizes, None)
+    counted = coordinate_sizes(grammar, sizes, None)
     written = [_written(f"claims[{number}]", claim, grammar, counted) for number, claim in enumerate(claims)]
     syntax = grammar.syntaxes[0]
     for number, claim in enumerate(written):
@@ -47,9 +48,9 @@ def render(claims: Sequence[Claim], grammar: Grammar, sizes: Sequence[Size | Non
                 f"claims[{number}] has a {kind}, and {syntax.name} writes claims that have a {forms}, got {claims[number]}"
             )
     body = syntax.write(written) if written or syntax.nothing == "[]" else syntax.nothing
-    if len(body) > LONGEST:
+    if len(body) > MAX_ANSWER:
         raise ValueError(
-            f"claims take {len(body)} characters to write, and no more than {LONGEST} are read: shorten the labels"
+            f"claims take {len(body)} characters to write, and no more than {MAX_ANSWER} are read: shorten the labels"
         )
     if grammar.think == "optional":
         return f"<think>{think}</think>\n\n{body}" if think else body
@@ -57,7 +58,7 @@ def render(claims: Sequence[Claim], grammar: Grammar, sizes: Sequence[Size | Non
     return f"{opening}{think}</think><answer>{body}</answer>"
 
 
-def kind_of(claim: Written | Claim) -> Kind:
+def kind_of(claim: ClaimToWrite | Claim) -> Kind:
     """What a claim says of its image.
 
     >>> from mirg_rewards import Box, Claim
@@ -69,7 +70,7 @@ def kind_of(claim: Written | Claim) -> Kind:
     return "image" if claim.point is None else "point"
 
 
-def _written(name: str, claim: Claim, grammar: Grammar, counted: list[Size]) -> Written:
+def _written(name: str, claim: Claim, grammar: Grammar, counted: list[Size]) -> ClaimToWrite:
     count = len(counted)
     image = claim.image
     if image is not None and not 1 <= image <= count:
@@ -89,7 +90,7 @@ def _written(name: str, claim: Claim, grammar: Grammar, counted: list[Size]) -> 
         polygon = space.from_unit(tuple(number for corner in claim.polygon for number in corner), size)
     # A row of one image needs no words for it, except where the form has a place for it.
     says_image = count > 1 or syntax.says_image or (box is None and point is None)
-    return Written(image if says_image else None, box, point, claim.label, polygon)
+    return ClaimToWrite(image if says_image else None, box, point, claim.label, polygon)
 
 
 def _in_space(corners: Numbers, grammar: Grammar, size: Size | None) -> Numbers:

@@ -1,4 +1,4 @@
-"""How a trajectory is written for a model: the grammar of its answer, and how its reasoning writes boxes."""
+"""Styles of a trajectory: the grammar of its answer, and the form of boxes in its reasoning."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ BOX_FORMS = ("list", "tag")
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
-    """The grammar of the answer, and how the reasoning goes with it.
+class TrajectoryStyle:
+    """The grammar of the answer, and the form of the reasoning.
 
     - `boxes`: how the reasoning writes a box: as a "list", `[10, 20, 300, 400]`, or in a "tag", `<box>10 20 300 400</box>`;
       in the coordinates of the grammar. Round brackets are the answer's.
@@ -22,7 +22,7 @@ class Dialect:
     - `names_image`: False for an answer that is a box alone; which image it is in is then what the reasoning says.
     - `official`: whether the official scorer of MIG-Bench must take the answer's box, for answers that it can read.
 
-    >>> DIALECTS["mig"].trace.syntaxes[0].name
+    >>> STYLES["mig"].trace.syntaxes[0].name
     'LISTS'
     """
 
@@ -46,10 +46,10 @@ class Dialect:
         object.__setattr__(self, "trace", replace(lists, syntaxes=(LISTS if self.boxes == "list" else ANY_TAGS,)))
 
 
-DIALECTS: dict[str, Dialect] = {
-    "mig": Dialect(GRAMMARS["mig"], official=True),
-    "json": Dialect(GRAMMARS["mirg"], boxes="tag", labels=True, official=True),
-    "univg": Dialect(GRAMMARS["univg_r1"], names_image=False, official=True),
-    "migician": Dialect(GRAMMARS["migician"], official=True),
+STYLES: dict[str, TrajectoryStyle] = {
+    "mig": TrajectoryStyle(GRAMMARS["mig"], official=True),
+    "json": TrajectoryStyle(GRAMMARS["mirg"], boxes="tag", labels=True, official=True),
+    "univg": TrajectoryStyle(GRAMMARS["univg_r1"], names_image=False, official=True),
+    "migician": TrajectoryStyle(GRAMMARS["migician"], official=True),
 }
-"""The dialects with a name; `Dialect(GRAMMARS["qwen25_json"], labels=True)` is one of any other model."""
+"""The styles with a name; `TrajectoryStyle(GRAMMARS["qwen25_json"], labels=True)` is one of any other model."""

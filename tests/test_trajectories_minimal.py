@@ -4,13 +4,12 @@ import pytest
 
 from mirg_rewards import GRAMMARS, Box, Claim, Target, parse, presets
 from mirg_rewards.data.scenes import COLOURS, SceneConfig, scene
+from mirg_rewards.data.training_rows import conversation, training_row
 from mirg_rewards.data.trajectories import (
-    PlainTrajectory,
+    MinimalTrajectory,
     Rejection,
-    conversation,
-    plain_trajectory,
+    minimal_trajectory,
     reasoning,
-    training_row,
 )
 
 CONFIGS = {
@@ -35,8 +34,8 @@ BOX = Box(0.25, 0.0, 0.5, 1.0)
 @pytest.mark.parametrize("name", [name for name, grammar in GRAMMARS.items() if "box" in grammar.syntaxes[0].writes])
 def test_a_trajectory_reads_back_to_its_claims_and_earns_all_there_is(name, config, labels):
     scenes = [scene(config, index) for index in range(30)]
-    made = [plain_trajectory(one.notes, one.target, GRAMMARS[name], labels=labels) for one in scenes]
-    assert all(isinstance(one, PlainTrajectory) for one in made)
+    made = [minimal_trajectory(one.notes, one.target, GRAMMARS[name], labels=labels) for one in scenes]
+    assert all(isinstance(one, MinimalTrajectory) for one in made)
     scores = presets.mirg_rl(grammar=GRAMMARS[name])([one.text for one in made], [one.target for one in scenes])
     assert scores.terms["format"].tolist() == scores.terms["image"].tolist() == [1.0] * 30
     # Rounding to pixels, thousandths or patches costs the box a little.
@@ -47,7 +46,7 @@ def test_a_trajectory_reads_back_to_its_claims_and_earns_all_there_is(name, conf
 
 def test_the_reward_can_tell_a_trajectory_from_a_changed_one():
     one = scene(SceneConfig(), 0)
-    text = plain_trajectory(one.notes, one.target, GRAMMARS["mirg"], labels=False).text
+    text = minimal_trajectory(one.notes, one.target, GRAMMARS["mirg"], labels=False).text
     (claim,) = one.target.claims
     other = 1 if claim.image == 2 else 2
     changed = {
@@ -84,14 +83,14 @@ def test_the_reasoning_names_what_every_image_holds_and_rules_it_in_or_out():
     ids=["tag in a note", "too many claims", "outside the image"],
 )
 def test_what_would_not_read_back_is_rejected_with_a_reason(notes, target, rule):
-    rejected = plain_trajectory(notes, target, GRAMMARS["mirg"])
+    rejected = minimal_trajectory(notes, target, GRAMMARS["mirg"])
     assert isinstance(rejected, Rejection)
     assert rejected.rule == rule
     assert rejected.reason
 
 
 def test_nothing_to_find_is_a_whole_answer():
-    made = plain_trajectory([Claim(1, label="dog")], Target((), (None, None)), GRAMMARS["mirg"])
+    made = minimal_trajectory([Claim(1, label="dog")], Target((), (None, None)), GRAMMARS["mirg"])
     assert made.think == "Image-1: dog. It is in none of them."
     assert parse(made.text, GRAMMARS["mirg"], [None, None]).claims == ()
 

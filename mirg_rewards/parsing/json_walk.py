@@ -1,0 +1,329 @@
+"""The claims of JSON structures, whatever their keys are called and however they are nested."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from mirg_rewards.claims import Defect, Span
+from mirg_rewards.parsing.image_references import image_of, image_of_value
+from mirg_rewards.parsing.json_boxes import (
+    KINDS,
+    Part,
+    Place,
+    corners_of,
+    holds_objects,
+    is_plain,
+    normal,
+    parts_of,
+    places_in,
+)
+from mirg_rewards.parsing.lexer import NUMBER, STRING, Code
+from mirg_rewards.parsing.loose_json import Array, Number, Object, Text, Whole, read_loose_json
+from mirg_rewards.parsing.syntax import AMBIGUOUS, Kind, Placed, Plan, RawClaim, Source
+
+UNREADABLE = Defect.UNREADABLE_BOX.value
+REPAIRED = Defect.REPAIRED.value
+OTHER_SYNTAX = Defect.OTHER_SYNTAX.value
+
+# Keys that hold a list of things and name none of them.
+_CONTAINERS = frozenset(
+    "objects detections results result answer output data items predictions annotations list".split()
+)
+_NUMBERED = frozenset(["points_1", "points_2"])
+# Objects looked into in one answer: a bound on time, several times what 64 claims take.
+_MAX_OBJECTS = 256
+
+
+class JsonClaim(NamedTuple):
+    """A claim of a JSON structure; `span` counts as the structure's own start and end do, `outer` is its root's."""
+
+    image: int | None
+    box: Place | None
+    point: Place | None
+    label: str
+    span: Span
+    outer: Span
+
+
+class _Context(NamedTuple):
+    """The image and the label that the structures around a value name."""
+
+    image: int | None = None
+    label: str = ""
+
+
+@dataclass(slots=True)
+class Walk:
+    """One pass over the structures of a text that gathers their claims.
+
+    Args:
+        first_image, count: the number of the first image where a bare number names it, and how many images there are.
+        keys: the family's own keys of places, all others are a defect; empty: all are its own.
+    """
+
+    first_image: int
+    count: int
+    keys: frozenset[str] = frozenset()
+    claims: list[JsonClaim] = field(default_factory=list)
+    defects: int = 0
+    outer: Span = (0, 0)
+    left: int = _MAX_OBJECTS
+    holds_keys: bool = False
+
+    def visit(self, node: Array, context: _Context = _Context()) -> None:
+        """Gather the claims of a structure, within what the structures around it say of image and label."""
+        if not isinstance(node, Object):
+            inner = [entry for entry in node if isinstance(entry, Array)]
+            objects = sum(isinstance(entry, Object) for entry in inner)
+            if objects and objects != len(node):
+                self.defects |= REPAIRED
+            for entry in inner:
+                self.visit(entry, context)
+            return
+        if isinstance(node, Whole) and not context.label:
+            self.visit_whole(node, context)
+            return
+        parts = parts_of(node)
+        self.holds_keys |= bool(parts)
+        if {"name", "arguments"} <= {key for key, _ in node.pairs() if isinstance(key, str)}:
+            # A call of a tool is no answer.
+            return
+        if len(parts) > 1:
+            self.defects |= REPAIRED
+        for part in parts:
+            self.left -= 1
+            if self.left < 0:
+                self.defects |= Defect.TOO_LONG.value
+                return
+            context = self.visit_part(part, node, context, is_whole=len(parts) == 1)
+
+    def visit_whole(self, node: Whole, context: _Context) -> None:
+        """Gather the claims of an object whose plan is known."""
+        self.left -= 1
+        self.holds_keys = True
+        self.defects |= node.plan.defects
+        source, start = node.source, node.start
+        for claim in node.plan.claims:
+            numbers = tuple(source.number(start + at) or 0.0 for at in claim.numbers)
+            span = start + claim.span[0], start + claim.span[1]
+            box = Place(numbers[:4], claim.named, span) if "box" in claim.kind else None
+            point = Place(numbers[-2:], claim.named, span) if "point" in claim.kind else None
+            image = context.image
+            if claim.image >= 0:
+                image = image_of_value(source.number(start + claim.image), claim.base, self.count)
+            label = source.string(start + claim.label) if isinstance(claim.label, int) else claim.label
+            self.add(image, box, point, label, span)
+
+    def visit_part(self, part: Part, node: Object, context: _Context, *, is_whole: bool) -> _Context:
+        """Gather the claims of an object in which no key comes twice; return the image and label that it names."""
+        image, group, nested = self.images_of(part)
+        label, in_label = self.label_of(part, context)
+        places = self.places_of(part, node)
+        named = None if "box" in part else corners_of(part)
+        if named is not None:
+            place = Place(named, named=True, span=(node.start, node.end))
+            (places.boxes if len(named) == 4 else places.points).append(place)
+        inner = _Context(context.image if image is None else image, label)
+        self.add_places(part, places, inner, group)
+        for value in (*in_label, *nested, *places.nested):
+            self.visit(value, inner)
+        may_map = not places.is_any and "label" not in part
+        for key, value in part.get("", []) + (part.get("corner", []) if named is None else []):
+            if isinstance(value, Array | str):
+                self.visit_entry(key, value, node, inner, may_map=may_map)
+        if image is not None and is_whole and part.keys() <= {"image", "index", "label", "other"}:
+            for where in group or [inner.image]:
+                self.add(where, None, None, label, (node.start, node.end))
+        elif part.keys() <= {"label", "other"} and not in_label:
+            self.defects |= REPAIRED
+        return inner
+
+    def images_of(self, part: Part) -> tuple[int | None, list[int | None], list[Array]]:
+        """The image that an object names, the images of a list of them, and the objects under such keys."""
+        image: int | None = None
+        group: list[int | None] = []
+        nested: list[Array] = []
+        for key, value in part.get("image", []) + part.get("index", []):
+            if isinstance(value, Array) and holds_objects(value):
+                nested.append(value)
+                continue
+            base = 0 if KINDS.get(normal(key)) == "index" else 1
+            if isinstance(value, Array) and len(value) > 1:
+                named = [image_of_value(entry, base, self.count) for entry in value]
+                group = [AMBIGUOUS if entry is None else entry for entry in named]
+            said = image_of_value(value, base, self.count)
+            image = image if said is None else said
+        return image, group, nested
+
+    def label_of(self, part: Part, context: _Context) -> tuple[str, list[Array]]:
+        """The label that an object has, and the objects under its label keys."""
+        label = context.label
+        for _, value in sorted(part.get("label", []), key=lambda entry: normal(entry[0]) != "label")[:1]:
+            label = value if isinstance(value, str) else ""
+            if not isinstance(value, str | Array | None):
+                self.defects |= REPAIRED
+        return label, [value for _, value in part.get("label", []) if isinstance(value, Array)]
+
+    def places_of(self, part: Part, node: Object) -> _Places:
+        """The boxes and points under the keys of an object that mean such."""
+        found = _Places([], [], [], is_lost=False)
+        for kind, wants in (("box", 4), ("point", 2)):
+            for key, value in part.get(kind, []):
+                if self.keys and normal(key) not in self.keys:
+                    self.defects |= OTHER_SYNTAX
+                if isinstance(value, Array) and holds_objects(value):
+                    found.nested.append(value)
+                    continue
+                places, unread = places_in(value, wants, node)
+                if (places and not is_plain(value)) or any(len(place.numbers) != wants for place in places):
+                    self.defects |= REPAIRED
+                written = [place.numbers for place in found.boxes]
+                found.boxes += [place for place in places if len(place.numbers) == 4 and place.numbers not in written]
+                found.points += [place for place in places if len(place.numbers) == 2]
+                found.is_lost |= unread and not (isinstance(value, str) and bool(found.boxes))
+        if found.is_lost:
+            self.defects |= UNREADABLE
+        return found
+
+    def add_places(self, part: Part, places: _Places, context: _Context, group: list[int | None]) -> None:
+        """Add the boxes and points of an object; a point beside a box is a part of its claim."""
+        boxes, points = places.boxes, list(places.points)
+        # Seg-Zero numbers its points, so as to say that they are none of the box's own.
+        named_point = any(normal(key) not in _NUMBERED for key, _ in part.get("point", []))
+        own = points.pop(0) if boxes and points and named_point else None
+        for number, box in enumerate(boxes):
+            # A group of images has a box in each, or else it is not clear which is whose.
+            where = group[number] if len(group) == len(boxes) > 1 else context.image
+            self.add(where, box, own if number == 0 else None, context.label)
+        for point in points:
+            self.add(context.image, None, point, context.label)
+
+    def visit_entry(self, key: str, value: Array | str, node: Object, context: _Context, *, may_map: bool) -> None:
+        """A value under a key without a meaning of its own: it may name the image, or the label, of what it holds."""
+        said = image_of(key, self.count)
+        if said is None and key.isdecimal() and key.isascii() and len(key) < 9:
+            said = int(key) + 1 - self.first_image
+        names_label = said is None and may_map and normal(key) not in _CONTAINERS
+        image = context.image if said is None else said
+        label = key if names_label else context.label
+        if isinstance(value, Array) and (holds_objects(value) or (said is None and not may_map)):
+            self.visit(value, _Context(image, label))
+            return
+        for place in places_in(value, 4, node)[0]:
+            if len(place.numbers) == 4:
+                self.defects |= OTHER_SYNTAX if names_label else 0
+                self.add(image, place, None, label)
+
+    def add(
+        self, image: int | None, box: Place | None, point: Place | None, label: str, span: Span | None = None
+    ) -> None:
+        """One claim more."""
+        place = box or point
+        span = place.span if place is not None else span or self.outer
+        self.claims.append(JsonClaim(image, box, point, label, span, self.outer))
+
+
+@dataclass(slots=True)
+class _Places:
+    """The places of an object, the structures to look into beside them, and whether a place could not be read."""
+
+    boxes: list[Place]
+    points: list[Place]
+    nested: list[Array]
+    is_lost: bool
+
+    @property
+    def is_any(self) -> bool:
+        return bool(self.boxes or self.points or self.is_lost)
+
+
+def raw_claim(claim: JsonClaim, span: Span | None = None, outer: Span | None = None) -> RawClaim:
+    """Return the raw claim, at characters of the text where the structure's own places are others.
+
+    >>> raw_claim(JsonClaim(2, None, Place((1.0, 2.0), False, (0, 5)), "dog", (0, 5), (0, 9))).point
+    (1.0, 2.0)
+    """
+    box, point = (None if place is None else tuple(map(float, place.numbers)) for place in (claim.box, claim.point))
+    named = any(place is not None and place.named for place in (claim.box, claim.point))
+    return RawClaim(claim.image, box, point, str(claim.label), named, *(span or claim.span), outer or claim.outer)
+
+
+@functools.lru_cache(maxsize=8192)
+def plan_of(shape: bytes, keys: frozenset[str]) -> Plan | None:
+    r"""Return the claims of an object of one shape; None where they depend on what its strings hold.
+
+    >>> plan_of(b'{"bbox_2d":[\x02,\x02,\x02,\x02],"label":\x01}', frozenset()).claims[0].numbers
+    (12, 14, 16, 18)
+    """
+    letters = np.frombuffer(shape, dtype=np.uint8)
+    is_number, is_string = letters == NUMBER[0], letters == STRING[0]
+    places = np.arange(len(shape))
+    code = Code(
+        text=shape,
+        ends=places[-1:],
+        starts=places,
+        stops=places + 1,
+        number_at=np.cumsum(is_number) - is_number,
+        values=np.arange(float(is_number.sum())),
+        is_odd=is_number[is_number],
+        string_at=np.cumsum(is_string) - is_string,
+        strings=np.full((int(is_string.sum()), 2), (len(shape), len(shape) + 3)),
+    )
+    # Each string reads as a number, which those among coordinates have to be.
+    text = shape.decode("latin-1") + '"0"'
+    (node,) = read_loose_json(Source(code, text, 0, len(shape))).roots
+    parts = parts_of(node) if isinstance(node, Object) else []
+    if len(parts) > 1 or node.end != len(shape) or any(map(_depends_on_texts, parts)):
+        return None
+    walk = Walk(1, 1, keys)
+    walk.visit(node)
+    images = [entry for part in parts for kind in ("image", "index") for entry in part.get(kind, [])]
+    image, base = -1, 1
+    for key, value in images:
+        if isinstance(value, Number):
+            image, base = value.at, 0 if KINDS.get(normal(key)) == "index" else 1
+    claims = tuple(_placed(claim, image, base, shape) for claim in walk.claims)
+    if None in claims:
+        return None
+    placed = tuple(filter(None, claims))
+    texts = tuple(at for claim in placed for at in claim.numbers if shape[at] == STRING[0])
+    return Plan(placed, walk.defects, texts)
+
+
+def _depends_on_texts(part: Part) -> bool:
+    """Tell if the claims of an object depend on more than its keys and the kinds of its values."""
+    if len(part.get("box", [])) > 1 or len(part.get("image", [])) + len(part.get("index", [])) > 1:
+        return True
+    return any(_depends_on_text(kind, key, value) for kind, entries in part.items() for key, value in entries)
+
+
+def _depends_on_text(kind: str, key: str, value: object) -> bool:
+    if NUMBER.decode() in key:
+        return True
+    if kind in ("image", "index"):
+        return not (value is None or isinstance(value, Number))
+    if kind == "" and isinstance(value, Array):
+        return image_of(key, 1) is not None or key.isdecimal() or any(isinstance(entry, str) for entry in value)
+    if kind in ("", "box", "point"):
+        # A string may hold several numbers.
+        return isinstance(value, str) or (isinstance(value, Array) and len(value) == 1 and isinstance(value[0], str))
+    return kind == "corner" and not isinstance(value, Number)
+
+
+def _placed(claim: JsonClaim, image: int, base: int, shape: bytes) -> Placed | None:
+    numbers = [number for place in (claim.box, claim.point) if place is not None for number in place.numbers]
+    at = tuple(number.at for number in numbers if isinstance(number, Number))
+    if len(at) != len(numbers):
+        return None
+    kind: Kind = (
+        "box and point" if claim.box and claim.point else "box" if claim.box else "point" if claim.point else "image"
+    )
+    named = any(place is not None and place.named for place in (claim.box, claim.point))
+    # A label that a key or a bare word gives is the same wherever the shape is.
+    is_string = isinstance(claim.label, Text) and shape[claim.label.at] == STRING[0]
+    label = claim.label.at if is_string and isinstance(claim.label, Text) else str(claim.label)
+    return Placed(kind, at, image, base, label, claim.span, named)

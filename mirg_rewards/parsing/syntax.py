@@ -1,0 +1,251 @@
+"""What a syntax is, and what it finds in a text before anyone asks which image is meant and how large it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, NamedTuple
+
+from mirg_rewards.claims import Span
+from mirg_rewards.coordinates import Space
+from mirg_rewards.parsing.lexer import STRING, Code, unescape
+
+Numbers = tuple[float, ...]
+NUMBER = r"[-+]?(?:[0-9]{1,9}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][-+]?[0-9]{1,3})?"
+"""A number as models write them; bounded, so that no text makes it slow."""
+
+PAIR = rf"\(\s{{0,4}}({NUMBER})\s{{0,4}},\s{{0,4}}({NUMBER})\s{{0,4}}\)"
+"""`(x,y)`: two groups."""
+
+_NUMBER = re.compile(NUMBER)
+
+AMBIGUOUS = -(2**40)
+"""An image reference that is there and cannot be resolved."""
+
+UNSAID = -(2**62)
+"""What stands for an image that is not said where images are numbers."""
+
+MAX_TOKENS = 2_048
+"""Tokens that a reader looks at before it gives up: half as much again as 64 claims take."""
+
+
+class RawClaim(NamedTuple):
+    """One claim as written: numbers in the grammar's order and space.
+
+    `image` counts from 1; None where the claim itself does not say. `named` says that the numbers are x1, y1, x2, y2
+    whatever the grammar's order, since each had its name. `start`, `end`: the characters of the numbers; `outer`: those
+    of the whole structure around them, within which no image reference is looked for. A `polygon` is x, y, x, y ...; its
+    box is left to whoever knows the space.
+    """
+
+    image: int | None
+    box: Numbers | None
+    point: Numbers | None
+    label: str
+    named: bool
+    start: int
+    end: int
+    outer: Span
+    polygon: Numbers | None = None
+
+
+class Source(NamedTuple):
+    """The bytes from `start` to `end` of the code of a `text`; `is_last`: nothing stands behind it in its response."""
+
+    code: Code
+    text: str
+    start: int
+    end: int
+    is_last: bool = False
+
+    def characters(self, start: int, end: int) -> Span:
+        """Return the characters that the bytes from `start` to `end` stand for."""
+        return int(self.code.starts[start]), int(self.code.stops[end - 1])
+
+    def string(self, at: int) -> str:
+        """Return what the string stands for that is one byte of the code."""
+        start, end = self.code.strings[self.code.string_at[at]].tolist()
+        return unescape(self.text[start + 1 : end - 1])
+
+    def number(self, at: int) -> float | None:
+        """Return the number that stands at a byte, or that the string there holds; None if it holds none."""
+        if self.code.text[at] == STRING[0]:
+            return number_in(self.string(at))
+        return float(self.code.values[self.code.number_at[at]])
+
+
+class Region(NamedTuple):
+    """The characters from `start` to `end` of an answer about so many `images`.
+
+    `plain` is `text` with look-alike characters made ASCII, of the same length; `first_image` is the number of the first
+    image where a bare number names it; `source` is the region's code, for a syntax that `is_lexed`.
+    """
+
+    text: str
+    plain: str
+    start: int
+    end: int
+    first_image: int
+    images: int
+    source: Source | None = None
+
+
+class Placed(NamedTuple):
+    """A claim as bytes of the code: what it says is looked up for all claims of a batch at once.
+
+    Args:
+        kind: what the numbers are.
+        numbers: the byte of each number, at most eight: a box and then a point, or a polygon.
+        image: the byte of the number that names the image, -1: none does; `base` is what that calls the first image.
+        label: the byte of the string that is the label, or the label itself.
+        span: the bytes that the place was read from.
+        named: as `RawClaim.named`.
+    """
+
+    kind: Kind
+    numbers: tuple[int, ...]
+    image: int
+    base: int
+    label: int | str
+    span: Span
+    named: bool = False
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Plan:
+    """The claims of one shape of structure, with bytes counted from its first one; and its defects.
+
+    `texts`: where strings stand among the numbers, each of which must hold a number. `says_images`: each claim names its image.
+    """
+
+    claims: tuple[Placed, ...]
+    defects: int = 0
+    texts: tuple[int, ...] = ()
+
+    @property
+    def says_images(self) -> bool:
+        return all(claim.image >= 0 for claim in self.claims)
+
+
+class StrictMatch(NamedTuple):
+    """How a whole answer is known that is written in the syntax's own form, whatever numbers and labels it holds.
+
+    Args:
+        strings: what of the code is a label, and becomes one byte before pieces are looked for.
+        piece: one structure with its claims.
+        plan: the claims of a piece, by its bytes; None where they depend on more than its shape.
+        glue: an answer with PIECE for each piece; its groups are what stands before the first and behind the last one.
+        is_json: whether numbers and labels have to be as strict JSON has them, or else are a defect.
+    """
+
+    strings: re.Pattern[bytes] | None
+    piece: re.Pattern[bytes]
+    plan: Callable[[bytes], Plan | None]
+    glue: re.Pattern[bytes]
+    is_json: bool = False
+
+
+PIECE = b"\x03"
+"""The byte that stands for a piece that a strict match knows."""
+
+
+@dataclass(slots=True)
+class ScanResult:
+    """Claims and defects that one syntax finds in a text.
+
+    `matched`: something is written in this syntax, be it readable or not. `is_explicit`: by tokens, tags or keys that leave
+    no doubt, so that bare numbers beside it do not count. `masked_spans`: characters in which other syntaxes find nothing.
+    """
+
+    claims: list[RawClaim] = field(default_factory=list)
+    defects: int = 0
+    matched: bool = False
+    is_explicit: bool = False
+    masked_spans: list[Span] = field(default_factory=list)
+
+
+Kind = Literal["box", "point", "box and point", "image", "polygon"]
+"""What a claim says of its image: where, and how; or only which image."""
+
+BOX: frozenset[Kind] = frozenset({"box"})
+POINT: frozenset[Kind] = frozenset({"point"})
+POLYGON: frozenset[Kind] = frozenset({"polygon"})
+IMAGE: frozenset[Kind] = frozenset({"image"})
+BOTH: frozenset[Kind] = frozenset({"box and point"})
+
+
+class ClaimToWrite(NamedTuple):
+    """A claim to write: the image where it must be said, numbers in the grammar's order and space."""
+
+    image: int | None
+    box: Numbers | None
+    point: Numbers | None
+    label: str
+    polygon: Numbers | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Syntax:
+    """A way to write boxes: its reader and its writer.
+
+    - `read(passage)` reads what a passage says.
+    - `write(claims)` takes what is to be written, with numbers in place of fractions.
+    - `writes`: the kinds of claim that it has a form for.
+    - `strict`: how an answer in its own form is known, in the code of a whole batch; `read` would read the same.
+    - `is_lexed`: `read` looks at the region's code.
+    - `needs`: an answer with none of these characters holds nothing in this syntax; "" where that cannot be told.
+    - `is_bare`: it is never explicit, so that it is passed over where another syntax has matched.
+    - `space`: where the tokens themselves fix what they count, whatever the grammar says (Kosmos-2's grid of patches).
+    - `says_image`: the image has a place of its own, and is written in rows of one image too.
+    - `points_x_first`: points are x, y in every order of boxes (Fuyu).
+    - `is_vocabulary`: each number is a token, so the largest that can be written is one less than the span.
+    - `nothing`: what is written where there is nothing to find.
+    - `fenced`: the writer puts all into a Markdown fence.
+    """
+
+    name: str
+    read: Callable[[Region], ScanResult] = field(compare=False)
+    write: Callable[[list[ClaimToWrite]], str] = field(compare=False)
+    writes: frozenset[Kind] = field(compare=False, default=BOX)
+    strict: StrictMatch | None = field(compare=False, default=None)
+    is_lexed: bool = field(compare=False, default=False)
+    needs: str = field(compare=False, default="")
+    is_bare: bool = field(compare=False, default=False)
+    space: Space | None = field(compare=False, default=None)
+    says_image: bool = field(compare=False, default=False)
+    points_x_first: bool = field(compare=False, default=False)
+    is_vocabulary: bool = field(compare=False, default=False)
+    nothing: str = field(compare=False, default="[]")
+    fenced: bool = field(compare=False, default=False)
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        # A set's order is another in each process, and caches know a value by its pickle.
+        values = (getattr(self, part.name) for part in fields(self))
+        return tuple(sorted(value) if isinstance(value, frozenset) else value for value in values)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        for part, value in zip(fields(self), state, strict=True):
+            object.__setattr__(self, part.name, frozenset(value) if part.name == "writes" else value)
+
+
+def number_in(text: str) -> float | None:
+    """Return the number that a text is, None if it is none.
+
+    >>> number_in(" -3.5 "), number_in("a dog")
+    (-3.5, None)
+    """
+    text = text.strip()
+    return float(text) if len(text) <= 32 and _NUMBER.fullmatch(text) else None
+
+
+def format_numbers(numbers: Numbers, separator: str = ",") -> str:
+    """Numbers as text: whole ones without a point.
+
+    >>> format_numbers((1, 0.25, 3.0))
+    '1,0.25,3'
+    """
+    return separator.join(str(int(number)) if number == int(number) else repr(number) for number in numbers)
