@@ -15,8 +15,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from rich.progress import track
 
+from mirg_rewards.cli.audit import preset
 from mirg_rewards.presets import PRESETS
-from mirg_rewards.report.audits import preset
 from mirg_rewards.testing.audit import Audit, Finding, audit
 from mirg_rewards.testing.cheats import CHEATS
 from mirg_rewards.testing.honest import TARGETS

@@ -20,9 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 from mirg_rewards import GRAMMARS, Box, Claim, Target, presets, render
-from mirg_rewards.report.judging import judge
 from mirg_rewards.report.page import write_page
 from mirg_rewards.report.rollouts import Rollout
+from mirg_rewards.report.scored_rollouts import score_rollouts
 
 GROUP, IMAGES, SIZE = 8, 3, (640, 480)
 WINDOWS = {"desktop": (1280, 900), "phone": (390, 844)}
@@ -84,7 +84,7 @@ def main() -> None:
         made = time.perf_counter()
         scorer = presets.mirg_rl()
         chunks = (every[start : start + 256] for start in range(0, len(every), 256))
-        write_page((one for chunk in chunks for one in judge(chunk, scorer)), folder / "page.html")
+        write_page((one for chunk in chunks for one in score_rollouts(chunk, scorer)), folder / "page.html")
         written = time.perf_counter() - made
         size = (folder / "page.html").stat().st_size / 1e6
         print(f"{len(every)} rollouts (made in {made - begin:.0f} s), written in {written:.1f} s, {size:.1f} MB")

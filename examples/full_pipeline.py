@@ -47,7 +47,7 @@ from mirg_rewards.data.scenes import COLOURS, SceneConfig, scene
 from mirg_rewards.data.training_rows import training_row
 from mirg_rewards.data.trajectories import read_training_rows, written_trajectory
 from mirg_rewards.evaluation import Summary, evaluate, summarize
-from mirg_rewards.report.pictures import Rollout, learning_curves, rollouts
+from mirg_rewards.report.pictures import PicturedRollout, learning_curves, rollouts
 from mirg_rewards.report.tables import markdown_table
 
 Row = dict[str, Any]
@@ -449,7 +449,7 @@ def test(run: Run, stage: str) -> Row:
             values = measure(texts, targets * times, run.grammar)
             # A row counts once, however many answers were sampled for it.
             by_row = {name: column.reshape(times, len(rows)).mean(0) for name, column in values.items()}
-            summary = summarize(by_row).per_entry
+            summary = summarize(by_row).micro_average
             found[decoding] = {"n": summary.n, "means": summary.means, "intervals": summary.intervals}
             found[f"{decoding}_rewards"] = [round(float(reward), 4) for reward in by_row["reward"]]
             for index, (text, reward) in enumerate(zip(texts, values["reward"], strict=True)):
@@ -551,7 +551,7 @@ def curves(entries: Sequence[Row]) -> dict[str, list[tuple[float, float]]]:
     return {}
 
 
-def last_rollouts(run: Run, stage: str) -> list[Rollout]:
+def last_rollouts(run: Run, stage: str) -> list[PicturedRollout]:
     """Six of the stage's sampled answers, with their images."""
     kept = (json.loads(line) for line in (run.folder / stage / "answers.jsonl").open())
     texts = [line["completion"] for line in kept if line["decoding"] == "sampled"][:6]
@@ -560,7 +560,7 @@ def last_rollouts(run: Run, stage: str) -> list[Rollout]:
     scores = presets.mirg_rl(grammar=run.grammar)(texts[: len(rows)], targets)
     queries = [row["prompt"][0]["content"][-1]["text"] for row in rows]
     return [
-        Rollout(row["images"], query, target, parsed, float(reward))
+        PicturedRollout(row["images"], query, target, parsed, float(reward))
         for row, query, target, parsed, reward in zip(
             rows, queries, targets, scores.answers.parsed, scores.total, strict=True
         )

@@ -51,7 +51,25 @@ class TargetRow(_Wire):
         return json.dumps(wire, ensure_ascii=False)
 
 
-def explain(error: pydantic.ValidationError) -> str:
+def read_target_row(wire: str | bytes | Mapping[str, Any]) -> TargetRow:
+    """Validate a target as a JSON string or a mapping.
+
+    Raises ValueError with a line for each mistake.
+
+    >>> read_target_row('{"claims": [], "sizes": [null]}').sizes
+    [None]
+    """
+    try:
+        if isinstance(wire, str | bytes):
+            return TargetRow.model_validate_json(wire)
+        if isinstance(wire, Mapping):
+            return TargetRow.model_validate(dict(wire))
+    except pydantic.ValidationError as error:
+        raise ValueError(_explain(error)) from None
+    raise ValueError(f"a target must be a JSON string or a mapping, got {type(wire).__name__}")
+
+
+def _explain(error: pydantic.ValidationError) -> str:
     """One line for each mistake: where, what, and what was got."""
     lines = []
     for mistake in error.errors(include_url=False):

@@ -42,11 +42,20 @@ def score_file(
 ) -> Scored:
     r"""Write every row of `source` with the columns reward, defects and one for each term, to `output`.
 
-    Both are `.jsonl` or `.parquet`. A completion is a string or a list of chat messages; a target is a JSON string or the
-    object that it stands for. `prefix` is put before the names of the new columns. See `run_in_shards` for `workers`,
-    `progress`, and for going on after an interruption.
+    Both are `.jsonl` or `.parquet`. The same call resumes after an interruption.
 
-    Raises ValueError that names the file, the line and the column of what is wrong.
+    Args:
+        source: The file to read.
+        output: The file to write.
+        scorer: The scorer, which must pickle.
+        completion_column: The column of the completions: strings, or lists of chat messages.
+        target_column: The column of the targets: JSON strings, or objects.
+        prefix: A prefix of the names of the new columns.
+        workers: The number of processes; see `run_in_shards`.
+        progress: Called with the fraction done.
+
+    Raises:
+        ValueError: A row is invalid; the message names the file, the line and the column.
 
     >>> import json, tempfile
     >>> from mirg_rewards import presets
@@ -91,7 +100,7 @@ def columns_of(scores: Scores, measures: Mapping[str, Tensor] = MappingProxyType
     """
     numbers = {"reward": scores.total, **scores.terms}
     numbers |= {name: values for name, values in measures.items() if name not in numbers}
-    # As many digits as a float32 has: 0.7, not 0.699999988079071.
+    # With the digits of a float32: 0.7, not 0.699999988079071.
     columns: dict[str, list[Any]] = {
         name: values.cpu().numpy().astype(str).astype(float).tolist() for name, values in numbers.items()
     }

@@ -9,11 +9,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-import pydantic
-
 from mirg_rewards.claims import Box, Claim, Point, Row, Size, claim_row
 from mirg_rewards.coordinates import PIXELS, Space
-from mirg_rewards.schema import ClaimRow, TargetRow, explain
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +87,9 @@ class Target:
         Traceback (most recent call last):
         ValueError: claims[0].image must be a number from 1 to 2 (images count from 1, one for each of sizes), got 3
         """
-        try:
-            if isinstance(wire, str | bytes):
-                row = TargetRow.model_validate_json(wire)
-            elif isinstance(wire, Mapping):
-                row = TargetRow.model_validate(dict(wire))
-            else:
-                raise ValueError(  # noqa: TRY004 - what a column holds is data
-                    f"a target must be a JSON string or a mapping, got {type(wire).__name__}"
-                )
-        except pydantic.ValidationError as error:
-            raise ValueError(explain(error)) from None
+        from mirg_rewards.schema import read_target_row
+
+        row = read_target_row(wire)
         claims = tuple(
             Claim(
                 claim.image,
@@ -119,6 +108,8 @@ class Target:
         >>> Target((), sizes=(None, (640, 480))).to_json()
         '{"version": 1, "claims": [], "sizes": [null, [640, 480]]}'
         """
+        from mirg_rewards.schema import ClaimRow, TargetRow
+
         row = TargetRow(
             claims=[
                 ClaimRow(
@@ -142,6 +133,8 @@ class Target:
         >>> sorted(Target.json_schema()["properties"])
         ['claims', 'seen_sizes', 'sizes', 'version']
         """
+        from mirg_rewards.schema import TargetRow
+
         return TargetRow.model_json_schema()
 
 

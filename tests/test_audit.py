@@ -9,7 +9,7 @@ import pytest
 
 from mirg_rewards import GRAMMARS, Box, Claim, Point, Scorer, Target, format_reward, object_reward, parse, presets
 from mirg_rewards.cli import main
-from mirg_rewards.report.audits import loading
+from mirg_rewards.cli.audit import loading
 from mirg_rewards.testing.audit import audit
 from mirg_rewards.testing.cheats import CHEATS, Cheat, cheat
 from mirg_rewards.testing.cheats.writing import elsewhere, scaled, written

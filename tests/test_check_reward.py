@@ -25,7 +25,7 @@ from mirg_rewards import (
     presets,
 )
 from mirg_rewards.adapters import trl
-from mirg_rewards.cli import _parser
+from mirg_rewards.cli import make_parser
 from mirg_rewards.rewards import CountPenalty, Published, Repetition, SoftLength, bounds_of
 from mirg_rewards.testing import PROPERTIES, answer_batches, check_reward, claims, judge, responses, targets
 from mirg_rewards.testing.forms import written
@@ -300,7 +300,7 @@ def test_completions_may_be_chat_messages():
 
 
 def test_the_command_knows_every_kind():
-    assert all(_parser().parse_args(["audit", "--kind", kind]).kind == kind for kind in get_args(Kind))
+    assert all(make_parser("audit").parse_args(["audit", "--kind", kind]).kind == kind for kind in get_args(Kind))
 
 
 @pytest.mark.parametrize("unclear", [len, lambda text, truth: 0.0, lambda completions, answers: 0.0])

@@ -99,7 +99,7 @@ def test_the_mean_weighs_groups_alike_and_the_other_entries():
         [said(Claim(2, WHOLE))] * 3 + [""], [TARGET] * 4, GRAMMAR, groups=["many", "many", "many", "one"]
     )
     assert evaluation.mean["acc@0.5"] == 0.5
-    assert evaluation.per_entry["acc@0.5"] == 0.75
+    assert evaluation.micro_average["acc@0.5"] == 0.75
     assert {group: summary.n for group, summary in evaluation.by_group.items()} == {"many": 3, "one": 1}
 
 
@@ -141,10 +141,10 @@ def test_the_law_for_very_many_entries_is_that_of_the_draws(monkeypatch):
     values = np.random.default_rng(4).random((3000, 2))
     clusters = np.arange(3000) // 3
     drawn = resampling.resampled_means(values, clusters, np.random.default_rng(0), 4000)
-    flipped = resampling.flipped_means(values - 0.5, clusters, np.random.default_rng(0), 4000)
-    monkeypatch.setattr(resampling, "_MOST", 10)
+    flipped = resampling.sign_flip_means(values - 0.5, clusters, np.random.default_rng(0), 4000)
+    monkeypatch.setattr(resampling, "_MAX_CLUSTERS", 10)
     normal = resampling.resampled_means(values, clusters, np.random.default_rng(0), 4000)
-    normal_flipped = resampling.flipped_means(values - 0.5, clusters, np.random.default_rng(0), 4000)
+    normal_flipped = resampling.sign_flip_means(values - 0.5, clusters, np.random.default_rng(0), 4000)
     for one, other in ((drawn, normal), (flipped, normal_flipped)):
         assert np.cov(one.T) == pytest.approx(np.cov(other.T), rel=0.15, abs=4e-6)
         assert one.mean(0) == pytest.approx(other.mean(0), abs=5e-4)
@@ -159,7 +159,7 @@ def test_the_same_answers_have_the_same_interval():
 @given(st.lists(st.tuples(st.floats(0, 1), st.sampled_from("abc")), min_size=1, max_size=30))
 def test_every_interval_holds_its_mean_and_stays_between_0_and_1(rows):
     evaluation = summarize({"iou": [value for value, _ in rows]}, [group for _, group in rows])
-    for summary in (*evaluation.by_group.values(), evaluation.mean, evaluation.per_entry):
+    for summary in (*evaluation.by_group.values(), evaluation.mean, evaluation.micro_average):
         low, high = summary.intervals["iou"]
         assert -1e-9 <= low <= summary["iou"] + 1e-9
         assert summary["iou"] - 1e-9 <= high <= 1 + 1e-9
@@ -255,7 +255,7 @@ def test_only_a_stated_image_stands_in_for_one_that_is_not_named():
     entries = [entry(0), entry(1, task="diff", how="protocol:second")]
     responses = ["<think>so</think><answer>(0,0),(1000,1000)</answer>"] * 2
     grammar = GRAMMARS["univg_r1"]
-    assert evaluate_mig_bench(entries, responses, grammar).per_entry["acc@0.5"] == 0
+    assert evaluate_mig_bench(entries, responses, grammar).micro_average["acc@0.5"] == 0
     stated = evaluate_mig_bench(entries, responses, grammar, image_from_question=True)
     assert [stated.by_group[task]["acc@0.5"] for task in ("diff", "common_object")] == [0, 1]
 

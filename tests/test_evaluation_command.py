@@ -136,7 +136,7 @@ def test_a_comparison_says_which_differences_are_real(command, tmp_path, capsys)
     shown = capsys.readouterr().out
     assert "Acc@0.5 beside old.jsonl" in shown
     assert "mean IoU beside old.jsonl" in shown
-    assert "24 differences were looked at" in shown
+    assert "24 differences were tested" in shown
 
 
 def test_the_other_model_may_write_in_another_way(command, tmp_path, capsys):

@@ -61,7 +61,9 @@ def test_every_row_of_a_table_is_compared():
     found = compare(ours, theirs)
     assert [each.row for each in found] == ["a", "b", "mean", "per entry"]
     assert one(found, "mean").difference == pytest.approx((one(found, "a").difference + one(found, "b").difference) / 2)
-    assert one(found, "per entry").difference == pytest.approx(ours.per_entry["acc@0.5"] - theirs.per_entry["acc@0.5"])
+    assert one(found, "per entry").difference == pytest.approx(
+        ours.micro_average["acc@0.5"] - theirs.micro_average["acc@0.5"]
+    )
     assert one(found, "a").n == 150
 
 

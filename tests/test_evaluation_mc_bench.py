@@ -93,7 +93,7 @@ def test_ap50_is_cocos(tmp_path, seed):
     truth, detections = random_case(seed)
     samples = mc_bench.read_samples(written(tmp_path, "truth.json", truth))
     found = mc_bench.read_detections(written(tmp_path, "found.json", detections), samples)
-    ours = evaluate_detections(samples, found, resamples=20).per_entry["ap50"]
+    ours = evaluate_detections(samples, found, resamples=20).micro_average["ap50"]
     assert ours == pytest.approx(cocos_ap50(truth, detections), abs=1e-6)
     assert 0.1 < ours < 0.9
 
@@ -115,7 +115,7 @@ def test_whatever_the_groups_are_called_they_are_paired_for_the_best(tmp_path, s
     one, other = (
         evaluate_detections(
             samples, mc_bench.read_detections(written(tmp_path, "found.json", rows), samples), resamples=20
-        ).per_entry["ap50"]
+        ).micro_average["ap50"]
         for rows in (detections, swapped)
     )
     assert one == other
@@ -170,13 +170,13 @@ def judged(folder, answers):
 
 
 def test_the_truth_is_met_in_full(tmp_path):
-    found = judged(tmp_path, TRUTHS).per_entry
+    found = judged(tmp_path, TRUTHS).micro_average
     assert (found["ap50"], found["image_level_accuracy"], found["mean_iou"], found["unparsed"]) == (1, 1, 1, 0)
 
 
 def test_the_label_of_a_single_group_does_not_count_even_where_it_names_another(tmp_path):
     answers = [said((1, "Group 2", LEFT)), said((1, "group 2", LEFT), (2, "group 1", RIGHT)), *TRUTHS[2:]]
-    assert judged(tmp_path, answers).per_entry["ap50"] == 1
+    assert judged(tmp_path, answers).micro_average["ap50"] == 1
 
 
 @pytest.mark.parametrize(
@@ -206,15 +206,15 @@ def test_every_wrong_answer_costs_average_precision(tmp_path):
     for place, answers in wrong.items():
         for answer in answers:
             found = judged(tmp_path, [*TRUTHS[:place], answer, *TRUTHS[place + 1 :]])
-            assert found.per_entry["ap50"] < 1
-            low, high = found.per_entry.intervals["ap50"]
-            assert 0 <= low <= found.per_entry["ap50"] <= high <= 1
+            assert found.micro_average["ap50"] < 1
+            low, high = found.micro_average.intervals["ap50"]
+            assert 0 <= low <= found.micro_average["ap50"] <= high <= 1
 
 
 def test_the_order_in_which_groups_are_named_does_not_matter(tmp_path):
     for labels in itertools.permutations(["x", "y"]):
         answer = said((1, labels[0], LEFT), (2, labels[1], LEFT))
-        assert judged(tmp_path, [*TRUTHS[:3], answer]).per_entry["ap50"] == 1
+        assert judged(tmp_path, [*TRUTHS[:3], answer]).micro_average["ap50"] == 1
 
 
 @pytest.mark.parametrize(

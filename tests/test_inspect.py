@@ -69,7 +69,7 @@ def test_a_truth_shows_what_the_completion_earns(capsys):
 
 
 def test_claims_have_colours_of_their_own_in_the_text_and_in_the_table():
-    shown = drawn(inspect_text(SAID, presets.mirg_rl(), SIZES), force_terminal=True, color_system="truecolor")
+    shown = drawn(inspect_text(SAID, GRAMMARS["mirg"], SIZES), force_terminal=True, color_system="truecolor")
     first, second = ("1;38;2;255;135;0m" if False else "[1;38;5;208m", "[1;38;5;39m")
     assert f"{first}[100, 200, 500, 900]" in shown
     assert f"{second}[0, 0, 500, 500]" in shown
@@ -78,7 +78,7 @@ def test_claims_have_colours_of_their_own_in_the_text_and_in_the_table():
 
 def test_a_completion_cannot_move_the_cursor_of_a_terminal():
     hostile = "\x1b[2J\x1b]0;title\x07\r\x08\x9b31m <answer>[/red][bold]"
-    shown = drawn(inspect_text(hostile, presets.mirg_rl(), [None]))
+    shown = drawn(inspect_text(hostile, GRAMMARS["mirg"], [None]))
     assert not [character for character in shown if ord(character) < 32 and character != "\n"]
     assert "\x9b" not in shown
     assert "[/red][bold]" in shown

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from mirg_rewards import GRAMMARS, Box, Claim, Target, parse, presets, render
 from mirg_rewards.cli import main
-from mirg_rewards.report.judging import judge
-from mirg_rewards.report.page import MOST_TEXT, write_page
+from mirg_rewards.report.page import MAX_TEXT, write_page
 from mirg_rewards.report.rollouts import ColumnNames, Rollout, read_rollouts
+from mirg_rewards.report.scored_rollouts import score_rollouts
 from mirg_rewards.report.segments import segments
 from mirg_rewards.report.thumbnails import Gallery, thumbnail
 
@@ -44,7 +44,7 @@ def blocks(page):
 
 def page_of(rollout_or_text, folder, **options):
     rollout = rollout_or_text if isinstance(rollout_or_text, Rollout) else Rollout("a: line 1", "?", rollout_or_text)
-    write_page(judge([rollout], presets.mirg_rl()), folder / "page.html", **options)
+    write_page(score_rollouts([rollout], presets.mirg_rl()), folder / "page.html", **options)
     return folder / "page.html"
 
 
@@ -73,7 +73,7 @@ def test_a_scored_file_shows_its_own_rewards(tmp_path, capsys):
 
 
 def test_rows_without_a_reward_are_judged_as_score_judges_them(tmp_path):
-    (one,) = judge(rollouts(lines(tmp_path / "in.jsonl", [ROW])), presets.mirg_rl())
+    (one,) = score_rollouts(rollouts(lines(tmp_path / "in.jsonl", [ROW])), presets.mirg_rl())
     assert (one.rollout.reward, one.rollout.terms) == (1.0, {"format": 1.0, "image": 1.0, "object": 1.0})
     assert one.pairs == {0: (0, 1.0)}
 
@@ -97,7 +97,7 @@ def test_trl_completions(tmp_path):
     assert found[0].terms == {"format": 1.0, "mirg": 0.5}
     assert (found[0].prompt, found[0].text, found[0].advantage, found[0].step) == ("Find it.", RIGHT, 0.7, 10)
     assert len({rollout.group for rollout in found}) == 1
-    one = judge(found, presets.mirg_rl())[0]
+    one = score_rollouts(found, presets.mirg_rl())[0]
     assert one.rollout.reward == 1.5, "what TRL logged is not judged again"
     assert len(one.sizes) == 2, "the prompt says how many images there are"
     assert not one.parsed.defects
@@ -166,7 +166,7 @@ def test_no_row_can_spoil_the_page(tmp_path):
     ]
     source = lines(tmp_path / "in.jsonl", rows)
     page = tmp_path / "page.html"
-    judged = judge(rollouts(source, weights=(10.0,)), presets.mirg_rl())
+    judged = score_rollouts(rollouts(source, weights=(10.0,)), presets.mirg_rl())
     write_page(judged, page, title=f"Rollouts of {os.fsdecode(b'a' + bytes([255]))}")
     assert "Infinity" not in "".join(re.findall(r'type="application/json"[^<]*', page.read_text()))
     assert [row[3] for row in blocks(page)["index"]["rows"]] == [None, None]
@@ -221,7 +221,7 @@ def test_another_grammar_than_that_of_the_file_is_noticed(tmp_path, capsys):
     source, scored = lines(tmp_path / "in.jsonl", [ROW]), tmp_path / "scored.jsonl"
     main(["score", str(source), "--output", str(scored)])
     assert main(["report", str(scored), "--output", str(tmp_path / "page.html"), "--grammar", "seed_vl"]) == 0
-    assert "1 rollout read with other defects than the file tells of" in capsys.readouterr().err
+    assert "1 rollout has other defects than the file says" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("package", "words"), [("jinja2", "the page needs Jinja2"), ("PIL", "images need Pillow")])
@@ -285,8 +285,8 @@ def test_the_middle_of_a_very_long_text_is_left_out(tmp_path):
     shown = "".join(piece[0] for piece in data["r0"]["pieces"])
     assert shown.startswith("aaa")
     assert shown.endswith(RIGHT)
-    assert f"… {len(text) - MOST_TEXT} characters …" in shown
-    assert len(shown) < MOST_TEXT + 100
+    assert f"… {len(text) - MAX_TEXT} characters …" in shown
+    assert len(shown) < MAX_TEXT + 100
 
 
 def test_places_far_outside_an_image_are_brought_near(tmp_path):
@@ -330,7 +330,7 @@ def test_images_of_parquet_rows_are_read_from_their_bytes(tmp_path):
 def test_sizes_that_a_grammar_of_pixels_needs_are_read_from_the_images(tmp_path):
     said = '```json\n[{"bbox_2d": [0, 0, 56, 56], "label": "dog", "image": 1}]\n```'
     images = (png(size=(112, 56)), png())
-    (one,) = judge([Rollout("a", "?", said, images=images)], presets.mirg_rl(grammar=GRAMMARS["qwen25_json"]))
+    (one,) = score_rollouts([Rollout("a", "?", said, images=images)], presets.mirg_rl(grammar=GRAMMARS["qwen25_json"]))
     assert one.parsed.claims[0].box == Box(0.0, 0.0, 0.5, 1.0)
 
 
@@ -339,7 +339,7 @@ def test_rollouts_are_written_as_they_are_read(tmp_path):
         for number in range(5000):
             size = (tmp_path / part.name).stat().st_size if (part := next(tmp_path.glob(".page*"), None)) else 0
             sizes.append(size)
-            yield from judge([Rollout(f"line {number}", "?", "x" * 2000, group=number)], presets.mirg_rl())
+            yield from score_rollouts([Rollout(f"line {number}", "?", "x" * 2000, group=number)], presets.mirg_rl())
             if number == 200:
                 return
 

@@ -6,9 +6,9 @@ import shutil
 import pytest
 
 from mirg_rewards import GRAMMARS, Box, Claim, Target, presets, render
-from mirg_rewards.report.judging import judge
 from mirg_rewards.report.page import write_page
 from mirg_rewards.report.rollouts import Rollout
+from mirg_rewards.report.scored_rollouts import score_rollouts
 
 pytest.importorskip("jinja2", reason="the extra mirg-rewards[report] is not installed")
 Image = pytest.importorskip("PIL.Image", reason="the extra mirg-rewards[report] is not installed")
@@ -86,7 +86,7 @@ def rows(prompts=30):
 
 
 def written(folder, rollouts, **options):
-    write_page(judge(list(rollouts), presets.mirg_rl()), folder / "page.html", **options)
+    write_page(score_rollouts(list(rollouts), presets.mirg_rl()), folder / "page.html", **options)
     return folder / "page.html"
 
 

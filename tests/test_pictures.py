@@ -8,13 +8,13 @@ pytest.importorskip("matplotlib", reason="the extra mirg-rewards[demo] is not in
 from PIL import Image
 
 from mirg_rewards.report import pictures
-from mirg_rewards.report.pictures import Rollout, learning_curves, rollouts
+from mirg_rewards.report.pictures import PicturedRollout, learning_curves, rollouts
 
 BOX = Box(0.25, 0.25, 0.75, 0.75)
 
 
 def row(parsed, images=2, size=(56, 56)):
-    return Rollout(
+    return PicturedRollout(
         [Image.new("RGB", size, "white")] * images,
         "Find the $red$ square.",
         Target((Claim(1, BOX),), (size,) * images),
@@ -32,7 +32,7 @@ def columns_of(path, colour):
 def test_true_and_said_boxes_are_drawn_in_their_colours_in_their_image(tmp_path):
     path = tmp_path / "rollouts.png"
     rollouts([row(Parsed((Claim(2, BOX),)))], path)
-    true, said = columns_of(path, pictures.TRUE), columns_of(path, pictures.PREDICTED)
+    true, said = columns_of(path, pictures.TARGET), columns_of(path, pictures.PREDICTED)
     assert len(true) > 1
     assert len(said) > 1
     assert true.max() < said.min(), "the said box is in the image to the right"

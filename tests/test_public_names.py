@@ -1,3 +1,4 @@
+import ast
 import importlib
 import inspect
 import pkgutil
@@ -22,7 +23,22 @@ def test_all_is_sorted_and_exact():
     assert all(hasattr(mirg_rewards, name) for name in names)
     modules = {name.split(".")[1] for name in MODULES}
     others = {name for name in vars(mirg_rewards) if not name.startswith("_")} - set(names) - modules
-    assert not others
+    assert others == {"TYPE_CHECKING"}
+
+
+def test_type_checkers_see_the_names_that_load_on_first_use():
+    tree = ast.parse(inspect.getsource(mirg_rewards))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    seen = {alias.name: node.module for node in block.body for alias in node.names}
+    lazy = {name: f"mirg_rewards.{module}" for name, module in mirg_rewards._MODULE_OF.items()}
+    assert seen == lazy | dict.fromkeys(mirg_rewards._PACKAGES, "mirg_rewards")
+    assert set(mirg_rewards.__all__) == lazy.keys() | {"presets"}
+    assert set(dir(mirg_rewards)) >= set(mirg_rewards.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'mirg_rewards' has no attribute 'nothing'"):
+        _ = mirg_rewards.nothing
 
 
 @pytest.mark.parametrize("name", [name for name in mirg_rewards.__all__ if callable(getattr(mirg_rewards, name))])

@@ -1,4 +1,4 @@
-"""How good the answers to a benchmark are: accuracy at IoU thresholds and image accuracy, by group, with intervals."""
+"""Evaluation on benchmarks: accuracy at IoU thresholds and image accuracy, by group, with confidence intervals."""
 
 from mirg_rewards.evaluation.comparisons import Difference, compare
 from mirg_rewards.evaluation.mc_bench import evaluate_mc_bench

@@ -1,4 +1,4 @@
-"""MC-Bench: average precision of boxes in groups over pairs of images, and whether each image was rightly said to hold any."""
+"""MC-Bench: average precision over groups of boxes in pairs of images, and accuracy of the choice of images."""
 
 from __future__ import annotations
 
@@ -20,43 +20,43 @@ from mirg_rewards.rewards import object_reward
 from mirg_rewards.scorer import Response, Scorer
 
 _DRAWS = 1000
-"""How many draws the interval of an average precision is made of at most: each is computed anew."""
+"""Draws of the interval of an average precision, at most: each is computed anew."""
 
 
 def evaluate_mc_bench(
     samples: Sequence[Sample], responses: Sequence[Response], grammar: Grammar, *, resamples: int = RESAMPLES
 ) -> Evaluation:
-    """How well `responses` answer MC-Bench's `samples`, by style of text.
+    """Evaluate `responses` to MC-Bench's `samples`, by style of text.
 
-    `ap50` is the average precision at an IoU of 0.5 of each group's boxes, weighed by how many it has; of the rows of the
-    evaluation that over all entries is what the paper prints. `image_level_accuracy` is the share of samples where for
-    each image it is rightly said whether it holds anything. `mean_iou` is that of `evaluate`.
+    `ap50` is the average precision at an IoU of 0.5, averaged over groups by their number of boxes. The paper prints it
+    over all entries. `image_level_accuracy` is the share of samples whose answer names the images with an object, and no
+    other. `mean_iou` is that of `evaluate`.
 
-    In a sample of several groups, claims of one label are one group, and groups are paired with the true ones so that
-    the sum of IoU is largest; else labels do not count. A model gives no scores: its boxes come in the order of the
-    images' ids and of the answer. An answer that cannot be read is wrong, also where nothing is to be found.
+    In a sample of several groups, the claims of one label form a group. Groups are paired with those of the target so
+    that the sum of IoU is highest. Otherwise labels do not count. A model gives no scores, so boxes are ordered by the
+    ids of the images and by the answer. An answer that cannot be parsed is wrong, even for an empty target.
     """
-    answers, true = Scorer(grammar, object_reward).read(responses, [sample.target for sample in samples])
-    # Of a single group a label says nothing, not even one that is another group's name.
+    answers, truths = Scorer(grammar, object_reward).read(responses, [sample.target for sample in samples])
+    # In a sample of one group, labels are ignored, even one that is another group's name.
     several = [len({claim.label for claim in sample.target.claims}) > 1 for sample in samples]
     claimed = [
         [
             Detection(claim.image or 0, claim.box.corners, 1.0, claim.label.strip().casefold() if labels_count else "")
-            for claim in reading.claims
+            for claim in parsed.claims
             if claim.box
         ]
-        for reading, labels_count in zip(answers.parsed, several, strict=True)
+        for parsed, labels_count in zip(answers.parsed, several, strict=True)
     ]
-    is_lost = (answers.defects & UNPARSED.value != 0) & (answers.claims.counts == 0)
-    unparsed = is_lost.double().numpy()
-    values = {"mean_iou": object_reward(answers, true).double().numpy(), "unparsed": unparsed}
+    is_unparsed = (answers.defects & UNPARSED.value != 0) & (answers.claims.counts == 0)
+    unparsed = is_unparsed.double().numpy()
+    values = {"mean_iou": object_reward(answers, truths).double().numpy(), "unparsed": unparsed}
     return _evaluation(samples, claimed, values, unparsed, resamples, answers.defects.numpy(), diagnose(answers))
 
 
 def evaluate_detections(
     samples: Sequence[Sample], detections: Sequence[Sequence[Detection]], *, resamples: int = RESAMPLES
 ) -> Evaluation:
-    """How well boxes with scores and groups, as the official results file has them, answer MC-Bench's `samples`."""
+    """Evaluate boxes with scores and groups, from an official results file, on MC-Bench's `samples`."""
     return _evaluation(samples, detections, {}, np.zeros(len(samples)), resamples, None, None)
 
 
@@ -71,10 +71,10 @@ def _evaluation(
 ) -> Evaluation:
     if len(samples) != len(claimed):
         raise ValueError(f"one answer is needed for each of the {len(samples)} samples, got {len(claimed)}")
-    right = [_says_where(sample, boxes) for sample, boxes in zip(samples, claimed, strict=True)]
+    right = [_names_images(sample, boxes) for sample, boxes in zip(samples, claimed, strict=True)]
     values = {"image_level_accuracy": np.array(right, dtype=np.float64) * (1 - unparsed), **values}
     styles = [sample.style for sample in samples]
-    found = summarize(values, styles, defects=defects, diagnosis=diagnosis, resamples=resamples)
+    evaluation = summarize(values, styles, defects=defects, diagnosis=diagnosis, resamples=resamples)
     by_group = _detections(samples, claimed)
     rows = rows_of(styles)
     parts = {style: np.isin(np.arange(len(samples)), places).astype(np.float64) for style, places in rows.items()}
@@ -83,20 +83,20 @@ def _evaluation(
     means = {name: _ap50(by_group, part) for name, part in parts.items()}
     drawn = {name: np.array([_ap50(by_group, draw * part) for draw in draws]) for name, part in parts.items()}
     measured = [style for style in rows if not np.isnan(means[style])]
-    mean, apart = float("nan"), np.empty(0)
+    mean, mean_draws = float("nan"), np.empty(0)
     if measured:
         mean = float(np.mean([means[style] for style in measured]))
-        apart = np.mean([drawn[style] for style in measured], axis=0)
+        mean_draws = np.mean([drawn[style] for style in measured], axis=0)
     return replace(
-        found,
-        by_group={style: _with_ap50(found.by_group[style], means[style], drawn[style]) for style in rows},
-        mean=_with_ap50(found.mean, mean, apart),
-        per_entry=_with_ap50(found.per_entry, means[""], drawn[""]),
+        evaluation,
+        by_group={style: _with_ap50(evaluation.by_group[style], means[style], drawn[style]) for style in rows},
+        mean=_with_ap50(evaluation.mean, mean, mean_draws),
+        micro_average=_with_ap50(evaluation.micro_average, means[""], drawn[""]),
     )
 
 
-def _says_where(sample: Sample, boxes: Sequence[Detection]) -> bool:
-    """Whether each image of the sample, and no other, is said to hold something where it does."""
+def _names_images(sample: Sample, boxes: Sequence[Detection]) -> bool:
+    """Return True if the boxes name all images with an object, and no other."""
     claims = sample.target.claims
     return {box.image for box in boxes} == {claim.image for claim in claims}
 
@@ -104,16 +104,16 @@ def _says_where(sample: Sample, boxes: Sequence[Detection]) -> bool:
 def _detections(
     samples: Sequence[Sample], claimed: Sequence[Sequence[Detection]]
 ) -> dict[str, tuple[Detections, Integers]]:
-    """The boxes of all samples by group, in the order of their images' ids; and how many true ones each sample has."""
+    """Return the boxes of all samples by group, ordered by image id, and the count of target boxes of each sample."""
     names = sorted({claim.label for sample in samples for claim in sample.target.claims}) or ["group 1"]
-    # By image id, the order in which COCO takes boxes of equal score.
+    # COCO orders boxes of equal score by image id.
     images = sorted(
         (image_id, place, number)
         for place, sample in enumerate(samples)
         for number, image_id in enumerate(sample.image_ids, start=1)
     )
     grouped = [_grouped(sample, boxes, names) for sample, boxes in zip(samples, claimed, strict=True)]
-    found = {}
+    by_group = {}
     for name in sorted({*names, *(group for sample in grouped for group in sample)}):
         scores, hits, owners = [], [], []
         countable, every = np.zeros(len(samples), dtype=np.int64), np.zeros(len(samples), dtype=np.int64)
@@ -137,55 +137,60 @@ def _detections(
             hits += hit[kept].tolist()
             owners += [place] * int(kept.sum())
         for place, sample in enumerate(grouped):
-            # What is in no image of the sample is one box too many.
-            lost = [box for box in sample.get(name, ()) if not 1 <= box.image <= len(samples[place].image_ids)]
-            scores += [box.score for box in lost]
-            hits += [False] * len(lost)
-            owners += [place] * len(lost)
+            # A box in no image of the sample is an extra prediction.
+            misplaced = [box for box in sample.get(name, ()) if not 1 <= box.image <= len(samples[place].image_ids)]
+            scores += [box.score for box in misplaced]
+            hits += [False] * len(misplaced)
+            owners += [place] * len(misplaced)
         arrays = np.array(scores, dtype=np.float64), np.array(hits, dtype=bool), np.array(owners, dtype=np.int64)
-        found[name] = Detections(*arrays, countable), every
-    return found
+        by_group[name] = Detections(*arrays, countable), every
+    return by_group
 
 
 def _grouped(sample: Sample, boxes: Sequence[Detection], names: Sequence[str]) -> dict[str, list[Detection]]:
-    """The boxes of an answer by the name of the true group that they stand for."""
-    true = list(dict.fromkeys(claim.label for claim in sample.target.claims))
-    said: dict[str, list[Detection]] = defaultdict(list)
+    """Return the boxes of an answer by the name of the target's group that they stand for."""
+    labels = list(dict.fromkeys(claim.label for claim in sample.target.claims))
+    if len(labels) < 2:
+        return _grouped_by_name(boxes, names, labels[0] if labels else names[0])
+    predicted: dict[str, list[Detection]] = defaultdict(list)
     for box in boxes:
-        said[box.group].append(box)
-    if len(true) < 2:
-        only, found = true[0] if true else names[0], defaultdict(list)
-        for box in boxes:
-            found[box.group if box.group in names else only].append(box)
-        return dict(found)
-    overlap = np.array([[_overlap(sample, members, name) for name in true] for members in said.values()])
-    pairs = dict(zip(*linear_sum_assignment(overlap.reshape(-1, len(true)), maximize=True), strict=True))
-    others = iter([*(name for name in names if name not in true), *[names[-1]] * len(said)])
+        predicted[box.group].append(box)
+    overlap = np.array([[_overlap(sample, members, label) for label in labels] for members in predicted.values()])
+    pairs = dict(zip(*linear_sum_assignment(overlap.reshape(-1, len(labels)), maximize=True), strict=True))
+    others = iter([*(name for name in names if name not in labels), *[names[-1]] * len(predicted)])
     groups: dict[str, list[Detection]] = defaultdict(list)
-    for place, members in enumerate(said.values()):
-        groups[true[pairs[place]] if place in pairs else next(others)] += members
+    for place, members in enumerate(predicted.values()):
+        groups[labels[pairs[place]] if place in pairs else next(others)] += members
+    return dict(groups)
+
+
+def _grouped_by_name(boxes: Sequence[Detection], names: Sequence[str], default: str) -> dict[str, list[Detection]]:
+    """Return the boxes by their own group if that is one of `names`, else `default`."""
+    groups: dict[str, list[Detection]] = defaultdict(list)
+    for box in boxes:
+        groups[box.group if box.group in names else default].append(box)
     return dict(groups)
 
 
 def _overlap(sample: Sample, boxes: Sequence[Detection], group: str) -> float:
-    """The largest sum of IoU that boxes and the true ones of a group have one to one, image by image."""
+    """Return the highest sum of IoU over one-to-one pairings of boxes and the targets of a group, image by image."""
     total = 0.0
     for image in range(1, len(sample.image_ids) + 1):
-        said = np.array([box.corners for box in boxes if box.image == image]).reshape(-1, 4)
-        true = np.array(
+        predicted = np.array([box.corners for box in boxes if box.image == image]).reshape(-1, 4)
+        target = np.array(
             [
                 claim.box.corners
                 for claim in sample.target.claims
                 if claim.box and (claim.image, claim.label) == (image, group)
             ]
         ).reshape(-1, 4)
-        values = overlaps(said, true)
+        values = overlaps(predicted, target)
         total += float(values[linear_sum_assignment(values, maximize=True)].sum())
     return total
 
 
 def _ap50(by_group: dict[str, tuple[Detections, Integers]], weights: Values) -> float:
-    """The average precision of each group, weighed by its true boxes; NaN where there are none."""
+    """Return the average precision, averaged over groups by their target boxes; NaN if there are none."""
     counts = {name: float(weights @ every) for name, (_, every) in by_group.items()}
     whole = sum(counts.values())
     if whole == 0:
@@ -194,11 +199,11 @@ def _ap50(by_group: dict[str, tuple[Detections, Integers]], weights: Values) -> 
     return float(sum(share * np.nan_to_num(average_precision(by_group[name][0], weights)) for name, share in shares))
 
 
-def _draws(strata: Sequence[Integers], count: int, resamples: int) -> Values:
-    """How often each sample is drawn, a row for each resample; from each style as many as it has."""
+def _draws(groups: Sequence[Integers], count: int, resamples: int) -> Values:
+    """Return the number of times that each sample is drawn, a row a resample; each style keeps its count."""
     generator = np.random.default_rng(0)
     draws = np.zeros((resamples, count))
-    for places in strata:
+    for places in groups:
         draws[:, places] = generator.multinomial(len(places), np.full(len(places), 1 / len(places)), size=resamples)
     return draws
 

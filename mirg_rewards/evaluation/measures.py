@@ -1,4 +1,4 @@
-"""What each answer is worth to a benchmark: IoU at thresholds, the right image, and whether it could be read."""
+"""Metrics of single answers: IoU at thresholds, image accuracy, and parse failures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ THRESHOLDS = (0.3, 0.5, 0.7)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measures:
-    """One number an answer for each metric, the value of its defects, and what these say in words."""
+    """Metrics of the answers of a batch: one number an answer each, with their defects and the diagnosis."""
 
     values: dict[str, Values]
     claims: Integers
@@ -44,29 +44,39 @@ def evaluate(
     clusters: Sequence[Hashable] | None = None,
     resamples: int = RESAMPLES,
 ) -> Evaluation:
-    """How well `responses`, read by `grammar`, meet `targets`; see `Evaluation` for the metrics.
+    """Evaluate `responses` against `targets`; see `Evaluation` for the metrics.
 
-    `groups` names the task of each entry, and `clusters` what entries have in common that are right or wrong together,
-    as the prompt of several completions: see `summarize`. In a row of several images a claim that names none is wrong,
-    unless `unsaid_images` gives, entry by entry, the image that it then speaks of: one that the question states, never
-    one that the model had to find. Raises ValueError or TypeError that names the row.
+    Args:
+        responses: The completions, as texts or chat messages.
+        targets: The ground truth of each.
+        grammar: The grammar to parse the responses with.
+        groups: The task of each entry.
+        thresholds: The IoUs to compute the accuracy at.
+        unsaid_images: The image of claims that name none, for each entry, or None. Give only an image that the question
+            states: otherwise a claim without an image is wrong in a row of several images.
+        clusters: A key for each entry; entries with equal keys are resampled together. See `summarize`.
+        resamples: The number of bootstrap draws.
+
+    Raises:
+        ValueError: A row is invalid; the message names it.
+        TypeError: A response or target has the wrong type; the message names the row.
 
     >>> from mirg_rewards import GRAMMARS, Box, Claim, Target
     >>> target = Target((Claim(2, Box(0.0, 0.0, 0.5, 1.0)),), sizes=(None, None))
-    >>> said = '<think></think><answer>[{"image": %d, "bbox_2d": [0, 0, 250, 1000]}]</answer>'
-    >>> evaluate([said % 2, said % 1], [target, target], GRAMMARS["mirg"], thresholds=[0.5]).mean.means
+    >>> text = '<think></think><answer>[{"image": %d, "bbox_2d": [0, 0, 250, 1000]}]</answer>'
+    >>> evaluate([text % 2, text % 1], [target, target], GRAMMARS["mirg"], thresholds=[0.5]).mean.means
     {'acc@0.5': 0.5, 'mean_iou': 0.25, 'image_accuracy': 0.5, 'format': 1.0, 'unparsed': 0.0}
     """
     for name, column in (("groups", groups), ("unsaid_images", unsaid_images), ("clusters", clusters)):
         if column is not None and len(column) != len(targets):
             raise ValueError(f"{name} needs one entry for each of the {len(targets)} targets, got {len(column)}")
-    found = measure(responses, targets, grammar, thresholds=thresholds, unsaid_images=unsaid_images)
+    measures = measure(responses, targets, grammar, thresholds=thresholds, unsaid_images=unsaid_images)
     return summarize(
-        found.values,
+        measures.values,
         groups,
         clusters=clusters,
-        defects=found.defects,
-        diagnosis=found.diagnosis,
+        defects=measures.defects,
+        diagnosis=measures.diagnosis,
         resamples=resamples,
     )
 
@@ -79,36 +89,36 @@ def measure(
     thresholds: Sequence[float] = THRESHOLDS,
     unsaid_images: Sequence[int | None] | None = None,
 ) -> Measures:
-    """The metrics of `evaluate`, entry by entry: what a long file is read by, some rows at a time.
+    """Compute the metrics of `evaluate` entry by entry, as for a part of a long file.
 
     >>> from mirg_rewards import GRAMMARS, Target
     >>> measure(["<think></think><answer>[]</answer>"], [Target((), (None,))], GRAMMARS["mirg"]).values["mean_iou"]
     array([1.])
     """
     check_thresholds(thresholds)
-    answers, true = Scorer(grammar, object_reward).read(responses, targets)
+    answers, truths = Scorer(grammar, object_reward).read(responses, targets)
     if unsaid_images is not None:
-        readings = [_said(reading, image) for reading, image in zip(answers.parsed, unsaid_images, strict=True)]
-        answers, true = pack(readings, targets)
-    iou = object_reward(answers, true)
+        parsed = [_with_image(answer, image) for answer, image in zip(answers.parsed, unsaid_images, strict=True)]
+        answers, truths = pack(parsed, targets)
+    iou = object_reward(answers, truths)
     unparsed = (answers.claims.counts == 0) & (answers.defects & UNPARSED.value != 0)
     values = {
-        # In the reward's own float32, where an IoU of exactly 0.7 reaches 0.7.
+        # In float32, the dtype of the reward, where an IoU of exactly 0.7 reaches 0.7.
         **accuracies(iou.numpy(), thresholds),
         "mean_iou": iou.double().numpy(),
-        "image_accuracy": (image_reward(answers, true) == 1).double().numpy(),
-        "format": format_reward(answers, true).double().numpy(),
+        "image_accuracy": (image_reward(answers, truths) == 1).double().numpy(),
+        "format": format_reward(answers, truths).double().numpy(),
         "unparsed": unparsed.double().numpy(),
     }
     return Measures(values, answers.claims.counts.numpy(), answers.defects.numpy(), diagnose(answers))
 
 
-def joined(parts: Sequence[Measures]) -> Measures:
-    """The measures of several batches as those of one.
+def concat_measures(parts: Sequence[Measures]) -> Measures:
+    """Concatenate the measures of several batches.
 
     >>> from mirg_rewards import GRAMMARS, Target
     >>> part = measure(["", ""], [Target((), (None,))] * 2, GRAMMARS["mirg"])
-    >>> joined([part, part]).diagnosis.answers
+    >>> concat_measures([part, part]).diagnosis.answers
     4
     """
     values = {name: np.concatenate([part.values[name] for part in parts]) for name in parts[0].values}
@@ -117,7 +127,7 @@ def joined(parts: Sequence[Measures]) -> Measures:
 
 
 def accuracies(iou: npt.NDArray[np.floating], thresholds: Sequence[float]) -> dict[str, Values]:
-    """For each threshold `t` which entries reach it, as `acc@t`.
+    """Return `acc@t` for each threshold `t`: 1 for entries that reach it, else 0.
 
     >>> accuracies(np.array([0.5, 0.49]), [0.5])
     {'acc@0.5': array([1., 0.])}
@@ -126,16 +136,16 @@ def accuracies(iou: npt.NDArray[np.floating], thresholds: Sequence[float]) -> di
 
 
 def check_thresholds(thresholds: Sequence[float]) -> None:
-    """Raises ValueError unless each is an IoU that a box can miss and reach, with a name of its own in `accuracies`."""
+    """Raise ValueError unless the thresholds are IoUs above 0 and up to 1 with distinct names in `accuracies`."""
     if not thresholds or not all(0 < threshold <= 1 for threshold in thresholds):
         raise ValueError(f"thresholds needs IoUs above 0 and up to 1, as (0.3, 0.5, 0.7), got {list(thresholds)}")
     if len({f"{threshold:g}" for threshold in thresholds}) < len(thresholds):
         raise ValueError(f"thresholds must differ within their first six digits, got {list(thresholds)}")
 
 
-def _said(reading: Parsed, image: int | None) -> Parsed:
-    """The reading with every claim that names no image moved to `image`."""
-    if image is None or all(claim.image is not None for claim in reading.claims):
-        return reading
-    claims = [replace(claim, image=image) if claim.image is None else claim for claim in reading.claims]
-    return replace(reading, claims=tuple(claims))
+def _with_image(parsed: Parsed, image: int | None) -> Parsed:
+    """Return `parsed` with `image` for every claim without an image."""
+    if image is None or all(claim.image is not None for claim in parsed.claims):
+        return parsed
+    claims = [replace(claim, image=image) if claim.image is None else claim for claim in parsed.claims]
+    return replace(parsed, claims=tuple(claims))

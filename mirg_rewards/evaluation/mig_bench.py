@@ -1,4 +1,4 @@
-"""MIG-Bench, judged officially (one box from the whole text, no image) and strictly (the answer part, the right image)."""
+"""MIG-Bench, in official mode (one box from the whole text, no image) and strict mode (the answer part, the right image)."""
 
 from __future__ import annotations
 
@@ -25,18 +25,24 @@ def evaluate_mig_bench(
     thresholds: Sequence[float] = THRESHOLDS,
     resamples: int = RESAMPLES,
 ) -> Evaluation:
-    """How well `responses` answer MIG-Bench's `entries`, read strictly: only the answer part, as `grammar` counts.
+    """Evaluate MIG-Bench in strict mode: `grammar` parses the answer part, and a box counts in the right image only.
 
-    The five entries whose truth is inverted are left out, or are misses with `count_unhittable`. With
-    `image_from_question` an answer that names no image speaks of the one that the question states, which all tasks but
-    `diff` and `group_grounding` do. Groups are the tasks, in the order of the papers' tables; entries about the same
-    images are drawn together for the intervals.
+    Groups are the tasks, in the order of the papers' tables. Entries about the same images are resampled together. A
+    model that counts in pixels needs the `sizes` of the entries' images, which the annotation file lacks.
 
-    A model that counts in pixels needs the `sizes` of the entries' images, which the file does not know.
+    Args:
+        entries: The entries of the annotation file.
+        responses: The response to each.
+        grammar: The grammar to parse the responses with.
+        count_unhittable: Count the five entries with an inverted target box as misses, instead of leaving them out.
+        image_from_question: An answer that names no image is about the one that the question states; all tasks but
+            `diff` and `group_grounding` state it.
+        thresholds: The IoUs to compute the accuracy at.
+        resamples: The number of bootstrap draws.
     """
     pairs = [pair for pair in _pairs(entries, responses) if count_unhittable or pair[0].hittable]
     kept = [_sized(entry, response, grammar) for entry, response in pairs]
-    found = measure(
+    measures = measure(
         [response for _, response in pairs],
         [entry.target() if entry.hittable else entry.image_target() for entry in kept],
         grammar,
@@ -44,12 +50,14 @@ def evaluate_mig_bench(
         unsaid_images=[entry.stated_image for entry in kept] if image_from_question else None,
     )
     hittable = np.array([entry.hittable for entry in kept], dtype=np.float64)
-    met = {name: column * hittable for name, column in found.values.items() if name.startswith(("acc@", "mean_iou"))}
+    reached = {
+        name: column * hittable for name, column in measures.values.items() if name.startswith(("acc@", "mean_iou"))
+    }
     return summarize(
-        {**found.values, **met},
-        **_drawn(kept),
-        defects=found.defects,
-        diagnosis=found.diagnosis,
+        {**measures.values, **reached},
+        **_resampling_keys(kept),
+        defects=measures.defects,
+        diagnosis=measures.diagnosis,
         resamples=resamples,
     )
 
@@ -64,11 +72,11 @@ def evaluate_mig_bench_officially(
     thresholds: Sequence[float] = THRESHOLDS,
     resamples: int = RESAMPLES,
 ) -> Evaluation:
-    """How the official scorer of MIG-Bench judges `responses`, to the digit; `mean["acc@0.5"]` is what papers print.
+    """Evaluate MIG-Bench in official mode, equal to its own scorer to the digit; papers print `mean["acc@0.5"]`.
 
-    It takes one box from the whole text (`official_box`) and never looks at an image number, so there is no
-    `image_accuracy`, unless a `grammar` says how to read one; `joint@t` is then the share of entries whose box reaches
-    `t` and whose image is right. `unparsed` are the texts in which the official scorer finds no box.
+    The official scorer takes one box from the whole text (`official_box`) and ignores image numbers. With a `grammar`
+    the evaluation also has `image_accuracy`, and `joint@t`: the share of entries with the right image and an IoU of at
+    least `t`. `unparsed` is the share of texts without a box for the official scorer.
 
     >>> from mirg_rewards.data.mig_bench import Entry
     >>> entry = Entry(0, "diff", ("a.png", "b.png"), "What differs?", (0.0, 0.0, 0.5, 1.0), 2, "protocol:second")
@@ -81,35 +89,35 @@ def evaluate_mig_bench_officially(
     iou = np.array([official_iou(box, entry.answer) for box, (entry, _) in zip(boxes, pairs, strict=True)])
     hits = accuracies(iou, thresholds)
     values = {**hits, "mean_iou": iou}
-    read = None
+    measures = None
     if grammar is not None:
-        read = measure(
+        measures = measure(
             responses,
             [_sized(entry, response, grammar).image_target() for entry, response in pairs],
             grammar,
             unsaid_images=[entry.stated_image for entry in entries] if image_from_question else None,
         )
-        right = read.values["image_accuracy"]
+        right = measures.values["image_accuracy"]
         values["image_accuracy"] = right
         values |= {name.replace("acc", "joint"): column * right for name, column in hits.items()}
     values["unparsed"] = np.array([float(box is None) for box in boxes])
     return summarize(
         values,
-        **_drawn(entries),
-        defects=None if read is None else read.defects,
-        diagnosis=None if read is None else read.diagnosis,
+        **_resampling_keys(entries),
+        defects=None if measures is None else measures.defects,
+        diagnosis=None if measures is None else measures.diagnosis,
         resamples=resamples,
     )
 
 
-class _Draws(TypedDict):
+class _ResamplingKeys(TypedDict):
     groups: list[str]
     clusters: list[tuple[str, tuple[str, ...]]]
     order: tuple[str, ...]
 
 
-def _drawn(entries: Sequence[Entry]) -> _Draws:
-    """How entries are drawn for intervals: task by task, and those about the same images together."""
+def _resampling_keys(entries: Sequence[Entry]) -> _ResamplingKeys:
+    """Resample entries task by task, and those about the same images together."""
     tasks = [entry.task for entry in entries]
     clusters = [(entry.task, entry.images) for entry in entries]
     return {"groups": tasks, "clusters": clusters, "order": tuple(TASKS)}
@@ -122,7 +130,7 @@ def _pairs(entries: Sequence[Entry], responses: Sequence[str]) -> list[tuple[Ent
 
 
 def _sized(entry: Entry, response: str, grammar: Grammar) -> Entry:
-    """The entry, with sizes if the grammar needs them: those of an empty response never count."""
+    """Return the entry with sizes if the grammar needs them; an empty response gets dummy ones."""
     if grammar.space.max_value is not None or entry.sizes is not None or entry.seen_sizes is not None:
         return entry
     if response:

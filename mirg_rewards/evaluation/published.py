@@ -1,4 +1,4 @@
-"""The rows that papers print for MIG-Bench, in percent, each with its source and the annotation file it belongs to."""
+"""Published results on MIG-Bench, in percent, each with its source and its annotation file."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from typing import Literal
 from mirg_rewards.data.mig_bench import TASKS, Entry
 
 File = Literal["original", "revised", "revised or mixed"]
-"""Which annotations a row was measured on: `MIG_data.json` of thunlp/Migician, or `revised_MIG_bench.json` of UniVG-R1.
+"""The annotations of a row: `MIG_data.json` of thunlp/Migician, or `revised_MIG_bench.json` of UniVG-R1.
 
-The two hold other entries and other boxes, so their numbers cannot be compared. `revised or mixed`: a paper that copies
-rows of both files into one table.
+The two have different entries and boxes, so their numbers cannot be compared. `revised or mixed` is for a paper that
+copies rows of both files into one table.
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedRow:
     """A row of a paper's table: Acc@0.5 of each task, by its name in the file, and the mean, as printed, in percent.
 
-    `scores` is empty where only the mean is known; `note` says what must be known to read the row.
+    `scores` is empty if only the mean is known. `note` is a caveat about the row.
+
+    >>> PUBLISHED[0].model, PUBLISHED[0].mean
+    ('Human', 97.18)
     """
 
     model: str
@@ -33,7 +36,7 @@ class Published:
 
 
 def file_of(entries: Iterable[Entry]) -> File | None:
-    """The annotation file that the entries are the whole of, told by how many each task has; None: neither.
+    """Return the annotation file with these entries, by their counts for each task, or None.
 
     >>> file_of([]) is None
     True
@@ -44,7 +47,7 @@ def file_of(entries: Iterable[Entry]) -> File | None:
 
 _COUNTS: dict[File, dict[str, int]] = {
     "original": dict(zip(TASKS, (528, 94, 816, 550, 288, 1203, 99, 499, 101, 117), strict=True)),
-    # As the denominators of UniVG-R1's table have it.
+    # From the denominators of UniVG-R1's table.
     "revised": dict(zip(TASKS, (528, 94, 815, 550, 288, 1203, 99, 485, 97, 117), strict=True)),
 }
 
@@ -110,17 +113,17 @@ _NOTES = {
 }
 
 
-def _rows() -> tuple[Published, ...]:
+def _rows() -> tuple[PublishedRow, ...]:
     rows = []
     for source, file, table in _TABLES:
         for model, text in table.items():
             *scores, mean = map(float, text.split())
             by_task = dict(zip(TASKS, scores, strict=True))
-            rows.append(Published(model, by_task, mean, source, file, _NOTES.get((model, file), "")))
+            rows.append(PublishedRow(model, by_task, mean, source, file, _NOTES.get((model, file), "")))
     note = "only this number is known; that it is the mean of the original file is inferred from the abstract"
-    rows.append(Published("MIRG-RL", {}, 64.82, "MIRG-RL, arXiv 2509.21788, abstract", "original", note))
+    rows.append(PublishedRow("MIRG-RL", {}, 64.82, "MIRG-RL, arXiv 2509.21788, abstract", "original", note))
     return tuple(rows)
 
 
 PUBLISHED = _rows()
-"""Every published row, those of the original file and those that must not be compared with them."""
+"""Every published row, of the original file and of others that cannot be compared with it."""

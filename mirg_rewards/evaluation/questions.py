@@ -1,4 +1,4 @@
-"""Benchmarks whose rows are a target each: RefCOCO, GroundingME, and files of one's own."""
+"""Benchmarks with one target a row: RefCOCO, GroundingME, and your own files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mirg_rewards.data.answers import Question
-from mirg_rewards.evaluation.measures import THRESHOLDS, Measures, joined, measure
+from mirg_rewards.evaluation.measures import THRESHOLDS, Measures, concat_measures, measure
 from mirg_rewards.evaluation.resampling import RESAMPLES
 from mirg_rewards.evaluation.summaries import Evaluation, summarize
 from mirg_rewards.parsing import Grammar
@@ -16,8 +16,8 @@ from mirg_rewards.scorer import Response
 
 GROUNDING_ME_THRESHOLDS = (0.5, 0.75, 0.9)
 
-_SOME = 4096
-"""How many answers are read at a time."""
+_BATCH = 4096
+"""Answers that are parsed at a time."""
 
 
 def evaluate_questions(
@@ -29,29 +29,29 @@ def evaluate_questions(
     resamples: int = RESAMPLES,
     progress: Callable[[float], object] | None = None,
 ) -> Evaluation:
-    """How well `responses` answer `questions`, task by task; questions about the same images are drawn together.
+    """Evaluate `responses` to `questions`, task by task; questions about the same images are resampled together.
 
-    Beside the metrics of `evaluate`, `claims_nothing` is the share of answers that plainly say that nothing is there:
-    what is right where the truth is empty, and a false rejection elsewhere.
+    Beside the metrics of `evaluate`, `claims_nothing` is the share of answers that explicitly claim nothing. That is
+    correct for an empty target, and a false rejection otherwise.
 
     >>> from mirg_rewards import GRAMMARS, Target
     >>> questions = [Question(0, Target((), ((640, 480),)), "Rejection")]
-    >>> found = evaluate_questions(questions, ["<think></think><answer>[]</answer>"], GRAMMARS["mirg"])
-    >>> found.mean["acc@0.5"], found.mean["claims_nothing"]
+    >>> evaluation = evaluate_questions(questions, ["<think></think><answer>[]</answer>"], GRAMMARS["mirg"])
+    >>> evaluation.mean["acc@0.5"], evaluation.mean["claims_nothing"]
     (1.0, 1.0)
     """
     if len(questions) != len(responses):
         raise ValueError(f"responses needs one for each of the {len(questions)} questions, got {len(responses)}")
     parts: list[Measures] = []
-    for start in range(0, len(questions), _SOME):
-        targets = [question.target for question in questions[start : start + _SOME]]
-        parts.append(measure(responses[start : start + _SOME], targets, grammar, thresholds=thresholds))
+    for start in range(0, len(questions), _BATCH):
+        targets = [question.target for question in questions[start : start + _BATCH]]
+        parts.append(measure(responses[start : start + _BATCH], targets, grammar, thresholds=thresholds))
         if progress is not None:
-            progress(min((start + _SOME) / len(questions), 1.0))
+            progress(min((start + _BATCH) / len(questions), 1.0))
     if not parts:
         raise ValueError("an evaluation needs at least one question, got none")
     return summarize_measures(
-        joined(parts),
+        concat_measures(parts),
         [question.task for question in questions],
         [(question.task, question.images or place) for place, question in enumerate(questions)],
         resamples=resamples,
@@ -59,30 +59,30 @@ def evaluate_questions(
 
 
 def summarize_measures(
-    found: Measures, tasks: Sequence[str], clusters: Sequence[object] | None, *, resamples: int = RESAMPLES
+    measures: Measures, tasks: Sequence[str], clusters: Sequence[object] | None, *, resamples: int = RESAMPLES
 ) -> Evaluation:
-    """Measures as an Evaluation, with the share of answers that plainly claim nothing.
+    """Summarize measures as an Evaluation, with the share of answers that explicitly claim nothing.
 
     >>> from mirg_rewards import GRAMMARS, Target
-    >>> found = measure(["<think></think><answer>[]</answer>"], [Target((), (None,))], GRAMMARS["mirg"])
-    >>> summarize_measures(found, ["Rejection"], None).mean["claims_nothing"]
+    >>> measures = measure(["<think></think><answer>[]</answer>"], [Target((), (None,))], GRAMMARS["mirg"])
+    >>> summarize_measures(measures, ["Rejection"], None).mean["claims_nothing"]
     1.0
     """
-    nothing = (found.claims == 0) & (found.values["unparsed"] == 0)
+    nothing = (measures.claims == 0) & (measures.values["unparsed"] == 0)
     return summarize(
-        {**found.values, "claims_nothing": nothing.astype(np.float64)},
+        {**measures.values, "claims_nothing": nothing.astype(np.float64)},
         tasks,
         clusters=clusters,
-        defects=found.defects,
-        diagnosis=found.diagnosis,
+        defects=measures.defects,
+        diagnosis=measures.diagnosis,
         resamples=resamples,
     )
 
 
 def null_as_nothing(response: str) -> str:
-    """A response whose answer is GroundingME's way to say that nothing is there, as every grammar reads it.
+    """Replace GroundingME's empty answer, `{"bbox_2d": null}`, by one that every grammar parses.
 
-    Words beside it are left out; a response that has a box too stays as it is.
+    Other words of the answer are dropped. A response with a box is returned unchanged.
 
     >>> null_as_nothing('<think>I look.</think>There is none. {"bbox_2d": null}')
     '<think>I look.</think>[]'
@@ -94,5 +94,6 @@ def null_as_nothing(response: str) -> str:
     return f"{head}{end}{'<answer>[]</answer>' if '<answer>' in answer else '[]'}"
 
 
-# Possessive: no way back, so the time is linear.
+# matches: {"bbox_2d": null}
+# Possessive quantifiers never backtrack, so the time is linear.
 _NULL = re.compile(r'\{\s*+"bbox_2d"\s*+:\s*+null\s*+\}')

@@ -1,4 +1,4 @@
-"""A file of one's own, evaluated: each row a completion and its target, and if it likes its task and its prompt."""
+"""Evaluation of a file whose rows have a completion and a target, and optionally a task and a group."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mirg_rewards.data.rows import Chunk, read_rows
-from mirg_rewards.evaluation.measures import THRESHOLDS, Measures, joined, measure
+from mirg_rewards.evaluation.measures import THRESHOLDS, Measures, concat_measures, measure
 from mirg_rewards.evaluation.questions import summarize_measures
 from mirg_rewards.evaluation.resampling import RESAMPLES
 from mirg_rewards.evaluation.summaries import Evaluation
@@ -18,8 +18,8 @@ from mirg_rewards.targets import Target
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
-    """What the columns of a file are called; rows without a task are all of one, rows without a group stand alone."""
+class RowColumns:
+    """Names of the columns of a file. Rows without a task share one, rows without a group are independent."""
 
     completion: str = "completion"
     target: str = "target"
@@ -28,7 +28,7 @@ class Columns:
 
 
 class EvaluatedRows(NamedTuple):
-    """The evaluation of a file's rows, a hash of each row's target, and the places of rows without a completion."""
+    """The evaluation of a file, a hash of each row's target, and the numbers of the rows without a completion."""
 
     evaluation: Evaluation
     targets: tuple[int, ...]
@@ -39,15 +39,15 @@ def evaluate_rows(
     path: str | Path,
     grammar: Grammar,
     *,
-    columns: Columns | None = None,
+    columns: RowColumns | None = None,
     thresholds: Sequence[float] = THRESHOLDS,
     resamples: int = RESAMPLES,
     progress: Callable[[float], object] | None = None,
 ) -> EvaluatedRows:
-    r"""How well the completions of a `.jsonl` or `.parquet` file meet their targets.
+    r"""Evaluate the completions of a `.jsonl` or `.parquet` file against their targets.
 
-    Rows of one group, such as the completions of one prompt, are drawn together for the intervals. A completion that is
-    missing (None or empty) is a wrong answer. The file is read some rows at a time. Raises ValueError that names the line.
+    Rows of one group, such as the completions of one prompt, are resampled together. A missing completion (None or
+    empty) is a wrong answer. The file is read in chunks. Raises ValueError that names the line.
 
     >>> import json, tempfile
     >>> from mirg_rewards import GRAMMARS
@@ -58,7 +58,7 @@ def evaluate_rows(
     ...     evaluate_rows(path, GRAMMARS["mirg"]).evaluation.mean["acc@0.5"]
     1.0
     """
-    columns = columns or Columns()
+    columns = columns or RowColumns()
     parts: list[Measures] = []
     tasks: list[str] = []
     groups: list[Any] = []
@@ -66,8 +66,8 @@ def evaluate_rows(
     unanswered: list[int] = []
     for chunk in read_rows(path):
         targets, completions = _read(chunk, columns)
-        parts.append(_measured(chunk, completions, targets, grammar, thresholds))
-        unanswered += [chunk.numbers[index] for index, said in enumerate(completions) if not said]
+        parts.append(_measure(chunk, completions, targets, grammar, thresholds))
+        unanswered += [chunk.numbers[index] for index, completion in enumerate(completions) if not completion]
         for number, row in zip(chunk.numbers, chunk.rows, strict=True):
             task, group = row.get(columns.task), row.get(columns.group)
             tasks.append("all" if task is None else str(task))
@@ -77,11 +77,11 @@ def evaluate_rows(
             progress(chunk.done)
     if not parts:
         raise ValueError(f"{path} has no rows")
-    evaluation = summarize_measures(joined(parts), tasks, groups, resamples=resamples)
+    evaluation = summarize_measures(concat_measures(parts), tasks, groups, resamples=resamples)
     return EvaluatedRows(evaluation, tuple(hashes), tuple(unanswered))
 
 
-def _read(chunk: Chunk, columns: Columns) -> tuple[list[Target], list[Any]]:
+def _read(chunk: Chunk, columns: RowColumns) -> tuple[list[Target], list[Any]]:
     completions = chunk.column(columns.completion)
     targets = []
     for index, wire in enumerate(chunk.column(columns.target)):
@@ -97,7 +97,7 @@ def _read(chunk: Chunk, columns: Columns) -> tuple[list[Target], list[Any]]:
     return targets, ["" if completion is None else completion for completion in completions]
 
 
-def _measured(
+def _measure(
     chunk: Chunk, completions: list[Any], targets: list[Target], grammar: Grammar, thresholds: Sequence[float]
 ) -> Measures:
     try:

@@ -1,4 +1,4 @@
-"""Means of what was measured, by group and over all, with the intervals that they lie in."""
+"""Means of metrics, by group and over all entries, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from mirg_rewards.diagnosis import Diagnosis
 from mirg_rewards.evaluation.resampling import (
     RESAMPLES,
     Integers,
-    Stratum,
+    ResampledGroup,
     Values,
     cluster_numbers,
     rate_interval,
+    resample_groups,
     resampled_means,
     rows_of,
-    strata,
-    weighed_draws,
+    weighted_draws,
 )
 
 
@@ -44,33 +44,33 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """What an evaluation found: `values` has one number an entry for each metric, the rest are summaries of it.
+    """The result of an evaluation: `values` has one number an entry for each metric, and summaries of them.
 
     - `acc@t`: the share of entries whose IoU is at least `t`.
-    - `mean_iou`: the mean of IoU. An entry's is that of `object_reward`: the sum of IoU over the best pairing of boxes,
-      each pair within one image, over the larger count of boxes. For one box and one target in the right image it is
-      their IoU; in the wrong image 0; two boxes for one target have half of the better one's, since whoever picks the
-      best of several boxes has looked at the truth. Nothing to find and nothing claimed is 1.
-    - `image_accuracy`: the share of entries that name all the right images and no other, each as often as it is true.
-    - `format`: the share of answers that their grammar reads without a defect.
-    - `unparsed`: the share of answers that no claim could be read from, but for those that plainly claim nothing.
+    - `mean_iou`: the mean of IoU. That of an entry is its `object_reward`: the sum of IoU over the best pairing of
+      boxes, each pair within one image, divided by the larger count of boxes. For one box and one target it is their IoU
+      in the right image, and 0 in the wrong one. Two boxes for one target get half of the better IoU, since taking the
+      best of several boxes leaks the ground truth. An empty answer to an empty target gets 1.
+    - `image_accuracy`: the share of entries that name all the right images and no other, as often as the target does.
+    - `format`: the share of answers that their grammar parses without a defect.
+    - `unparsed`: the share of answers without any parsed claim, except those that explicitly claim nothing.
 
-    `by_group` keeps the order in which the groups first occur; `mean` weighs each group alike, whatever its size;
-    `per_entry` weighs each entry alike. `groups` and `clusters` are those of the entries, `defects` the values of their
-    answers' defects and `diagnosis` what these say in words, where a grammar has read the answers.
+    `by_group` keeps the order in which the groups first occur. `mean` gives each group the same weight, `micro_average`
+    each entry. `groups` and `clusters` are those of the entries. `defects` are the values of the answers' defects, and
+    `diagnosis` explains them; None without a grammar.
     """
 
     values: dict[str, Values]
     by_group: dict[str, Summary]
     mean: Summary
-    per_entry: Summary
+    micro_average: Summary
     groups: tuple[str, ...] = ()
     clusters: Integers | None = None
     defects: Integers | None = None
     diagnosis: Diagnosis | None = None
 
     def defect_rates(self, group: str | None = None) -> dict[str, float]:
-        """The share of answers, of a group or of all, that have each defect; the most frequent first.
+        """Return the share of answers with each defect, in a group or in all; the most frequent first.
 
         >>> evaluation = summarize({"format": [1, 0]}, defects=[0, Defect.NO_ANSWER.value])
         >>> evaluation.defect_rates()
@@ -78,8 +78,8 @@ class Evaluation:
         """
         if self.defects is None:
             return {}
-        found = self.defects if group is None else self.defects[np.asarray(self.groups, dtype=object) == group]
-        rates = {str(defect.name): float(np.mean(found & defect.value != 0)) for defect in Defect}
+        values = self.defects if group is None else self.defects[np.asarray(self.groups, dtype=object) == group]
+        rates = {str(defect.name): float(np.mean(values & defect.value != 0)) for defect in Defect}
         return {name: rate for name, rate in sorted(rates.items(), key=lambda entry: -entry[1]) if rate}
 
 
@@ -94,14 +94,23 @@ def summarize(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Evaluation:
-    """An Evaluation from numbers between 0 and 1: for each metric one an entry, and the group of each entry.
+    """Summarize metrics as an Evaluation.
 
-    Intervals are those of a bootstrap that draws from each group as many entries as it has. Entries with an equal entry
-    in `clusters` (completions of one prompt, questions about one set of images) are drawn together, since they are right
-    or wrong together. Groups come in `order`, then as they first occur.
+    Intervals are those of a bootstrap that resamples each group by itself.
+
+    Args:
+        values: A number between 0 and 1 for each entry, by the name of the metric.
+        groups: The group of each entry.
+        clusters: A key for each entry. Entries with equal keys are resampled together, since they depend on each other:
+            completions of one prompt, or questions about one set of images.
+        order: The groups to list first; the others follow as they first occur.
+        defects: The value of the defects of each answer.
+        diagnosis: The diagnosis of the answers.
+        resamples: The number of draws.
+        seed: The seed of the draws.
 
     >>> evaluation = summarize({"acc@0.5": [1, 1, 1, 0]}, ["diff", "diff", "diff", "region"])
-    >>> evaluation.mean["acc@0.5"], evaluation.per_entry["acc@0.5"], evaluation.by_group["diff"]["acc@0.5"]
+    >>> evaluation.mean["acc@0.5"], evaluation.micro_average["acc@0.5"], evaluation.by_group["diff"]["acc@0.5"]
     (0.5, 0.75, 1.0)
     """
     arrays = {metric: np.asarray(column, dtype=np.float64) for metric, column in values.items()}
@@ -114,15 +123,17 @@ def summarize(
             raise ValueError(f"{name} needs one entry for each of the {count} of the first metric, got {len(column)}")
     numbers = np.arange(count) if clusters is None else cluster_numbers(clusters)
     table = np.column_stack([*arrays.values()])
-    by_name = strata(table, rows_of(names, tuple(order)), numbers, resampled_means, resamples, seed)
-    every = list(by_name.values())
-    unweighted = [math.fsum(column) / len(every) for column in zip(*(stratum.means for stratum in every), strict=True)]
+    by_name = resample_groups(table, rows_of(names, tuple(order)), numbers, resampled_means, resamples, seed)
+    resampled = list(by_name.values())
+    unweighted = [
+        math.fsum(column) / len(resampled) for column in zip(*(group.means for group in resampled), strict=True)
+    ]
     metrics = tuple(arrays)
     return Evaluation(
         arrays,
-        {group: _summary(metrics, stratum.means, [stratum], [1]) for group, stratum in by_name.items()},
-        _summary(metrics, unweighted, every, [1] * len(every)),
-        _summary(metrics, table.mean(axis=0), every, [stratum.n for stratum in every]),
+        {name: _summary(metrics, group.means, [group], [1]) for name, group in by_name.items()},
+        _summary(metrics, unweighted, resampled, [1] * len(resampled)),
+        _summary(metrics, table.mean(axis=0), resampled, [group.n for group in resampled]),
         tuple(names),
         numbers,
         None if defects is None else np.asarray(defects, dtype=np.int64),
@@ -131,12 +142,15 @@ def summarize(
 
 
 def _summary(
-    metrics: Sequence[str], means: Sequence[float] | Values, every: Sequence[Stratum], weights: Sequence[float]
+    metrics: Sequence[str],
+    means: Sequence[float] | Values,
+    resampled: Sequence[ResampledGroup],
+    weights: Sequence[float],
 ) -> Summary:
-    draws = weighed_draws(every, weights)
-    clusters = sum(stratum.clusters for stratum in every)
+    draws = weighted_draws(resampled, weights)
+    clusters = sum(group.clusters for group in resampled)
     ends = {
-        metric: rate_interval(float(mean), column, clusters, len(every))
+        metric: rate_interval(float(mean), column, clusters, len(resampled))
         for metric, mean, column in zip(metrics, means, draws.T, strict=True)
     }
-    return Summary(sum(stratum.n for stratum in every), dict(zip(metrics, map(float, means), strict=True)), ends)
+    return Summary(sum(group.n for group in resampled), dict(zip(metrics, map(float, means), strict=True)), ends)

@@ -1,44 +1,45 @@
-"""One completion explained: what is read in it and from where, what is wrong with it, and what it would earn."""
+"""One completion, explained: its claims and their places in the text, its defects, and its reward."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from mirg_rewards.batch import pack
 from mirg_rewards.claims import Claim, Parsed, Size
 from mirg_rewards.coordinates import PIXELS
-from mirg_rewards.diagnosis import diagnose
+from mirg_rewards.diagnosis import diagnose_parsed
 from mirg_rewards.parsing import GRAMMARS, Grammar, parse
 from mirg_rewards.report.segments import segments
-from mirg_rewards.scorer import Scorer
-from mirg_rewards.targets import Target
+
+if TYPE_CHECKING:
+    from mirg_rewards.rewards import Reward
+    from mirg_rewards.targets import Target
 
 Sizes = Sequence[Size | None]
 
-# Told apart by people who do not see red and green as two colours.
-_COLOURS = ("dark_orange", "deep_sky_blue1", "gold1", "orchid", "spring_green2", "light_slate_blue")
+# Distinct for people who do not see red and green as two colors.
+_COLORS = ("dark_orange", "deep_sky_blue1", "gold1", "orchid", "spring_green2", "light_slate_blue")
 _STYLES = {"think": "dim italic", "answer": "", "": "dim"}
-# What would move a terminal's cursor, or change its colours, is shown as a picture of itself.
+# Control characters, which could move the cursor or change colors, are shown as symbols.
 _CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | dict.fromkeys(
     range(127, 160), 0xFFFD
 )
-# Hints are made for batches: these are what they would say of a batch of completions like this one.
-_LIKE_THIS = 8
+# Hints need a batch, so that of one completion are those of a batch of copies.
+_COPIES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """A completion and what came of it: `terms` are what it earns, with their sum, where the truth is known.
+    """A parsed completion, with its `reward` and the `terms` of that if the target is known.
 
-    `others` are the ids of the grammars that read claims in it and no defect, where its own has a defect.
+    `others` are the ids of grammars that parse claims in it without a defect, if its own grammar finds a defect.
     """
 
     text: str
@@ -51,7 +52,7 @@ class Inspection:
     terms: dict[str, float] | None = None
 
     def to_json(self) -> str:
-        """All of it as JSON: boxes in fractions of the image, spans in characters."""
+        """Return JSON: boxes in fractions of the image, spans in characters."""
         spans = self.parsed.spans
         wire = {
             "claims": [{**_wire(claim), "span": spans[number]} for number, claim in enumerate(self.parsed.claims)],
@@ -66,7 +67,7 @@ class Inspection:
 
     def __rich_console__(self, *_: Any) -> Iterator[RenderableType]:
         yield Text(" · ".join(self._expected()), "dim")
-        yield Padding(self._coloured_text(), (1, 2))
+        yield Padding(self._colored_text(), (1, 2))
         if self.parsed.claims:
             yield Padding(self._claims(), (0, 0, 1, 2))
         for sentence in self.parsed.defects.sentences():
@@ -83,7 +84,7 @@ class Inspection:
             yield Text.assemble((f"reward {self.reward:.2f}", "bold"), "   ", "   ".join(earned))
 
     def _expected(self) -> Iterator[str]:
-        """What the grammar expects, in words."""
+        """Describe the format that the grammar expects."""
         space, resize = self.grammar.space, self.grammar.resize
         seen = "pixels of the resized image" if resize else "pixels"
         yield f"{self.grammar.order} in {seen if space.max_value is None else f'0 to {space.max_value}'}"
@@ -93,11 +94,11 @@ class Inspection:
         sizes = ["size not known" if size is None else f"{size[0]}x{size[1]}" for size in self.sizes]
         yield f"{len(sizes)} image{'s' * (len(sizes) != 1)}: {', '.join(sizes)}"
 
-    def _coloured_text(self) -> Text:
+    def _colored_text(self) -> Text:
         shown = Text(overflow="fold")
-        for said, part, claims in segments(self.text, self.parsed):
-            style = f"bold {_colour(claims[0])}" if claims else _STYLES[part]
-            shown.append(_visible(said), style)
+        for piece, part, claims in segments(self.text, self.parsed):
+            style = f"bold {_color(claims[0])}" if claims else _STYLES[part]
+            shown.append(_visible(piece), style)
         return shown if self.text else Text("(empty)", "dim")
 
     def _claims(self) -> Table:
@@ -106,11 +107,11 @@ class Inspection:
             table.add_column(heading, no_wrap=heading != "label", min_width=len(heading))
         rows = zip(self.parsed.claims, self.parsed.spans, strict=True)
         for number, (claim, (start, end)) in enumerate(rows):
-            colour = _colour(number)
+            color = _color(number)
             image = "not said" if claim.image is None else str(claim.image)
             size = self._size(claim.image)
             table.add_row(
-                Text("■", colour),
+                Text("■", color),
                 image,
                 _numbers(claim, (1, 1), ".3f"),
                 _numbers(claim, size, ".0f") if size else "",
@@ -124,26 +125,37 @@ class Inspection:
         return self.sizes[image - 1] if image is not None and 1 <= image <= len(self.sizes) else None
 
 
-def inspect_text(text: str, scorer: Scorer, sizes: Sizes, target: Target | None = None) -> Inspection:
-    """What `scorer` reads in a completion about images of these sizes, and what it pays if `target` says what is true.
+def inspect_text(
+    text: str, grammar: Grammar, sizes: Sizes, *, target: Target | None = None, reward: Reward | None = None
+) -> Inspection:
+    """Parse a completion and explain the result; torch is needed for a reward alone.
 
-    >>> from mirg_rewards import presets
-    >>> found = inspect_text("In Image-2: (100,200),(300,400)", presets.mirg_rl(), [None, None])
-    >>> found.parsed.defects.sentences()[0], "qwen2_vl_stripped" in found.others
+    Args:
+        text: The completion.
+        grammar: The grammar to parse it with.
+        sizes: The (width, height) in pixels of each image, None if unknown.
+        target: The ground truth of the completion.
+        reward: The reward to compute against `target`.
+
+    >>> from mirg_rewards import GRAMMARS
+    >>> inspection = inspect_text("In Image-2: (100,200),(300,400)", GRAMMARS["mirg"], [None, None])
+    >>> inspection.parsed.defects.sentences()[0], "qwen2_vl_stripped" in inspection.others
     ('The think part is missing.', True)
     """
-    parsed = parse(text, scorer.grammar, sizes, seen_sizes=target.seen_sizes if target else None)
-    batch, _ = pack([parsed] * _LIKE_THIS, [target or Target((), tuple(sizes))] * _LIKE_THIS, texts=[text] * _LIKE_THIS)
-    others = [name for name, grammar in GRAMMARS.items() if _is_clean(text, grammar, sizes)] if parsed.defects else []
-    if target is None:
-        return Inspection(text, scorer.grammar, sizes, parsed, diagnose(batch).hints, others)
-    scores = scorer([text], [target])
+    parsed = parse(text, grammar, sizes, seen_sizes=target.seen_sizes if target else None)
+    hints = diagnose_parsed([parsed] * _COPIES, [len(sizes)] * _COPIES, [text] * _COPIES).hints
+    others = [name for name, other in GRAMMARS.items() if _is_clean(text, other, sizes)] if parsed.defects else []
+    if target is None or reward is None:
+        return Inspection(text, grammar, sizes, parsed, hints, others)
+    from mirg_rewards.scorer import Scorer
+
+    scores = Scorer(grammar, reward)([text], [target])
     terms = {name: float(values[0]) for name, values in scores.terms.items()}
-    return Inspection(text, scorer.grammar, sizes, parsed, diagnose(batch).hints, others, float(scores.total[0]), terms)
+    return Inspection(text, grammar, sizes, parsed, hints, others, float(scores.total[0]), terms)
 
 
 def _point(mark: str, style: str, sentence: str) -> Table:
-    """A sentence behind a mark, its lines below one another."""
+    """Return a sentence after a mark, its lines aligned."""
     table = Table.grid()
     table.add_row(Text(mark, style), Text(sentence))
     return table
@@ -173,8 +185,8 @@ def _numbers(claim: Claim, size: Size, digits: str) -> str:
     return "  ".join(shown) or "the image alone"
 
 
-def _colour(number: int) -> str:
-    return _COLOURS[number % len(_COLOURS)]
+def _color(number: int) -> str:
+    return _COLORS[number % len(_COLORS)]
 
 
 def _visible(text: str) -> str:

@@ -1,4 +1,4 @@
-"""One HTML file that shows rollouts: images with boxes, completions with the claims that were read in them, and rewards."""
+"""One HTML file that shows rollouts: images with boxes, completions with their claims in color, and rewards."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ from typing import Any, NamedTuple
 
 from mirg_rewards.claims import Claim, Defect
 from mirg_rewards.data.rows import replacing
-from mirg_rewards.report.judging import Judged
+from mirg_rewards.report.scored_rollouts import ScoredRollout
 from mirg_rewards.report.segments import segments
 from mirg_rewards.report.thumbnails import Gallery, Placing
 
-MOST_TEXT = 20_000
-"""How many characters of a completion are shown; of a longer one, its middle is left out."""
-
+MAX_TEXT = 20_000
+"""Characters of a completion that are shown; of a longer one, the middle is left out."""
 
 _STYLES = ("page.css", "card.css", "phone.css")
 _SCRIPTS = ("card.js", "charts.js", "page.js")
 
 
-class Written(NamedTuple):
-    """What a page holds, and what was not as it should be.
+class PageSummary(NamedTuple):
+    """Counts of a page.
 
-    `missing` images could not be shown, of which `first_missing` says why; `differing` rollouts have other defects than
-    the file that they are from tells of.
+    `missing` images could not be shown, and `first_missing` is the reason for the first. `differing` rollouts have other
+    defects than their file says.
     """
 
     rollouts: int
@@ -39,18 +38,23 @@ class Written(NamedTuple):
 
 
 def write_page(
-    judged: Iterable[Judged], path: str | Path, *, title: str = "Rollouts", note: str = "", images: Placing = "embed"
-) -> Written:
+    rollouts: Iterable[ScoredRollout],
+    path: str | Path,
+    *,
+    title: str = "Rollouts",
+    note: str = "",
+    images: Placing = "embed",
+) -> PageSummary:
     """Write a page about rollouts, whole or not at all: one file that needs no network.
 
-    `judged` is read once, and held no longer than it is written. `images` are embedded scaled down, linked, or left out;
-    one that is not there is an empty frame. Needs the extra `mirg-rewards[report]`.
+    `rollouts` are consumed lazily. `images` are embedded scaled down, linked, or left out; a missing one is an empty frame.
+    Needs the extra `mirg-rewards[report]`.
 
     >>> import tempfile
     >>> from mirg_rewards import presets
-    >>> from mirg_rewards.report.judging import judge
+    >>> from mirg_rewards.report.scored_rollouts import score_rollouts
     >>> from mirg_rewards.report.rollouts import Rollout
-    >>> rollouts = judge([Rollout("line 1", "Where is the dog?", "In Image-2.")], presets.mirg_rl())
+    >>> rollouts = score_rollouts([Rollout("line 1", "Where is the dog?", "In Image-2.")], presets.mirg_rl())
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_page(rollouts, f"{folder}/page.html").rollouts
     1
@@ -67,13 +71,13 @@ def write_page(
             policy=_policy(style, script, images),
             style=style,
             script=script,
-            blocks=content.blocks(judged),
+            blocks=content.blocks(rollouts),
             index=content.index,
         )
         file.writelines(pieces)
         if not content.rows:
             raise ValueError("there are no rollouts to show")
-    return content.written()
+    return content.summary()
 
 
 class _Block(NamedTuple):
@@ -83,7 +87,7 @@ class _Block(NamedTuple):
 
 @dataclass(slots=True)
 class _Content:
-    """The data of a page, block by block, and the index of them all, which is small and comes last."""
+    """The data of a page, block by block, and the index of all blocks, which is small and comes last."""
 
     gallery: Gallery
     groups: dict[Hashable, int] = field(default_factory=dict)
@@ -92,16 +96,16 @@ class _Content:
     rows: list[list[Any]] = field(default_factory=list)
     differing: int = 0
 
-    def blocks(self, judged: Iterable[Judged]) -> Iterator[_Block]:
-        for one in judged:
-            rollout = one.rollout
+    def blocks(self, rollouts: Iterable[ScoredRollout]) -> Iterator[_Block]:
+        for scored in rollouts:
+            rollout = scored.rollout
             if rollout.group not in self.groups:
                 self.groups[rollout.group] = len(self.groups)
-                yield from self._group(one)
-            names = [str(defect.name) for defect in one.parsed.defects]
+                yield from self._group(scored)
+            names = [str(defect.name) for defect in scored.parsed.defects]
             self.differing += rollout.defects is not None and rollout.defects != set(names)
             self.terms |= dict.fromkeys(rollout.terms)
-            yield _Block(f"r{len(self.rows)}", _completion(one))
+            yield _Block(f"r{len(self.rows)}", _completion(scored))
             self.rows.append(
                 [
                     self.groups[rollout.group],
@@ -109,81 +113,81 @@ class _Content:
                     self.tasks.setdefault(rollout.task, len(self.tasks)),
                     _rounded(rollout.reward),
                     [_rounded(rollout.terms.get(name)) for name in self.terms],
-                    one.parsed.defects.value,
+                    scored.parsed.defects.value,
                     _rounded(rollout.advantage),
                 ]
             )
 
-    def _group(self, one: Judged) -> Iterator[_Block]:
+    def _group(self, scored: ScoredRollout) -> Iterator[_Block]:
         shown = []
-        for source in one.rollout.images:
+        for source in scored.rollout.images:
             number, url = self.gallery.add(source)
             if url is not None:
                 yield _Block(f"i{number}", url)
             shown.append(number)
-        true = one.rollout.target.claims if one.rollout.target else ()
+        true = scored.rollout.target.claims if scored.rollout.target else ()
         group = {
-            "prompt": _shortened(one.rollout.prompt),
+            "prompt": _shortened(scored.rollout.prompt),
             "images": shown,
-            "sizes": one.sizes,
+            "sizes": scored.sizes,
             "true": [_claim(claim) for claim in true],
-            "known": one.rollout.target is not None,
+            "known": scored.rollout.target is not None,
         }
         yield _Block(f"g{len(self.groups) - 1}", group)
 
     def index(self) -> dict[str, Any]:
-        """The numbers that rollouts are filtered and sorted by; called once all blocks are written."""
+        """Return the numbers that the page filters and sorts by; to be called once all blocks are written."""
         flags = {int(defect.value): [defect.name, *defect.sentences()] for defect in Defect}
         return {"terms": list(self.terms), "tasks": list(self.tasks), "defects": flags, "rows": self.rows}
 
-    def written(self) -> Written:
+    def summary(self) -> PageSummary:
         gallery = self.gallery
-        return Written(len(self.rows), len(self.groups), gallery.missing, gallery.first_missing, self.differing)
+        return PageSummary(len(self.rows), len(self.groups), gallery.missing, gallery.first_missing, self.differing)
 
 
-def _completion(one: Judged) -> dict[str, Any]:
+def _completion(scored: ScoredRollout) -> dict[str, Any]:
     claims = [
-        {**_claim(claim), "pair": one.pairs[number][0], "iou": _rounded(one.pairs[number][1])}
-        if number in one.pairs
+        {**_claim(claim), "pair": scored.pairs[number][0], "iou": _rounded(scored.pairs[number][1])}
+        if number in scored.pairs
         else _claim(claim)
-        for number, claim in enumerate(one.parsed.claims)
+        for number, claim in enumerate(scored.parsed.claims)
     ]
-    return {"place": one.rollout.place.rpartition("/")[2], "claims": claims, "pieces": _pieces(one)}
+    return {"place": scored.rollout.place.rpartition("/")[2], "claims": claims, "pieces": _pieces(scored)}
 
 
-def _pieces(one: Judged) -> list[list[Any]]:
-    """The completion in pieces (text, part, claims); in place of a long one's middle stands how much was left out."""
-    text = one.rollout.text
-    left_out = len(text) - MOST_TEXT
+def _pieces(scored: ScoredRollout) -> list[list[Any]]:
+    """Return the completion in pieces (text, part, claims); a count replaces the middle of a long one."""
+    text = scored.rollout.text
+    left_out = len(text) - MAX_TEXT
     if left_out <= 0:
-        return [list(segment) for segment in segments(text, one.parsed)]
-    head_end = MOST_TEXT // 2
+        return [list(segment) for segment in segments(text, scored.parsed)]
+    head_end = MAX_TEXT // 2
     tail_start = head_end + left_out
     pieces: list[list[Any]] = []
     position = 0
-    for said, part, claims in segments(text, one.parsed):
-        head, tail = said[: max(head_end - position, 0)], said[max(tail_start - position, 0) :]
+    for piece, part, claims in segments(text, scored.parsed):
+        head, tail = piece[: max(head_end - position, 0)], piece[max(tail_start - position, 0) :]
         pieces += [[head, part, claims]] * bool(head)
-        if position <= head_end < position + len(said):
+        if position <= head_end < position + len(piece):
             pieces.append([f" … {left_out} characters … ", "", []])
         pieces += [[tail, part, claims]] * bool(tail)
-        position += len(said)
+        position += len(piece)
     return pieces
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= MOST_TEXT else f"{text[: MOST_TEXT // 2]} … {text[-MOST_TEXT // 2 :]}"
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT // 2]} … {text[-MAX_TEXT // 2 :]}"
 
 
 def _claim(claim: Claim) -> dict[str, Any]:
-    """A claim with what was said of it, places in thousandths."""
+    """Return a claim, its places in thousandths."""
     places = {
         "box": claim.box and [_thousandths(side) for side in claim.box.corners],
         "point": claim.point and [_thousandths(claim.point.x), _thousandths(claim.point.y)],
         "polygon": claim.polygon and [[_thousandths(side) for side in corner] for corner in claim.polygon],
     }
-    said = {name: place for name, place in places.items() if place}
-    return {"image": claim.image, "label": claim.label[:200], **said}
+    given = {name: place for name, place in places.items() if place}
+    return {"image": claim.image, "label": claim.label[:200], **given}
 
 
 def _thousandths(fraction: float) -> float:
@@ -209,7 +213,7 @@ def _resource(name: str) -> str:
 
 
 def _policy(style: str, script: str, images: Placing) -> str:
-    """What the browser lets the page do: run its one script, use its one style, show images, and nothing else."""
+    """Return the content security policy: the page may run its script, use its style and show images, nothing else."""
     sources = "data: file: 'self'" if images == "link" else "data:"
     return (
         f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; img-src {sources}; "

@@ -1,4 +1,4 @@
-"""Pictures of a run: learning curves, and rollouts with the boxes that were said and those that are true."""
+"""Pictures of a run: learning curves, and rollouts with their predicted and target boxes."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 Curve = Sequence[tuple[float, float]]
 """Points (step, value)."""
 
-# Told apart by people who do not see red and green as two colours, and by their line besides.
-TRUE, PREDICTED = "#0072B2", "#D55E00"
+# Distinct for people who do not see red and green as two colors; their lines differ too.
+TARGET, PREDICTED = "#0072B2", "#D55E00"
 
 
 @dataclass(frozen=True, slots=True)
-class Rollout:
-    """One answer to show: the row's images, what was asked, what is true, what was said, and what it earned.
+class PicturedRollout:
+    """One answer to show: the images and the query of the row, its target, the parsed answer and its reward.
 
-    >>> Rollout([], "Find the red square.", Target((), (None,)), Parsed(), 1.0).reward
+    >>> PicturedRollout([], "Find the red square.", Target((), (None,)), Parsed(), 1.0).reward
     1.0
     """
 
@@ -39,9 +39,9 @@ class Rollout:
 
 
 def learning_curves(panels: Mapping[str, Mapping[str, Curve]], path: str | Path) -> None:
-    """A PNG with a panel for each title, side by side, and in each a line for each name; x is the step.
+    """Write a PNG with a panel for each title, side by side, and in each a line for each name; x is the step.
 
-    Written whole or not at all. Needs the extra `mirg-rewards[demo]`.
+    The file appears whole or not at all. Needs the extra `mirg-rewards[demo]`.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -63,15 +63,15 @@ def learning_curves(panels: Mapping[str, Mapping[str, Curve]], path: str | Path)
     _save(figure, path)
 
 
-def rollouts(rows: Iterable[Rollout], path: str | Path) -> None:
-    """A PNG with a line of images for each rollout: true boxes in blue, what was said dashed in orange.
+def rollouts(rows: Iterable[PicturedRollout], path: str | Path) -> None:
+    """Write a PNG with a line of images for each rollout: target boxes in blue, predictions dashed in orange.
 
-    A claim that names no image, or one that the row does not have, is named in the caption. Written whole or not at all.
-    Needs the extra `mirg-rewards[demo]`.
+    The caption counts the claims without an image of the row. The file appears whole or not at all. Needs the extra
+    `mirg-rewards[demo]`.
 
     >>> import tempfile
     >>> from PIL import Image
-    >>> row = Rollout([Image.new("RGB", (8, 8))], "Find it.", Target((), (None,)), Parsed(), 1.0)
+    >>> row = PicturedRollout([Image.new("RGB", (8, 8))], "Find it.", Target((), (None,)), Parsed(), 1.0)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     rollouts([row], f"{folder}/rollouts.png")
     """
@@ -87,30 +87,30 @@ def rollouts(rows: Iterable[Rollout], path: str | Path) -> None:
             axes.imshow(image, interpolation="nearest", extent=(0, 1, 1, 0), aspect=image.height / image.width)
             axes.set(xticks=[], yticks=[], xlim=(-0.04, 1.04), ylim=(1.04, -0.04))
             axes.set_title(f"Image-{column + 1}", fontsize=8)
-            _outline(axes, row.target.claims, column + 1, TRUE, "-")
+            _outline(axes, row.target.claims, column + 1, TARGET, "-")
             _outline(axes, row.parsed.claims, column + 1, PREDICTED, "--")
         axes = figure.add_subplot(grid[line, widest])
         axes.axis("off")
         axes.text(0, 0.95, _caption(row), va="top", fontsize=8, parse_math=False, transform=axes.transAxes)
-    figure.suptitle("true: blue, said: orange and dashed", fontsize=9)
+    figure.suptitle("target: blue, prediction: orange and dashed", fontsize=9)
     _save(figure, path)
 
 
-def _outline(axes: Axes, claims: Iterable[Claim], image: int, colour: str, style: str) -> None:
+def _outline(axes: Axes, claims: Iterable[Claim], image: int, color: str, style: str) -> None:
     from matplotlib.patches import Rectangle
 
     for claim in claims:
         if claim.image == image and claim.box is not None:
             x1, y1, x2, y2 = claim.box.corners
-            edge = Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linestyle=style, linewidth=2.2)
+            edge = Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=color, linestyle=style, linewidth=2.2)
             axes.add_patch(edge)
 
 
-def _caption(row: Rollout) -> str:
+def _caption(row: PicturedRollout) -> str:
     lines = [row.query, f"reward {row.reward:.2f}"]
-    lost = [claim for claim in row.parsed.claims if claim.image is None or not 1 <= claim.image <= len(row.images)]
-    if lost:
-        lines.append(f"{len(lost)} claim(s) in no image of the row")
+    misplaced = [claim for claim in row.parsed.claims if claim.image is None or not 1 <= claim.image <= len(row.images)]
+    if misplaced:
+        lines.append(f"{len(misplaced)} claim(s) in no image of the row")
     if not row.parsed.claims:
         lines.append("nothing was claimed")
     lines += row.parsed.defects.sentences()

@@ -1,4 +1,4 @@
-"""Rollouts to show, from what trainers leave behind: our own files, TRL's completions, verl's dumps, a benchmark's answers."""
+"""Readers of rollouts: files of `mirg-rewards score`, TRL's completions, verl's dumps, answers to MIG-Bench."""
 
 from __future__ import annotations
 
@@ -17,16 +17,27 @@ from mirg_rewards.scorer import as_text
 from mirg_rewards.targets import Target
 
 CHUNK = 256
-"""How many rollouts are held at a time."""
+"""Rollouts in memory at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """One completion, what it was asked and shown, and what it earned.
+    """One completion, with its prompt and its reward.
 
-    `place` is its file and line. `target` is None where the truth is not known, `reward` where there is none yet.
-    `shown` is how many images the prompt shows, 0 where it does not say. `group` is the same for all completions of one
-    prompt in one step. `defects` are the names of those that the file tells of, None where it does not speak of defects.
+    Attributes:
+        place: The file and line.
+        prompt: The prompt as text.
+        text: The completion.
+        target: The ground truth, None if unknown.
+        images: The images of the prompt.
+        shown: The number of images in the prompt, 0 if unknown.
+        reward: The reward, None if there is none yet.
+        terms: The terms of the reward.
+        group: A key that all completions of one prompt in one step share.
+        step: The training step.
+        task: The task.
+        advantage: The advantage.
+        defects: The names of the defects in the file, None if it has none.
 
     >>> Rollout("a.jsonl: line 1", "Find the dog.", "In Image-2.", reward=0.5).step is None
     True
@@ -49,11 +60,10 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True)
 class ColumnNames:
-    """Where the columns of a file have other names than their writer gives them.
+    """Names of the columns of a file, where they differ from those that its program writes.
 
-    `completion`, `target` and `group` name those of the text, the truth, and what the completions of one prompt have in
-    common; `prefix` is that of `mirg-rewards score`. `weights` are those of TRL's reward functions, which its files do not
-    tell. `folder` is where images lie; by default beside the file that names them.
+    `completion`, `target` and `group` are columns. `prefix` is that of `mirg-rewards score`. `weights` are those of TRL's
+    reward functions, which its files lack. `folder` has the images, by default that of the file.
     """
 
     completion: str | None = None
@@ -67,11 +77,11 @@ class ColumnNames:
 def read_rollouts(
     paths: Sequence[str | Path], names: ColumnNames = ColumnNames()
 ) -> Iterator[tuple[list[Rollout], float]]:
-    """The rollouts of JSONL and parquet files, some at a time, and the share of the files that has been read with them.
+    """Yield the rollouts of JSONL and parquet files, some at a time, and the fraction of the files read so far.
 
-    Of a folder all such files are read. A file is of `mirg-rewards score` if it has the columns `reward` and `defects`,
-    of verl with `input`, `output` and `score`, of TRL with `prompt`, `completion` and `advantage`; else its rows have no
-    reward yet. Raises ValueError that names file and line.
+    A folder stands for all such files in it. The columns tell the program that wrote a file: `reward` and `defects` for
+    `mirg-rewards score`, `input`, `output` and `score` for verl, `prompt`, `completion` and `advantage` for TRL. Rows of
+    any other file have no reward yet. Raises ValueError that names file and line.
     """
     files = [file for path in map(Path, paths) for file in (_files(path) if path.is_dir() else [path])]
     for position, file in enumerate(files):
@@ -87,9 +97,9 @@ def read_rollouts(
 def read_mig_bench(
     annotations: str | Path, responses: str | Path, folder: Path | None = None
 ) -> Iterator[tuple[list[Rollout], float]]:
-    """The answers to MIG-Bench that `mirg-rewards evaluate mig-bench` judges, as `read_rollouts` gives them.
+    """Yield the answers to MIG-Bench of `mirg-rewards evaluate mig-bench`, as `read_rollouts` does.
 
-    Images lie in `folder`, by default beside the annotations. Entries without an answer are left out.
+    Images are in `folder`, by default that of the annotations. Entries without an answer are left out.
     """
     folder = folder or Path(annotations).parent
     entries, texts = mig_bench.read_responses(responses, mig_bench.read_entries(annotations), allow_missing=True)
@@ -112,7 +122,7 @@ def read_mig_bench(
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Which columns hold what. `weights` are set where the reward is the sum of the terms."""
+    """The columns of a file. `weights` is set if the reward is the sum of the terms."""
 
     completion: str = "completion"
     target: str = "target"
@@ -126,6 +136,7 @@ class _Layout:
 
 _PROMPTS = ("prompt", "input", "query", "question")
 # verl numbers the completions of a prompt: sample, rollout, output.
+# matches: "3f2a_0_12"
 _VERL_KEY = re.compile(r"(.+)_[0-9]{1,9}_[0-9]{1,9}")
 
 
@@ -174,7 +185,7 @@ def _rollout(row: Mapping[str, Any], place: str, layout: _Layout, folder: Path) 
     messages = _first(row, _PROMPTS)
     prompt = _prompt(messages)
     step = _first(row, ("step", "global_step"))
-    # A term may be named as TRL's column of single images is.
+    # A term may have the name of TRL's column of single images.
     images = _first(row, [name for name in ("images", "image") if name not in layout.terms]) or []
     images = images if isinstance(images, list) else [images]
     sources = tuple(_source(image, folder, place) for image in images)
@@ -202,13 +213,13 @@ def _rollout(row: Mapping[str, Any], place: str, layout: _Layout, folder: Path) 
 
 
 def _is_numeric(values: list[Any]) -> bool:
-    """Whether a column holds numbers, and nothing else but gaps."""
-    there = [value for value in values if value is not None]
-    return bool(there) and all(isinstance(value, int | float) for value in there)
+    """Return True if a column has numbers, and otherwise only None."""
+    present = [value for value in values if value is not None]
+    return bool(present) and all(isinstance(value, int | float) for value in present)
 
 
 def _weighted(values: list[float | None], weights: tuple[float, ...], place: str) -> float | None:
-    """What TRL makes of the values of its reward functions: None is left out, and of nothing but that comes none."""
+    """Return the weighted sum of TRL's reward functions without those that are None, or None if all are."""
     weights = weights or (1.0,) * len(values)
     if len(weights) != len(values):
         raise ValueError(f"{place}: --weights needs one for each of {len(values)} rewards, got {len(weights)}")
@@ -224,7 +235,7 @@ def _prompt(messages: Any) -> str:
 
 
 def _digest(*parts: object) -> str:
-    """The same short text for the same parts: prompts and images are long, and a page has many."""
+    """Return a short key of the parts, since prompts and images are long."""
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         digest.update(part if isinstance(part, bytes) else repr(part).encode())
@@ -232,7 +243,7 @@ def _digest(*parts: object) -> str:
 
 
 def _images_shown(messages: Any) -> int:
-    """How many images there are among the blocks of chat messages."""
+    """Count the images among the blocks of chat messages."""
     chat = messages if isinstance(messages, list) else []
     contents = [message.get("content") for message in chat if isinstance(message, Mapping)]
     blocks = [block for content in contents if isinstance(content, list) for block in content]
@@ -240,7 +251,7 @@ def _images_shown(messages: Any) -> int:
 
 
 def _source(image: Any, folder: Path, place: str) -> Source:
-    """An image as rows name it: a path, or what Hugging Face's datasets make of one."""
+    """Return the source of an image in a row: a path, or an object of Hugging Face's datasets."""
     if isinstance(image, Mapping):
         image = image.get("bytes") or image.get("path")
     if isinstance(image, bytes):
@@ -264,10 +275,10 @@ def _finite(value: Any) -> float | None:
 
 
 def _files(folder: Path) -> list[Path]:
-    """The files of a folder, those of step 9 before those of step 10."""
-    found = [file for file in folder.iterdir() if file.suffix.lower() in (".jsonl", ".parquet")]
-    if not found:
+    """List the files of a folder in natural order: step 9 before step 10."""
+    files = [file for file in folder.iterdir() if file.suffix.lower() in (".jsonl", ".parquet")]
+    if not files:
         raise ValueError(f"{folder} has no file that ends with .jsonl or .parquet")
-    return sorted(
-        found, key=lambda file: [int(part) if part.isdigit() else part for part in re.split(r"([0-9]+)", file.name)]
-    )
+    # matches: "10" in "step_10.jsonl"
+    pattern = re.compile(r"([0-9]+)")
+    return sorted(files, key=lambda file: [int(part) if part.isdigit() else part for part in pattern.split(file.name)])

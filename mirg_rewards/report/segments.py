@@ -1,4 +1,4 @@
-"""A completion cut into pieces that carry what was read from them: for a page, and for the terminal."""
+"""A completion in segments with their claims, for a page and for the terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Part = Literal["think", "answer", ""]
 
 
 class Segment(NamedTuple):
-    """Some characters of a completion: the part that they lie in, and the numbers of the claims read from them."""
+    """A piece of a completion, its part, and the indices of the claims parsed from it."""
 
     text: str
     part: Part
@@ -19,13 +19,14 @@ class Segment(NamedTuple):
 
 
 def segments(text: str, parsed: Parsed) -> list[Segment]:
-    """`text` in pieces, none of them empty: joined they are `text`, and no claim or part begins or ends within one.
+    """Split `text` into segments, so that no claim or part begins or ends within one.
 
-    Claims count from 0, as in `parsed.claims`. What lies outside of the think and answer parts has the part `""`.
+    Segments are not empty, and joined they are `text`. Claims are indices into `parsed.claims`. The part of text outside
+    of the think and answer parts is `""`.
 
     >>> from mirg_rewards import GRAMMARS, parse
-    >>> said = "<think>so</think>Image-2: (1,2),(3,4)"
-    >>> for segment in segments(said, parse(said, GRAMMARS["mig"], [None, None])):
+    >>> text = "<think>so</think>Image-2: (1,2),(3,4)"
+    >>> for segment in segments(text, parse(text, GRAMMARS["mig"], [None, None])):
     ...     print(segment)
     Segment(text='<think>', part='', claims=())
     Segment(text='so', part='think', claims=())
@@ -42,15 +43,15 @@ def segments(text: str, parsed: Parsed) -> list[Segment]:
             opened.setdefault(start, []).append(number)
             closed.setdefault(end, []).append(number)
     cuts = sorted({0, len(text), *think, *answer, *opened, *closed})
-    found: list[Segment] = []
+    pieces: list[Segment] = []
     open_claims: dict[int, None] = {}
     for start, end in pairwise(cuts):
         for number in closed.get(start, ()):
             del open_claims[number]
         open_claims |= dict.fromkeys(opened.get(start, ()))
         part: Part = "answer" if _within(start, answer) else "think" if _within(start, think) else ""
-        found.append(Segment(text[start:end], part, tuple(open_claims)))
-    return found
+        pieces.append(Segment(text[start:end], part, tuple(open_claims)))
+    return pieces
 
 
 def _place(start: int, part: str | None) -> Span:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from mirg_rewards.evaluation import Difference, Evaluation, Summary
@@ -16,12 +16,12 @@ Rows = Mapping[str, Summary]
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class Table:
     """A table of text: the first cell of each row is its name. Notes stand below it.
 
-    `breaks` are the rows above which a line goes, and `marked` the cells, by row and column, that stand out.
+    `breaks` are the rows with a line above them. `marked` are the bold cells, by row and column.
 
-    >>> print(Sheet(("", "n"), (("diff", "528"),), title="Entries", notes=("All of them.",)).markdown())
+    >>> print(Table(("", "n"), (("diff", "528"),), title="Entries", notes=("All of them.",)).markdown())
     **Entries**
     <BLANKLINE>
     |  | n |
@@ -38,12 +38,12 @@ class Sheet:
     breaks: frozenset[int] = frozenset()
     marked: frozenset[tuple[int, int]] = frozenset()
 
-    def terminal(self) -> Table:
-        """The sheet as a rich table."""
+    def terminal(self) -> RichTable:
+        """Return a rich table."""
         # As Text: a file's or a question's name may look like rich's markup.
         title = None if self.title is None else Text(self.title)
         caption = Text("\n".join(self.notes)) if self.notes else None
-        table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
+        table = RichTable(title=title, caption=caption, title_justify="left", caption_justify="left")
         for column, heading in enumerate(self.headings):
             table.add_column(heading, justify="right" if column else "left", no_wrap=True)
         for number, row in enumerate(self.rows):
@@ -56,7 +56,7 @@ class Sheet:
         return table
 
     def markdown(self) -> str:
-        """The sheet as Markdown, with its title above and each note below it."""
+        """Return Markdown, with the title above and each note below it."""
         lines = [_markdown_row(self.headings), f"| --- |{' ---: |' * (len(self.headings) - 1)}"]
         table = "\n".join([*lines, *map(_markdown_row, self.rows)])
         parts = [*([f"**{self.title}**"] if self.title else []), table, *self.notes]
@@ -64,7 +64,7 @@ class Sheet:
 
 
 def evaluation_rows(evaluation: Evaluation) -> dict[str, Summary]:
-    """A row for each group, then the unweighted mean, then the mean over entries; one row where there are no groups.
+    """Return a row for each group, then the unweighted mean, then the mean over entries; one row if there is one group.
 
     >>> from mirg_rewards.evaluation import summarize
     >>> list(evaluation_rows(summarize({"acc@0.5": [1, 0, 1]}, ["diff", "diff", "region"])))
@@ -74,10 +74,10 @@ def evaluation_rows(evaluation: Evaluation) -> dict[str, Summary]:
     """
     if len(evaluation.by_group) == 1:
         return dict(evaluation.by_group)
-    return {**evaluation.by_group, "mean": evaluation.mean, "per entry": evaluation.per_entry}
+    return {**evaluation.by_group, "mean": evaluation.mean, "per entry": evaluation.micro_average}
 
 
-def sheet(
+def summary_table(
     rows: Rows,
     metrics: Sequence[str] | None = None,
     *,
@@ -85,10 +85,11 @@ def sheet(
     notes: Sequence[str] = (),
     marked: Collection[tuple[str, str]] = (),
     interval: str | None = None,
-) -> Sheet:
-    """Percentages with two decimals, and beside the metric `interval` its 95 % interval; `marked` by row and metric.
+) -> Table:
+    """Return a table of percentages with two decimals.
 
-    Rows named `mean` and `per entry` stand apart, below a line.
+    Beside the metric `interval` stands its 95 % interval. `marked` cells, by row and metric, are bold. Rows named `mean`
+    and `per entry` stand apart, below a line.
     """
     columns = [*(_metrics(rows) if metrics is None else metrics)]
     place = columns.index(interval) + 1 if interval in columns else 0
@@ -104,11 +105,11 @@ def sheet(
             if (name, metric) in marked:
                 bold.add((number, at + 2 + (at >= place > 0)))
     breaks = frozenset(number for number, name in enumerate(rows) if name == "mean")
-    return Sheet(tuple(headings), tuple(lines), title, tuple(notes), breaks, frozenset(bold))
+    return Table(tuple(headings), tuple(lines), title, tuple(notes), breaks, frozenset(bold))
 
 
-def comparison_sheet(differences: Sequence[Difference], metric: str, others: str) -> Sheet:
-    """How far a metric lies above that of the `others`, row by row, and which differences are real."""
+def comparison_table(differences: Sequence[Difference], metric: str, others: str) -> Table:
+    """Return a table of the differences in a metric from `others`, row by row, with their significance."""
     rows = [each for each in differences if each.metric == metric]
     lines = tuple(
         (
@@ -125,13 +126,13 @@ def comparison_sheet(differences: Sequence[Difference], metric: str, others: str
         for each in rows
     )
     note = (
-        f"{len(differences)} differences were looked at. The adjusted p is how often models that are equally good would "
-        f"show any of them as large, for its spread, as this one: below {ALPHA:g} it is called higher or lower."
+        f"{len(differences)} differences were tested. The adjusted p is the probability that equally good models show any "
+        f"of them as large, for its spread, as this one: below {ALPHA:g} it is called higher or lower."
     )
     headings = ("", "n", "this file", "the other", "difference", "95 % interval", "p", "adjusted p", "this file is")
     breaks = frozenset(number for number, each in enumerate(rows) if each.row == "mean")
     marked = frozenset((number, 8) for number, each in enumerate(rows) if each.verdict in ("higher", "lower"))
-    return Sheet(headings, lines, f"{heading(metric)} beside {others}", (note,), breaks, marked)
+    return Table(headings, lines, f"{heading(metric)} beside {others}", (note,), breaks, marked)
 
 
 def terminal_table(
@@ -141,16 +142,16 @@ def terminal_table(
     title: str | None = None,
     caption: str | None = None,
     marked: Collection[tuple[str, str]] = (),
-) -> Table:
-    """A rich table of percentages with two decimals; `marked` cells, by row and metric, are bold.
+) -> RichTable:
+    """Return a rich table of percentages with two decimals; `marked` cells, by row and metric, are bold.
 
     Rows named `mean` and `per entry` stand apart, below a line.
     """
-    return sheet(rows, metrics, title=title, notes=[caption] if caption else [], marked=marked).terminal()
+    return summary_table(rows, metrics, title=title, notes=[caption] if caption else [], marked=marked).terminal()
 
 
 def markdown_table(rows: Rows, metrics: Sequence[str] | None = None, *, intervals: bool = False) -> str:
-    """A Markdown table of percentages with two decimals, each with its 95 % interval where `intervals` is set.
+    """Return a Markdown table of percentages with two decimals, each with its 95 % interval if `intervals` is set.
 
     >>> from mirg_rewards.evaluation import summarize
     >>> print(markdown_table({"after SFT": summarize({"acc@0.5": [1, 0, 1, 1]}).mean}))
@@ -163,11 +164,11 @@ def markdown_table(rows: Rows, metrics: Sequence[str] | None = None, *, interval
         (name, str(summary.n), *(_percent(summary, metric, intervals=intervals) for metric in columns))
         for name, summary in rows.items()
     )
-    return Sheet(("", "n", *map(heading, columns)), lines).markdown()
+    return Table(("", "n", *map(heading, columns)), lines).markdown()
 
 
 def heading(metric: str) -> str:
-    """What a metric is called above its column.
+    """Return the heading of a metric's column.
 
     >>> heading("acc@0.5"), heading("joint@0.5"), heading("mean_iou")
     ('Acc@0.5', 'joint@0.5', 'mean IoU')

@@ -16,7 +16,7 @@ from mirg_rewards.claims import Size
 
 Placing = Literal["embed", "link", "none"]
 Source = Path | bytes
-"""An image file, or what such a file holds."""
+"""An image file, or its content."""
 
 SIDE = 480
 """The longer side of an embedded image, in pixels, at most."""
@@ -24,10 +24,10 @@ SIDE = 480
 
 @dataclass(slots=True)
 class Gallery:
-    """The images of the page at `page`: every one gets a number from 0, and the same one the same number.
+    """The images of the page at `page`, numbered from 0; equal images share a number.
 
-    With `embed` their URLs hold the images themselves, scaled down, without any metadata; with `link` they are relative
-    to the page. `missing` counts files that are not there or are no images; `first_missing` says which and why.
+    With `embed` the URLs hold the images themselves, scaled down and without metadata. With `link` they are relative to
+    the page. `missing` counts files that do not exist or are no images. `first_missing` is the error of the first.
     """
 
     page: Path
@@ -37,7 +37,7 @@ class Gallery:
     _numbers: dict[Path | bytes, int | None] = field(default_factory=dict, repr=False)
 
     def add(self, source: Source) -> tuple[int | None, str | None]:
-        """The number of an image, None if it cannot be shown; and its URL if it is new to the page."""
+        """Return the number of an image, None if it cannot be shown, and its URL if it is new to the page."""
         if self.placing == "none":
             return None, None
         key = hashlib.blake2b(source, digest_size=16).digest() if isinstance(source, bytes) else source
@@ -63,9 +63,9 @@ class Gallery:
 
 
 def thumbnail(source: Source, side: int = SIDE) -> str:
-    """An image as a `data:` URL, its longer side at most `side` pixels: PNG where it has few colours, else JPEG.
+    """Return an image as a `data:` URL, its longer side at most `side` pixels: PNG for few colors, else JPEG.
 
-    Raises ValueError or OSError where it cannot be read. Needs the extra `mirg-rewards[report]`.
+    Raises ValueError or OSError if it cannot be read. Needs the extra `mirg-rewards[report]`.
 
     >>> from PIL import Image
     >>> file = io.BytesIO()
@@ -78,7 +78,7 @@ def thumbnail(source: Source, side: int = SIDE) -> str:
         with image_module.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             image.draft("RGB", (side, side))
             small = image.convert("RGB")
-    except (image_module.DecompressionBombError, SyntaxError) as error:  # what Pillow raises for broken files
+    except (image_module.DecompressionBombError, SyntaxError) as error:  # Pillow raises these for broken files
         raise ValueError(f"an image cannot be read: {error}") from None
     small.thumbnail((side, side))
     kind, options = ("png", {"optimize": True}) if small.getcolors(256) else ("jpeg", {"quality": 80})
@@ -88,7 +88,7 @@ def thumbnail(source: Source, side: int = SIDE) -> str:
 
 
 def size_of(source: Source) -> Size | None:
-    """The (width, height) of an image in pixels, of which only the head is read; None where it cannot be."""
+    """Return the (width, height) of an image in pixels from its header, None if it cannot be read."""
     image_module = _pillow()
     try:
         with image_module.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:

@@ -17,7 +17,7 @@ import pytest
 from mirg_rewards import GRAMMARS, Box, Claim, Point, Target, presets, render
 from mirg_rewards.adapters.columns import measures
 from mirg_rewards.cli import main
-from mirg_rewards.server import answers
+from mirg_rewards.server import handlers
 
 for package in ("fastapi", "uvicorn", "prometheus_client"):
     pytest.importorskip(package, reason="the extra mirg-rewards[serve] is not installed")
@@ -130,7 +130,7 @@ def test_a_row_that_the_reward_cannot_judge_is_a_bad_row():
     rows = [{"completion": "", "target": target} for target in (point, unsized)]
     labels = {"query": ["", ""], "prompts": ["", ""], "labels": [point, unsized]}
     for path, column, body in [("/score", "target", {"rows": rows}), ("/openrlhf", "labels", labels)]:
-        status, found, *_ = answers.answer(path, scorer, 10, json.dumps(body).encode())
+        status, found, *_ = handlers.handle(path, scorer, 10, json.dumps(body).encode())
         assert (status, json.loads(found)["row"], json.loads(found)["column"]) == (422, 1, column)
         assert "needs the size of image 1" in json.loads(found)["error"]
 

@@ -1,7 +1,7 @@
 "use strict";
-// Whatever a model wrote is set as text, never as markup: the policy of the page forbids the rest.
+// Completions are set as text, never as markup; the content security policy forbids anything else.
 
-// One rollout: its images with their boxes, its text with its claims, what it earned and what was wrong.
+// One rollout: its images with their boxes, its text with its claims, its reward and its defects.
 
 const at = (id) => document.getElementById(id);
 const read = (id) => JSON.parse(at(id).textContent);
@@ -42,7 +42,7 @@ function drawing(name, attributes, ...children) {
   return made;
 }
 
-// What a row of one image does not say is that image.
+// A claim without an image is about the only image of its row.
 const imageOf = (claim, sizes) => claim.image ?? (sizes.length === 1 ? 1 : null);
 
 function imageName(claim, sizes) {
@@ -65,7 +65,7 @@ function outline(claim, key, kind) {
   return drawing("g", { class: `outline ${kind}`, "data-claims": key, ...paired(claim) }, halo, line);
 }
 
-// With which true claim a predicted one is paired.
+// The target's claim that a predicted one is paired with.
 const paired = (claim) => (claim.pair === undefined ? {} : { "data-pair": `t${claim.pair}` });
 
 function area(claim) {
@@ -99,7 +99,7 @@ function picture(image, group, marked) {
 function chip(claim, key, kind, group) {
   const met = kind === "predicted" && group.known && (claim.box || null) && shown(claim.iou ?? 0);
   return element("li", { className: `chip ${kind}`, "data-claims": key, tabIndex: -1, ...paired(claim) },
-    element("span", { className: "unseen" }, `${kind}: `), element("span", null, imageName(claim, group.sizes)),
+    element("span", { className: "unseen" }, `${kind === "true" ? "target" : kind}: `), element("span", null, imageName(claim, group.sizes)),
     claim.label && element("span", { className: "label" }, claim.label),
     met && element("span", { className: "iou" }, "IoU ", element("b", null, met)));
 }
@@ -168,11 +168,11 @@ function groupCard(number) {
     element("h2", { className: "prompt" }, group.prompt || "(no prompt)"),
     element("p", { className: "quiet" }, [members[0].step !== null && `step ${members[0].step}`, `${members.length} completions`,
       `mean ${shown(mean(rewards))}`, `spread ${shown(spreads[number])}`].filter(Boolean).join(" · ")),
-    chips(truths(group), "What is true"),
+    chips(truths(group), "Target"),
     element("div", { className: "beside" }, cards));
 }
 
-// What is under the pointer or has the focus is shown wherever its claim stands: in the text, in the images, in the list.
+// The claim under the pointer or with the focus is highlighted in the text, in the images and in the list.
 function point(target) {
   for (const old of document.querySelectorAll(".pointing")) {
     old.classList.remove("pointing");

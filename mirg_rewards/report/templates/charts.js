@@ -1,8 +1,8 @@
-// Rewards at a glance: how they are spread, and how they went from step to step.
+// Charts: the histogram of rewards, their curves by step, and their means by task.
 
 const BINS = 20;
 
-// The range of rewards in equal parts; the last one holds the highest reward too.
+// Bins of equal width; the last one includes the highest reward.
 function bins(values) {
   const numbers = known(values);
   if (!numbers.length) return [];

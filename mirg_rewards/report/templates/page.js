@@ -1,4 +1,4 @@
-// Which rollouts are shown, in which order, and how one gets about.
+// Filters, order and navigation of the rollouts.
 
 const PER_PAGE = { rollouts: 20, groups: 6 };
 
@@ -10,7 +10,7 @@ const groups = [];
 for (const rollout of rollouts) (groups[rollout.group] ??= []).push(rollout);
 const flags = Object.entries(index.defects).map(([value, [name, sentence]]) => ({ value: Number(value), name, sentence }));
 
-// What rollouts are sorted by, and what the charts show.
+// Values to sort rollouts by and to chart.
 const measures = {
   reward: (rollout) => rollout.reward,
   ...Object.fromEntries(index.terms.map((name, place) => [`term ${name}`, (rollout) => rollout.terms[place] ?? null])),
@@ -54,7 +54,7 @@ function sorted() {
   const by = orders[at("sort").value];
   at("order").disabled = at("sort").value === "file order";
   const sign = at("order").disabled || at("order").value === "up" ? 1 : -1;
-  // What has no value comes last, either way.
+  // Rollouts without a value come last in either order.
   const place = (value) => (value === null || value === undefined ? Infinity : sign * value);
   const found = selected();
   const values = new Map(found.map((rollout) => [rollout, place(by(rollout))]));
@@ -77,7 +77,7 @@ function draw({ keepFocus = false } = {}) {
   const first = list.querySelector("article");
   if (first) first.tabIndex = 0;
   if (keepFocus || hasFocus) (first ?? list).focus();
-  // Of a long text, what was read comes first.
+  // A long text starts at its first claim.
   const long = [...list.querySelectorAll(".text")].filter((box) => box.scrollHeight > box.clientHeight);
   const answers = long.map((box) => (box.querySelector("mark, .answer")?.offsetTop ?? 0) - box.clientHeight / 2);
   long.forEach((box, place) => (box.scrollTop = answers[place]));

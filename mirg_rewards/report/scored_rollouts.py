@@ -1,4 +1,4 @@
-"""Rollouts as a scorer reads them: their claims, which of these are paired with the truth, and what they earn."""
+"""Rollouts with their claims, the pairs of claims and targets, and their rewards."""
 
 from __future__ import annotations
 
@@ -15,55 +15,55 @@ from mirg_rewards.row_error import RowError
 from mirg_rewards.scorer import Scorer, Scores
 from mirg_rewards.targets import Target
 
-Pairs = Mapping[int, tuple[int, float]]
-"""By the number of a claim, that of the true claim which it is paired with, and their IoU; numbers count from 0."""
+PairedClaims = Mapping[int, tuple[int, float]]
+"""By the index of a predicted claim, the index of the target's claim that it is paired with, and their IoU."""
 
-# Where nobody knows how many images a row has, it has as many as a completion could name.
-_MOST_IMAGES = 64
+# Images of a row whose count is unknown: more than any completion names.
+_MAX_IMAGES = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A rollout with the reward that it has or has been given, how it was read, and the images' sizes where known.
+class ScoredRollout:
+    """A rollout with its reward, its parsed completion, and the sizes of its images.
 
-    `sizes` are empty where not even the count of images is known.
+    `sizes` are None for images of unknown size, and empty if the count of images is unknown too.
     """
 
     rollout: Rollout
     parsed: Parsed
     sizes: tuple[Size | None, ...]
-    pairs: Pairs
+    pairs: PairedClaims
 
 
-def judge(rollouts: Sequence[Rollout], scorer: Scorer) -> list[Judged]:
-    """Each rollout as `scorer` reads it; those that have a truth but no reward get the scorer's.
+def score_rollouts(rollouts: Sequence[Rollout], scorer: Scorer) -> list[ScoredRollout]:
+    """Parse rollouts with the grammar of `scorer`, and score those that have a target but no reward.
 
     Raises ValueError that names the rollout's place, if the grammar needs sizes that are not known.
 
     >>> from mirg_rewards import presets
     >>> target = Target.from_json({"claims": [{"image": 1, "box": [0, 0, 0.5, 1]}], "sizes": [None]})
-    >>> said = '<think></think><answer>[{"image": 1, "bbox_2d": [0, 0, 1000, 1000]}]</answer>'
-    >>> judged, = judge([Rollout("line 1", "Where?", said, target)], presets.mirg_rl())
-    >>> judged.rollout.terms, judged.pairs
+    >>> text = '<think></think><answer>[{"image": 1, "bbox_2d": [0, 0, 1000, 1000]}]</answer>'
+    >>> scored, = score_rollouts([Rollout("line 1", "Where?", text, target)], presets.mirg_rl())
+    >>> scored.rollout.terms, scored.pairs
     ({'format': 1.0, 'image': 1.0, 'object': 0.5}, {0: (0, 0.5)})
     """
     targets = [_target(rollout, scorer) for rollout in rollouts]
     scores = _scores(rollouts, targets, scorer)
     pairs = _pairs(scores.answers.parsed, targets)
-    judged = []
+    scored = []
     for index, (rollout, target) in enumerate(zip(rollouts, targets, strict=True)):
         if rollout.reward is None and not rollout.terms and rollout.target is not None:
             terms = {name: float(values[index]) for name, values in scores.terms.items()}
             rollout = replace(rollout, reward=float(scores.total[index]), terms=terms)  # noqa: PLW2901
         is_known = rollout.target is not None or rollout.images or rollout.shown
         sizes = target.sizes if is_known else ()
-        judged.append(Judged(rollout, scores.answers.parsed[index], sizes, pairs[index]))
-    return judged
+        scored.append(ScoredRollout(rollout, scores.answers.parsed[index], sizes, pairs[index]))
+    return scored
 
 
 def _target(rollout: Rollout, scorer: Scorer) -> Target:
-    """The truth as far as it is known, with the sizes of the images where the grammar needs them."""
-    count = len(rollout.images) or rollout.shown or _MOST_IMAGES
+    """Return the target as far as it is known, with the sizes of the images if the grammar needs them."""
+    count = len(rollout.images) or rollout.shown or _MAX_IMAGES
     target = rollout.target or Target((), (None,) * count)
     if scorer.grammar.space != PIXELS or None not in target.sizes or len(rollout.images) != len(target.sizes):
         return target
@@ -79,15 +79,21 @@ def _scores(rollouts: Sequence[Rollout], targets: Sequence[Target], scorer: Scor
         raise error.at(rollouts[error.row].place) from None
 
 
-def _pairs(parsed: Sequence[Parsed], targets: Sequence[Target]) -> list[Pairs]:
-    """Which claims of each answer are paired with which true ones, as `object_reward` pairs them."""
-    answers, true = pack(parsed, targets)
-    said, truths = answers.claims, true.claims
-    # Claims without a box have one without area, which meets none.
-    found = kernels.match(said.boxes, said.offsets, truths.boxes, truths.offsets, said.images, truths.images)
-    met, overlaps = found.targets.tolist(), found.values.tolist()
-    starts, true_starts = said.offsets.tolist(), truths.offsets.tolist()
+def _pairs(parsed: Sequence[Parsed], targets: Sequence[Target]) -> list[PairedClaims]:
+    """Pair the claims of each answer with those of its target, as `object_reward` does."""
+    answers, truths = pack(parsed, targets)
+    predicted, target = answers.claims, truths.claims
+    # A claim without a box has an empty one, which overlaps with none.
+    matching = kernels.match(
+        predicted.boxes, predicted.offsets, target.boxes, target.offsets, predicted.images, target.images
+    )
+    partners, overlaps = matching.targets.tolist(), matching.values.tolist()
+    starts, target_starts = predicted.offsets.tolist(), target.offsets.tolist()
     return [
-        {claim - start: (met[claim] - true_start, overlaps[claim]) for claim in range(start, end) if met[claim] >= 0}
-        for start, end, true_start in zip(starts, starts[1:], true_starts, strict=False)
+        {
+            claim - start: (partners[claim] - target_start, overlaps[claim])
+            for claim in range(start, end)
+            if partners[claim] >= 0
+        }
+        for start, end, target_start in zip(starts, starts[1:], target_starts, strict=False)
     ]

@@ -1,4 +1,4 @@
-"""A bar for long work, where there is a terminal to show it in."""
+"""A progress bar for long work."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 @contextmanager
 def progress_bar(name: str) -> Iterator[Callable[[float], None]]:
-    """A function that shows how much is done, as a share of 1, on standard error.
+    """Yield a function that takes the fraction done, from 0 to 1, and shows it on standard error if that is a terminal.
 
     >>> with progress_bar("rollouts.jsonl") as show:
     ...     show(0.5)
@@ -21,4 +21,4 @@ def progress_bar(name: str) -> Iterator[Callable[[float], None]]:
     progress = Progress(*columns, console=console, transient=True)
     with progress if console.is_terminal else nullcontext():
         bar = progress.add_task(name, total=1.0)
-        yield lambda share: progress.update(bar, completed=share)
+        yield lambda fraction: progress.update(bar, completed=fraction)

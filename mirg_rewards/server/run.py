@@ -1,4 +1,4 @@
-"""A server on a port, from its first request to its last."""
+"""The reward server on a port."""
 
 from __future__ import annotations
 
@@ -22,13 +22,23 @@ def serve(
     about: str = "",
     ready: Callable[[str], object] = print,
 ) -> None:
-    """Answer requests for rewards until SIGTERM or Ctrl-C, and then finish those that are running.
+    """Serve rewards until SIGTERM or Ctrl-C, and then finish the open requests.
 
-    Scores in `workers` processes, by default one for each core; so call it under `if __name__ == "__main__"`. Port 0 is
-    any that is free. `ready` is called with the address once requests are taken. There is no access control: on another
-    `host` than loopback, all who reach it may have their rows scored.
+    Call it under `if __name__ == "__main__"`, since it starts processes. There is no access control: whoever reaches
+    `host` can use the server.
 
-    Raises OSError for an address that cannot be had, ImportError without the extra `serve`.
+    Args:
+        scorer: The scorer, which must pickle.
+        host: The address to listen at.
+        port: The port, or 0 for any free one.
+        workers: The number of processes that score, by default one for each core.
+        limits: The limits of one request.
+        about: A description of the scorer, for `/health`.
+        ready: Called with the address once the server accepts requests.
+
+    Raises:
+        OSError: The address cannot be used.
+        ImportError: The extra `serve` is not installed.
     """
     count = workers or len(os.sched_getaffinity(0))
     _check_pickles(scorer)
@@ -38,7 +48,7 @@ def serve(
         import uvicorn
 
         config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_keep_alive=75)
-        # uvicorn stops in peace, and then raises the signal once more, which must not end the process.
+        # uvicorn shuts down cleanly and then raises the signal again, which must not end the process.
         handlers = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             uvicorn.Server(config).run([listener])
@@ -52,7 +62,7 @@ def _listening(host: str, port: int) -> socket.socket:
         listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         raise OSError(f"cannot listen at {host}:{port}: {error.strerror or error}") from None
-    # Those accepted inherit it: else an answer waits 40 ms for the client to confirm its head.
+    # Accepted sockets inherit it; without it a reply waits 40 ms for the acknowledgment of its head.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
@@ -62,5 +72,5 @@ def _check_pickles(scorer: Scorer) -> None:
         pickle.dumps(scorer)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise TypeError(
-            f"scorer must pickle, since other processes score; its reward lies in a module: {error}"
+            f"scorer must pickle, since other processes score; define its reward in a module: {error}"
         ) from None

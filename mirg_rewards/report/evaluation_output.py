@@ -1,4 +1,4 @@
-"""What an evaluation found, for people and for programs: a table, Markdown, JSON or CSV."""
+"""Output of an evaluation, for people and for programs: a table, Markdown, JSON or CSV."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from rich.console import Console
 
 from mirg_rewards.data.rows import replacing
 from mirg_rewards.evaluation import Difference, Evaluation, Summary
-from mirg_rewards.evaluation.published import Published
-from mirg_rewards.report.tables import Sheet, evaluation_rows
+from mirg_rewards.evaluation.published import PublishedRow
+from mirg_rewards.report.tables import Table, evaluation_rows
 
 Format = Literal["table", "markdown", "json", "csv"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 _WIDTH = 500
-"""More than any table needs: none is ever made narrower, which would cut numbers off."""
+"""Wider than any table, so that no number is cut off."""
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
-    """An evaluation and what goes with it: the sheets that show it, and the `facts` that say how it was made.
+class EvaluationOutput:
+    """An evaluation, the tables that show it, and the `facts` about its input and settings.
 
-    `differences` are those from another evaluation, `published` the rows of papers beside it, each with whether it may
-    be compared.
+    `differences` are those from another evaluation. `published` are rows of papers, each with a flag: True if it can be
+    compared.
     """
 
     evaluation: Evaluation
-    sheets: tuple[Sheet, ...]
+    tables: tuple[Table, ...]
     facts: dict[str, Any] = field(default_factory=dict)
     differences: tuple[Difference, ...] = ()
-    published: tuple[tuple[Published, bool], ...] = ()
+    published: tuple[tuple[PublishedRow, bool], ...] = ()
     shows_defects: bool = True
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, as JSON can hold it: means are fractions from 0 to 1, published rows percent as printed."""
+        """Return a JSON object; means are fractions from 0 to 1, published rows percent as printed."""
         evaluation = self.evaluation
         whole: dict[str, Any] = {
             **self.facts,
@@ -49,7 +49,7 @@ class Findings:
                 for group, summary in evaluation.by_group.items()
             },
             "mean": _as_json(evaluation.mean),
-            "per_entry": {**_as_json(evaluation.per_entry), "defects": evaluation.defect_rates()},
+            "per_entry": {**_as_json(evaluation.micro_average), "defects": evaluation.defect_rates()},
             "hints": evaluation.diagnosis.hints if evaluation.diagnosis else [],
         }
         if self.differences:
@@ -61,7 +61,7 @@ class Findings:
         return whole
 
     def as_csv(self) -> str:
-        """A line for each number, with what it is in columns; means are fractions from 0 to 1."""
+        """Return CSV with a line for each number; means are fractions from 0 to 1."""
         text = io.StringIO()
         lines = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
         lines.writeheader()
@@ -72,32 +72,32 @@ class Findings:
         for name, summary in evaluation_rows(self.evaluation).items():
             for metric, mean in summary.means.items():
                 low, high = summary.intervals[metric]
-                found = {"row": name, "metric": metric, "n": summary.n, "value": mean, "low": low, "high": high}
-                yield {"table": "evaluation", **found}
+                cells = {"row": name, "metric": metric, "n": summary.n, "value": mean, "low": low, "high": high}
+                yield {"table": "evaluation", **cells}
         for group in (None, *self.evaluation.by_group):
             for defect, rate in self.evaluation.defect_rates(group).items():
                 yield {"table": "defects", "row": group or "all", "metric": defect, "value": rate}
         for each in self.differences:
             low, high = each.interval
-            found = {"row": each.row, "metric": each.metric, "n": each.n, "value": each.difference}
+            cells = {"row": each.row, "metric": each.metric, "n": each.n, "value": each.difference}
             tests = {"p": each.p, "adjusted_p": each.p_adjusted, "verdict": each.verdict}
-            yield {"table": "comparison", **found, "low": low, "high": high, **tests}
+            yield {"table": "comparison", **cells, "low": low, "high": high, **tests}
         for row, may_be in self.published:
             for name, percent in ({**row.scores, "mean": row.mean}).items():
-                found = {"row": row.model, "metric": f"{name} acc@0.5", "value": percent / 100, "source": row.source}
-                yield {"table": "published", **found, "file": row.file, "comparable": may_be}
+                cells = {"row": row.model, "metric": f"{name} acc@0.5", "value": percent / 100, "source": row.source}
+                yield {"table": "published", **cells, "file": row.file, "comparable": may_be}
 
     def as_markdown(self) -> str:
-        """The sheets in Markdown, one below the other, and what was wrong with the answers."""
-        parts = [sheet.markdown() for sheet in self.sheets]
+        """Return the tables in Markdown, one below the other, and the defects of the answers."""
+        parts = [table.markdown() for table in self.tables]
         if self._defects:
             parts.append(f"```\n{self._defects}\n```")
         return "\n\n".join(parts) + "\n"
 
     def print_to(self, console: Console) -> None:
-        """The sheets as tables, and what was wrong with the answers."""
-        for sheet in self.sheets:
-            console.print(sheet.terminal())
+        """Print the tables, and the defects of the answers."""
+        for table in self.tables:
+            console.print(table.terminal())
         if self._defects:
             console.print(self._defects, markup=False, highlight=False, soft_wrap=True)
 
@@ -108,22 +108,22 @@ class Findings:
         return str(diagnosis) if is_shown else ""
 
 
-def write(findings: Findings, output: Path | None, form: Format | None) -> None:
-    """Print the findings, or write them to a file, whole or not at all; its suffix says the form where none is named."""
-    form = form or (_BY_SUFFIX.get(output.suffix.lower(), "table") if output else "table")
-    if output is None and form == "table":
-        findings.print_to(Console(width=_WIDTH))
+def write(output: EvaluationOutput, path: Path | None, form: Format | None) -> None:
+    """Print the output, or write a file, whole or not at all. Without `form`, the suffix of `path` sets the form."""
+    form = form or (_BY_SUFFIX.get(path.suffix.lower(), "table") if path else "table")
+    if path is None and form == "table":
+        output.print_to(Console(width=_WIDTH))
         return
-    text = _text(findings, form)
-    if output is None:
+    text = _text(output, form)
+    if path is None:
         print(text, end="")
         return
-    with replacing(output) as part:
+    with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
 def summaries_as_json(evaluation: Evaluation, metrics: Sequence[str]) -> dict[str, Any]:
-    """The means alone, task by task, as `--json` writes them."""
+    """Return the means alone, task by task, as `--json` writes them."""
 
     def means(summary: Summary) -> dict[str, float]:
         return {"n": summary.n, **{metric: summary.means[metric] for metric in metrics}}
@@ -131,7 +131,7 @@ def summaries_as_json(evaluation: Evaluation, metrics: Sequence[str]) -> dict[st
     return {
         "tasks": {task: means(summary) for task, summary in evaluation.by_group.items()},
         "mean": means(evaluation.mean),
-        "per_entry": means(evaluation.per_entry),
+        "per_entry": means(evaluation.micro_average),
     }
 
 
@@ -143,15 +143,15 @@ _COLUMNS = (
 )
 
 
-def _text(findings: Findings, form: Format) -> str:
+def _text(output: EvaluationOutput, form: Format) -> str:
     if form == "json":
-        return json.dumps(findings.as_json(), indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(output.as_json(), indent=2, ensure_ascii=False) + "\n"
     if form == "csv":
-        return findings.as_csv()
+        return output.as_csv()
     if form == "markdown":
-        return findings.as_markdown()
+        return output.as_markdown()
     text = io.StringIO()
-    findings.print_to(Console(file=text, width=_WIDTH))
+    output.print_to(Console(file=text, width=_WIDTH))
     return text.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""MIG-Bench's ten tasks as a sheet, and beside the rows that papers print."""
+"""Tables of MIG-Bench's ten tasks, alone and beside the rows that papers print."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from mirg_rewards.data.mig_bench import TASKS
 from mirg_rewards.evaluation import Evaluation
-from mirg_rewards.evaluation.published import PUBLISHED, File, Published
-from mirg_rewards.report.evaluate_options import listed, shown_accuracy, unanswered_note
-from mirg_rewards.report.tables import Sheet, evaluation_rows, sheet
+from mirg_rewards.evaluation.published import PUBLISHED, File, PublishedRow
+from mirg_rewards.report.notes import primary_metric, shortened_list, unanswered_note
+from mirg_rewards.report.tables import Table, evaluation_rows, summary_table
 
 
-def mig_bench_sheet(
+def mig_bench_table(
     evaluation: Evaluation,
     mode: str,
     metrics: Sequence[str],
@@ -19,14 +19,16 @@ def mig_bench_sheet(
     unanswered: Sequence[int] = (),
     *,
     left_out: bool,
-) -> Sheet:
-    """The ten tasks of MIG-Bench, with what must be known to read them: which number papers print, which task asks for
-    a choice of image, and what became of the `unhittable` and the `unanswered` entries.
+) -> Table:
+    """Return a table of the ten tasks of MIG-Bench.
+
+    Notes name the number that papers print, the task with a choice of image, and the `unhittable` and `unanswered`
+    entries.
     """
     choice = "group_grounding"
     names = {task: f"{task} ({TASKS[task].column})" for task in evaluation.by_group}
     rows = {names.get(name, name): summary for name, summary in evaluation_rows(evaluation).items()}
-    notes = ["The mean weighs the tasks alike; its Acc@0.5 is the number that papers print."]
+    notes = ["The mean gives each task the same weight; its Acc@0.5 is the number that papers print."]
     if "image_accuracy" in evaluation.mean.means and choice in names:
         chosen = f"{100 * evaluation.by_group[choice]['image_accuracy']:.2f}"
         notes.append(f"Only {choice} is a choice of image ({chosen}): elsewhere the question or the protocol names it.")
@@ -35,21 +37,23 @@ def mig_bench_sheet(
     if unhittable:
         fate = "left out" if left_out else "counted as misses"
         notes.append(
-            f"The true boxes of entries {listed(unhittable)} are inverted: no answer can meet them, they are {fate}."
+            f"The true boxes of entries {shortened_list(unhittable)} are inverted: no answer can meet them, they are {fate}."
         )
     notes += unanswered_note(unanswered, "entry")
-    return sheet(
+    return summary_table(
         rows,
         metrics,
         title=f"MIG-Bench, {mode}, in percent",
         notes=notes,
         marked={(names.get(choice, choice), "image_accuracy"), ("mean", "acc@0.5")},
-        interval=shown_accuracy(metrics),
+        interval=primary_metric(metrics),
     )
 
 
-def published_rows(file: File, *, others: bool) -> tuple[tuple[Published, bool], ...]:
-    """The rows of papers on `file`, the best first, then with `others` those on other files, which cannot be compared.
+def published_rows(file: File, *, others: bool) -> tuple[tuple[PublishedRow, bool], ...]:
+    """Return the rows of papers on `file`, the best first; with `others` also those on other files.
+
+    Each row comes with a flag: False if it cannot be compared with `file`.
 
     >>> [row.model for row, may_be_compared in published_rows("original", others=False)][:2]
     ['Human', 'MIRG-RL']
@@ -58,8 +62,8 @@ def published_rows(file: File, *, others: bool) -> tuple[tuple[Published, bool],
     return tuple(sorted(rows, key=lambda pair: (not pair[1], -pair[0].mean)))
 
 
-def published_sheet(evaluation: Evaluation, rows: Sequence[tuple[Published, bool]]) -> Sheet:
-    """Acc@0.5 of each task and their mean, ours above those that papers print, each with its source and its file."""
+def published_table(evaluation: Evaluation, rows: Sequence[tuple[PublishedRow, bool]]) -> Table:
+    """Return a table of Acc@0.5: ours above those that papers print, each with its source and its file."""
     sources = {row.source: row.file for row, _ in rows}
     numbers = {source: number for number, source in enumerate(sources, 1)}
     ours = [f"{100 * summary['acc@0.5']:.2f}" for summary in evaluation.by_group.values()]
@@ -81,7 +85,7 @@ def published_sheet(evaluation: Evaluation, rows: Sequence[tuple[Published, bool
         notes.insert(1, "(!) Measured on other annotations, with other entries and boxes: not to be compared.")
     breaks = [1, *(number for number, (_, may_be) in enumerate(rows, 1) if not may_be)][:2]
     columns = [TASKS[task].column for task in TASKS]
-    return Sheet(
+    return Table(
         ("", *columns, "mean", "source"),
         tuple(lines),
         "MIG-Bench, Acc@0.5 in percent, beside published rows",

@@ -1,4 +1,4 @@
-"""What a request gets for its body, with no server around: bytes to bytes, in whichever process has time."""
+"""Handlers of requests, independent of the server: bytes of a body to bytes of a reply, in any process."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from mirg_rewards.row_error import RowError
 from mirg_rewards.scorer import Scorer, as_text
 from mirg_rewards.targets import Target
 
-_Found = TypeVar("_Found")
+_Result = TypeVar("_Result")
 
 
 class Reply(NamedTuple):
-    """A status of HTTP and a body of JSON; how many rows were scored, and how often each defect was among them."""
+    """An HTTP status and a JSON body, with the number of scored rows and the count of each defect among them."""
 
     status: int
     body: bytes
@@ -27,8 +27,8 @@ class Reply(NamedTuple):
     defects: dict[str, int]
 
 
-class Refused(ValueError):  # noqa: N818 - a reply, not a failure
-    """Why a request is not answered: a status of HTTP, a sentence, and the row and column where there is one."""
+class RequestError(ValueError):
+    """A request that cannot be handled: an HTTP status, a sentence, and the row and column if known."""
 
     def __init__(self, status: int, message: str, row: int | None = None, column: str | None = None) -> None:
         place = "" if row is None else f"row {row}: " if column is None else f"row {row}, column {column!r}: "
@@ -36,43 +36,43 @@ class Refused(ValueError):  # noqa: N818 - a reply, not a failure
         self.status, self.row, self.column = status, row, column
 
     def reply(self) -> Reply:
-        """`{"error": sentence}`, with `row` and `column` where it knows them."""
+        """Return the reply `{"error": sentence}`, with `row` and `column` if known."""
         known = {"row": self.row, "column": self.column}
         wire = {"error": str(self), **{name: value for name, value in known.items() if value is not None}}
         return Reply(self.status, json.dumps(wire).encode(), 0, {})
 
 
-def answer(path: str, scorer: Scorer, most_rows: int, body: bytes) -> Reply:
-    r"""The reply to a body that was sent to a path of `FORMS`. What is wrong with a body is its reply.
+def handle(path: str, scorer: Scorer, max_rows: int, body: bytes) -> Reply:
+    r"""Handle a body that was sent to a path of `HANDLERS`; an invalid body gets a reply with the error.
 
     >>> from mirg_rewards import presets
-    >>> answer("/score", presets.mirg_rl(), 10, b'{"rows": [{"completion": "Image-2"}]}').body
+    >>> handle("/score", presets.mirg_rl(), 10, b'{"rows": [{"completion": "Image-2"}]}').body
     b'{"error": "row 0: there is no \'target\'; the row has completion", "row": 0}'
     """
     try:
         try:
             request = json.loads(body)
         except (ValueError, RecursionError) as error:
-            raise Refused(400, f"the body is not JSON: {error}") from None
+            raise RequestError(400, f"the body is not JSON: {error}") from None
         if not isinstance(request, dict):
-            raise Refused(422, f"the body must be a JSON object, got {type(request).__name__}")
-        return FORMS[path](scorer, request, most_rows)
-    except Refused as refused:
-        return refused.reply()
+            raise RequestError(422, f"the body must be a JSON object, got {type(request).__name__}")
+        return HANDLERS[path](scorer, request, max_rows)
+    except RequestError as error:
+        return error.reply()
 
 
-def _score(scorer: Scorer, request: dict[str, Any], most_rows: int) -> Reply:
-    (rows,) = _lists(request, ("rows",), most_rows)
+def _score(scorer: Scorer, request: dict[str, Any], max_rows: int) -> Reply:
+    (rows,) = _lists(request, ("rows",), max_rows)
     texts, targets = [], []
     for number, row in enumerate(rows):
         if not isinstance(row, dict):
-            raise Refused(422, f"must be an object with completion and target, got {type(row).__name__}", number)
+            raise RequestError(422, f"must be an object with completion and target, got {type(row).__name__}", number)
         for column in ("completion", "target"):
             if column not in row:
-                raise Refused(422, f"there is no {column!r}; the row has {', '.join(row) or 'nothing'}", number)
+                raise RequestError(422, f"there is no {column!r}; the row has {', '.join(row) or 'nothing'}", number)
         texts.append(_text(row["completion"], number))
         targets.append(_target(row["target"], scorer, number, "target"))
-    scores = _judged(partial(scorer, texts, targets), "target")
+    scores = _with_row(partial(scorer, texts, targets), "target")
     reward, named = finite_floats(scores.total, "reward"), scores.answers.defects.tolist()
     terms = {name: values.tolist() for name, values in scores.terms.items()}
     beside = {name: values.tolist() for name, values in measures(scorer, scores).items()}
@@ -90,58 +90,62 @@ def _score(scorer: Scorer, request: dict[str, Any], most_rows: int) -> Reply:
     return Reply(200, json.dumps({"rows": wire}).encode(), len(rows), dict(counts))
 
 
-def _openrlhf(scorer: Scorer, request: dict[str, Any], most_rows: int) -> Reply:
-    queries, prompts, labels = _lists(request, ("query", "prompts", "labels"), most_rows)
+def _openrlhf(scorer: Scorer, request: dict[str, Any], max_rows: int) -> Reply:
+    queries, prompts, labels = _lists(request, ("query", "prompts", "labels"), max_rows)
     for column, texts in (("query", queries), ("prompts", prompts)):
         for number, text in enumerate(texts):
             if not isinstance(text, str):
-                raise Refused(422, f"must be text, got {type(text).__name__}", number, column)
+                raise RequestError(422, f"must be text, got {type(text).__name__}", number, column)
     for number, (query, prompt) in enumerate(zip(queries, prompts, strict=True)):
-        _checked(partial(response_of, query, prompt), number, "query")
+        _checked_row(partial(response_of, query, prompt), number, "query")
     targets = [_target(label, scorer, number, "labels") for number, label in enumerate(labels)]
-    found = _judged(partial(OpenRLHFReward(scorer), queries, prompts, targets), "labels")
-    return Reply(200, json.dumps(found).encode(), len(queries), {})
+    result = _with_row(partial(OpenRLHFReward(scorer), queries, prompts, targets), "labels")
+    return Reply(200, json.dumps(result).encode(), len(queries), {})
 
 
-FORMS: dict[str, Callable[[Scorer, dict[str, Any], int], Reply]] = {"/score": _score, "/openrlhf": _openrlhf}
-"""By path: our own form, and the one that OpenRLHF's client sends and expects."""
+HANDLERS: dict[str, Callable[[Scorer, dict[str, Any], int], Reply]] = {"/score": _score, "/openrlhf": _openrlhf}
+"""The handler of each path: our own format, and that of OpenRLHF's client."""
 
 
-def _lists(request: dict[str, Any], names: tuple[str, ...], most_rows: int) -> list[list[Any]]:
-    """The lists of a request, all of one length."""
+def _lists(request: dict[str, Any], names: tuple[str, ...], max_rows: int) -> list[list[Any]]:
+    """Return the lists of a request, which must have the same length."""
     for name in names:
         if not isinstance(request.get(name), list):
             has = ", ".join(request) or "nothing"
-            raise Refused(422, f"the body needs {' and '.join(names)}, a list each; {name!r} is none (it has {has})")
-        if len(request[name]) > most_rows:
-            raise Refused(413, f"{len(request[name])} rows are too many: at most {most_rows} a request (--max-rows)")
+            raise RequestError(
+                422, f"the body needs {' and '.join(names)}, a list each; {name!r} is none (it has {has})"
+            )
+        if len(request[name]) > max_rows:
+            raise RequestError(
+                413, f"{len(request[name])} rows are too many: at most {max_rows} a request (--max-rows)"
+            )
     if len({len(request[name]) for name in names}) > 1:
         counts = ", ".join(f"{len(request[name])} {name}" for name in names)
-        raise Refused(422, f"the lists must be of one length, got {counts}")
+        raise RequestError(422, f"the lists must be of one length, got {counts}")
     return [request[name] for name in names]
 
 
 def _text(completion: Any, number: int) -> str:
     if not isinstance(completion, str | list):
         message = f"must be text or a list of chat messages, got {type(completion).__name__}"
-        raise Refused(422, message, number, "completion")
-    return _checked(partial(as_text, completion, number), number, "completion")
+        raise RequestError(422, message, number, "completion")
+    return _checked_row(partial(as_text, completion, number), number, "completion")
 
 
 def _target(wire: Any, scorer: Scorer, number: int, column: str) -> Target:
-    return _checked(partial(read_target, wire, scorer, f"row {number}"), number, column)
+    return _checked_row(partial(read_target, wire, scorer, f"row {number}"), number, column)
 
 
-def _judged(find: Callable[[], _Found], column: str) -> _Found:
-    """What is found, or which target lacks what the reward needs, such as sizes."""
+def _with_row(compute: Callable[[], _Result], column: str) -> _Result:
+    """Return the result of `compute`, or raise RequestError with the row whose target lacks data, such as sizes."""
     try:
-        return find()
+        return compute()
     except RowError as error:
-        raise Refused(422, error.message, error.row, column) from None
+        raise RequestError(422, error.message, error.row, column) from None
 
 
-def _checked(find: Callable[[], _Found], number: int, column: str) -> _Found:
+def _checked_row(compute: Callable[[], _Result], number: int, column: str) -> _Result:
     try:
-        return find()
+        return compute()
     except (ValueError, TypeError) as error:
-        raise Refused(422, str(error).removeprefix(f"row {number}: "), number, column) from None
+        raise RequestError(422, str(error).removeprefix(f"row {number}: "), number, column) from None

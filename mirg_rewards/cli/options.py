@@ -1,0 +1,127 @@
+"""Options that several commands share: presets, grammars, and the types of their values."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mirg_rewards.coordinates import Space
+    from mirg_rewards.parsing import Grammar
+    from mirg_rewards.scorer import Scorer
+
+DEFAULT_PRESET = "mirg_rl"
+DEFAULT_GRAMMAR = "mirg"
+"""The grammar of `DEFAULT_PRESET`, and of commands without a preset."""
+
+PRESET_NAMES = (
+    "mirg_rl",
+    "mg_thinker",
+    "univg_r1",
+    "vlm_r1_rec",
+    "vlm_r1_internvl",
+    "vlm_r1_glm",
+    "vlm_r1_weighted_sum",
+    "vlm_r1_od_ap",
+    "vlm_r1_od_ap50",
+    "vlm_r1_od_length",
+    "visual_rft_detection",
+    "visual_rft_lisa",
+    "perception_r1",
+    "seg_zero",
+    "seg_zero_strict",
+    "vision_reasoner",
+    "griffon_vision_r1",
+    "rex_omni_box_iou",
+    "rex_omni_point_in_box",
+    "rex_thinker",
+    "onethinker_spatial",
+    "vg_refiner",
+    "gui_r1",
+    "gta1",
+    "grit_boxes",
+)
+"""The keys of `presets.PRESETS`, repeated here because importing presets loads torch."""
+
+
+def add_grammar_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that `grammar_of` reads: `--grammar`, `--space` and `--order`.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> add_grammar_options(parser)
+    >>> parser.parse_args(["--grammar", "qwen3_json"]).grammar
+    'qwen3_json'
+    """
+    from mirg_rewards.parsing import GRAMMARS
+
+    options = parser.add_argument_group("answer format of the model")
+    options.add_argument("--grammar", choices=GRAMMARS, metavar="ID", help=f"one of {', '.join(GRAMMARS)}")
+    options.add_argument("--space", type=_space, metavar="N|pixels", help="highest coordinate: 1, 1000 ...; or pixels")
+    options.add_argument("--order", choices=("xyxy", "yxyx", "xywh", "cxcywh"), help="order of the numbers of a box")
+
+
+def add_preset_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--preset`, which is `DEFAULT_PRESET` unless given.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> add_preset_option(parser)
+    >>> parser.parse_args([]).preset
+    'mirg_rl'
+    """
+    parser.add_argument(
+        "--preset", choices=PRESET_NAMES, default=DEFAULT_PRESET, metavar="NAME", help="reward (default: %(default)s)"
+    )
+
+
+def grammar_of(arguments: argparse.Namespace, default: Grammar) -> Grammar:
+    """Return the grammar that the options of `add_grammar_options` ask for, or `default` with their changes.
+
+    >>> from mirg_rewards.parsing import GRAMMARS
+    >>> arguments = argparse.Namespace(grammar=None, space=None, order="yxyx")
+    >>> grammar_of(arguments, GRAMMARS["mirg"]).order
+    'yxyx'
+    """
+    from dataclasses import replace
+
+    from mirg_rewards.parsing import GRAMMARS
+
+    grammar = GRAMMARS[arguments.grammar] if arguments.grammar else default
+    if arguments.space is not None and arguments.space != grammar.space:
+        grammar = replace(grammar, space=arguments.space, resize=None)
+    return replace(grammar, order=arguments.order) if arguments.order else grammar
+
+
+def scorer_of(arguments: argparse.Namespace) -> Scorer:
+    """Return the scorer that `--preset` and the options of the grammar ask for.
+
+    >>> scorer_of(argparse.Namespace(preset="mirg_rl", grammar=None, space=None, order=None)).reward
+    Weighted(format=0.1, image=0.3, object=0.6)
+    """
+    from dataclasses import replace
+
+    from mirg_rewards.presets import PRESETS
+
+    scorer = PRESETS[arguments.preset]()
+    return replace(scorer, grammar=grammar_of(arguments, scorer.grammar))
+
+
+def whole_number(text: str) -> int:
+    """Parse the value of an option that counts something: a number from 1.
+
+    >>> whole_number("12")
+    12
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1, got {text!r}")
+    return int(text)
+
+
+def _space(text: str) -> Space:
+    from mirg_rewards.coordinates import PIXELS, Space
+
+    if text == "pixels":
+        return PIXELS
+    try:
+        return Space(int(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1, or pixels, got {text!r}") from None

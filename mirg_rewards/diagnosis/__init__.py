@@ -1,0 +1,5 @@
+"""Diagnosis of a batch: its defects, and hints about the mix-ups that may cause them."""
+
+from mirg_rewards.diagnosis.summary import Diagnosis, diagnose, diagnose_parsed
+
+__all__ = ["Diagnosis", "diagnose", "diagnose_parsed"]
