@@ -18,8 +18,8 @@ from rich.progress import track
 from mirg_rewards.presets import PRESETS
 from mirg_rewards.report.audits import preset
 from mirg_rewards.testing.audit import Audit, Finding, audit
+from mirg_rewards.testing.baselines import TARGETS
 from mirg_rewards.testing.cheats import CHEATS
-from mirg_rewards.testing.honest import TARGETS
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -200,7 +200,7 @@ def page(published: Audits, safe: Audits) -> str:
         overview=overview(published, safe),
         published=table(published, named),
         safe=table(safe, named),
-        cheats="\n".join(f"- **{one.name}**: {one.exploits} Fools: {one.fooled}." for one in CHEATS.values()),
+        cheats="\n".join(f"- **{one.name}**: {one.exploits} Fools: {one.affected_rewards}." for one in CHEATS.values()),
     )
 
 

@@ -10,11 +10,11 @@ import pytest
 from mirg_rewards import GRAMMARS, Box, Claim, Point, Scorer, Target, format_reward, object_reward, parse, presets
 from mirg_rewards.cli import main
 from mirg_rewards.report.audits import loading
+from mirg_rewards.testing.answer_format import AnswerFormat
 from mirg_rewards.testing.audit import audit
+from mirg_rewards.testing.baselines import TARGETS
 from mirg_rewards.testing.cheats import CHEATS, Cheat, cheat
-from mirg_rewards.testing.cheats.writing import elsewhere, scaled, written
-from mirg_rewards.testing.forms import Form
-from mirg_rewards.testing.honest import TARGETS
+from mirg_rewards.testing.cheats.writing import elsewhere, scaled, write_response
 
 FEW = {name: CHEATS[name] for name in ("wrong image", "best box first", "no word", "box where nothing is")}
 
@@ -28,7 +28,7 @@ def test_the_own_reward_has_no_hole(found):
     assert found.holes == ()
     assert found.is_sound
     assert (found.truth, found.near_miss) == pytest.approx((1.0, 0.88))
-    assert found.miss == pytest.approx(0.4)
+    assert found.zero_iou == pytest.approx(0.4)
 
 
 def test_every_cheat_is_named_explained_and_attributed():
@@ -37,7 +37,7 @@ def test_every_cheat_is_named_explained_and_attributed():
         assert name == one.name
         assert one.exploits.endswith(".")
         assert len(one.exploits) > 10
-        assert one.fooled
+        assert one.affected_rewards
 
 
 MILD = {name: one for name, one in CHEATS.items() if not one.is_hostile}
@@ -74,7 +74,7 @@ def test_the_library_grammar_has_a_form_for_nearly_all(found):
 @pytest.mark.parametrize("target", [target for target in TARGETS if target.claims])
 def test_honest_answers_are_what_they_are_called(target):
     for claims, expected in ((target.claims, 1.0), (scaled(target, 0.8), 0.8), (elsewhere(target), 0.0)):
-        text = written(claims, target, Form().of(GRAMMARS["mirg"]))
+        text = write_response(claims, target, AnswerFormat().of(GRAMMARS["mirg"]))
         assert not parse(text, GRAMMARS["mirg"], target.sizes).defects
         scores = presets.mirg_rl()([text], [target])
         assert scores.terms["object"].item() == pytest.approx(expected)
@@ -237,7 +237,9 @@ def with_own_columns(completions, solution, **kwargs):
 def test_functions_of_every_trainer_earn_what_the_scorer_earns(reward, options, found):
     other = audit(reward, cheats=FEW, **options)
     scorers = {finding.cheat.name: finding for finding in found.findings}
-    assert (other.truth, other.near_miss, other.miss) == pytest.approx((found.truth, found.near_miss, found.miss))
+    assert (other.truth, other.near_miss, other.zero_iou) == pytest.approx(
+        (found.truth, found.near_miss, found.zero_iou)
+    )
     for finding in other.findings:
         assert finding.earned == pytest.approx(scorers[finding.cheat.name].earned)
 
@@ -286,7 +288,7 @@ def test_no_target_makes_the_own_reward_look_fooled(target):
     for name in grammars:
         found = audit(presets.mirg_rl(grammar=GRAMMARS[name]), targets=[target])
         assert found.is_sound, (name, str(found))
-        assert found.truth > found.near_miss > found.miss
+        assert found.truth > found.near_miss > found.zero_iou
 
 
 def test_targets_of_points_are_audited_by_points():
@@ -296,15 +298,15 @@ def test_targets_of_points_are_audited_by_points():
         Target((), ((640, 480),)),
     ]
     found = audit(presets.gui_r1(), targets=points)
-    assert str(found.form) == "points, images, labels"
-    assert (found.truth, found.miss) == pytest.approx((1.0, 0.2))
+    assert str(found.answer_format) == "points, images, labels"
+    assert (found.truth, found.zero_iou) == pytest.approx((1.0, 0.2))
     assert found.is_sound, str(found)
 
 
 def test_an_audit_and_its_rows_are_values():
     assert pickle.loads(pickle.dumps(TARGETS)) == TARGETS
     found = audit(presets.mirg_rl(), cheats={})
-    assert hash(found.form) == hash(Form())
+    assert hash(found.answer_format) == hash(AnswerFormat())
 
 
 REWARDS = '''
@@ -419,7 +421,7 @@ def test_the_command_reads_a_preset_by_the_grammar_that_is_asked_for(capsys):
     assert main(["audit", "--preset", "grit_boxes", "--grammar", "univg_r1", "--json"]) == 1
     wire = json.loads(capsys.readouterr().out)
     assert wire["truth"] == pytest.approx(0.5)
-    assert wire["miss"] == 0.0
+    assert wire["zero_iou"] == 0.0
 
 
 @pytest.mark.parametrize(

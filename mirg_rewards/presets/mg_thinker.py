@@ -45,7 +45,7 @@ def mg_thinker(*, grammar: Grammar = GRAMMARS["mirg"], device: Device = "cpu") -
         {
             "format": (1.0, format_reward),
             "image": (1.0, image_reward),
-            "object": (1.0, Overlap(clip=(0.1, 0.9))),
+            "object": (1.0, Overlap(clip_range=(0.1, 0.9))),
         }
     )
     return Scorer(grammar, reward, device)

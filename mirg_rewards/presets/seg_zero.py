@@ -16,8 +16,8 @@ from mirg_rewards.batch import Answers, Device, Targets
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.parsing.found import Written
 from mirg_rewards.parsing.syntaxes import JSON_SEG_ZERO
-from mirg_rewards.presets.originals import think_then_answer
-from mirg_rewards.presets.seg_zero_originals import (
+from mirg_rewards.presets.reference_code import think_then_answer
+from mirg_rewards.presets.seg_zero_reference_code import (
     RESIZE,
     is_near,
     is_object,
@@ -28,9 +28,9 @@ from mirg_rewards.presets.seg_zero_originals import (
     points_agree,
     says_nothing_thrice,
 )
-from mirg_rewards.rewards import Overlap, PointDistance, Published, Repetition, Weighted, format_reward
-from mirg_rewards.rewards.pairing import pairs_of, settled, share
-from mirg_rewards.rewards.terms import boxed, pointed
+from mirg_rewards.rewards import Overlap, PointDistance, ReferenceReward, Repetition, Weighted, format_reward
+from mirg_rewards.rewards.pairing import claim_pairs, matched_fraction, snap_to_threshold
+from mirg_rewards.rewards.terms import with_boxes, with_points
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
 
@@ -74,7 +74,7 @@ VISION_REASONER = replace(GRAMMARS["mirg"], space=GRAMMARS["seg_zero"].space, re
 """`<think>…</think><answer>[{"bbox_2d": [x1, y1, x2, y2], "point_2d": [x, y]}, …]</answer>`, in seen pixels."""
 
 
-GOOD_BOX = Overlap(at_least=0.5, strict=True)
+GOOD_BOX = Overlap(threshold=0.5, strict=True)
 """1 for a box with an IoU above 0.5."""
 
 
@@ -134,8 +134,8 @@ def seg_zero_strict(*, grammar: Grammar = SEG_ZERO, compat: bool = False, device
 
     >>> from mirg_rewards import Box, Claim, Target
     >>> target = Target((Claim(1, Box(0.1, 0.1, 0.2, 0.2)),), sizes=((840, 840),))
-    >>> said = '<think></think><answer>{"my_bbox": [84, 84, 168, 168]}</answer>'
-    >>> seg_zero_strict(compat=True)([said], [target]).total
+    >>> text = '<think></think><answer>{"my_bbox": [84, 84, 168, 168]}</answer>'
+    >>> seg_zero_strict(compat=True)([text], [target]).total
     tensor([1.])
     """
     return _seg_zero(grammar, device, compat=compat, strict=True)
@@ -150,7 +150,7 @@ def _seg_zero(grammar: Grammar, device: Device, *, compat: bool, strict: bool) -
             "corners": partial(is_near, strict=strict),
             "points": partial(points_agree, strict=strict),
         }
-        return Scorer(grammar, Weighted({name: (1.0, Published(of)) for name, of in published.items()}), device)
+        return Scorer(grammar, Weighted({name: (1.0, ReferenceReward(of)) for name, of in published.items()}), device)
     reward = Weighted(
         {
             "format": (2.0, format_reward),
@@ -212,7 +212,7 @@ def vision_reasoner(*, grammar: Grammar = VISION_REASONER, compat: bool = False,
             "non_repeat": says_nothing_thrice,
         }
         most = {"items": 2.0, "objects": 3.0}
-        terms = {name: (1.0, Published(of, bounds=(0.0, most.get(name, 1.0)))) for name, of in published.items()}
+        terms = {name: (1.0, ReferenceReward(of, bounds=(0.0, most.get(name, 1.0)))) for name, of in published.items()}
         return Scorer(grammar, Weighted(terms), device)
     reward = Weighted(
         {
@@ -235,8 +235,8 @@ class NearCorners:
 
     >>> from mirg_rewards import Box, Claim, Parsed, Target, pack
     >>> target = Target((Claim(1, Box(0.0, 0.0, 0.5, 0.5)),), (None,))
-    >>> said = [Parsed((Claim(1, Box(0.0, 0.0, 0.5, corner)),)) for corner in (0.53, 0.9)]
-    >>> NearCorners(0.01)(*pack(said, [target] * 2))
+    >>> parsed = [Parsed((Claim(1, Box(0.0, 0.0, 0.5, corner)),)) for corner in (0.53, 0.9)]
+    >>> NearCorners(0.01)(*pack(parsed, [target] * 2))
     tensor([1., 0.])
     """
 
@@ -248,10 +248,10 @@ class NearCorners:
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
         """The share in each row, float32."""
-        pairs = pairs_of(boxed(answers.claims), boxed(targets.claims))
-        distances = (pairs.said.boxes[pairs.left] - pairs.true.boxes[pairs.right]).abs().mean(1)
-        is_near = settled(distances, self.below) < self.below
-        return share(is_near.to(distances.dtype), pairs, answers, targets)
+        pairs = claim_pairs(with_boxes(answers.claims), with_boxes(targets.claims))
+        distances = (pairs.predicted.boxes[pairs.left] - pairs.target.boxes[pairs.right]).abs().mean(1)
+        is_near = snap_to_threshold(distances, self.below) < self.below
+        return matched_fraction(is_near.to(distances.dtype), pairs, answers, targets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,28 +275,28 @@ class NearPoints:
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
         """The share in each row, float32."""
         by_points = PointDistance(self.below, strict=True)(_each_point_once(answers), targets)
-        is_known = pointed(targets.claims).counts >= boxed(targets.claims).counts
+        is_known = with_points(targets.claims).counts >= with_boxes(targets.claims).counts
         return torch.where(is_known, by_points, GOOD_BOX(answers, targets))
 
 
 def _each_point_once(answers: Answers) -> Answers:
-    said = answers.claims
-    rows = torch.repeat_interleave(torch.arange(len(said.counts), device=said.points.device), said.counts)
-    places = torch.stack([rows, said.images, *said.points.T], 1)[said.has_point]
+    claims = answers.claims
+    rows = torch.repeat_interleave(torch.arange(len(claims.counts), device=claims.points.device), claims.counts)
+    places = torch.stack([rows, claims.images, *claims.points.T], 1)[claims.has_point]
     distinct, place = torch.unique(places, dim=0, return_inverse=True)
     number = torch.arange(len(place), device=place.device)
     first = torch.full((len(distinct),), len(place), device=place.device).scatter_reduce(0, place, number, "amin")
-    is_first = said.has_point.clone()
-    is_first[said.has_point] = number == first[place]
-    return answers._replace(claims=said._replace(has_point=is_first))
+    is_first = claims.has_point.clone()
+    is_first[claims.has_point] = number == first[place]
+    return answers._replace(claims=claims._replace(has_point=is_first))
 
 
 def fresh_thought_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     """The share of word 6-grams of the think part that have not been there before, from 0 to 1; 1 for fewer words.
 
     >>> from mirg_rewards import Parsed, Target, pack
-    >>> said = [Parsed(think="the dog is on the left"), Parsed(think="one two " * 50)]
-    >>> fresh_thought_reward(*pack(said, [Target((), (None,))] * 2)) > 0.5
+    >>> parsed = [Parsed(think="the dog is on the left"), Parsed(think="one two " * 50)]
+    >>> fresh_thought_reward(*pack(parsed, [Target((), (None,))] * 2)) > 0.5
     tensor([ True, False])
     """
     thoughts = tuple(parsed.think or "" for parsed in answers.parsed)

@@ -12,9 +12,9 @@ from mirg_rewards.claims import Corners
 from mirg_rewards.coordinates import THOUSAND, Resize, Space
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.parsing.syntaxes import LISTS
-from mirg_rewards.presets.columns import corners_of, size_of
-from mirg_rewards.presets.originals import first_answer
-from mirg_rewards.rewards import Published, Weighted, format_reward, object_reward
+from mirg_rewards.presets.dataset_units import coordinate_size, dataset_corners
+from mirg_rewards.presets.reference_code import first_answer
+from mirg_rewards.rewards import ReferenceReward, Weighted, format_reward, object_reward
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
 
@@ -126,35 +126,37 @@ def _preset(
 ) -> Scorer:
     if not compat:
         return Scorer(grammar, Weighted({"accuracy": (1.0, object_reward), "format": (1.0, format_reward)}), device)
-    form = Published(partial(has_parts, parts=parts))
-    return Scorer(grammar, Weighted({"accuracy": (1.0, Published(accuracy)), "format": (1.0, form)}), device)
+    form = ReferenceReward(partial(has_parts, parts=parts))
+    return Scorer(grammar, Weighted({"accuracy": (1.0, ReferenceReward(accuracy)), "format": (1.0, form)}), device)
 
 
 def _first_box(
     text: str, target: Target, *, space: Space, resize: Resize | None, is_rescaled: bool, least: float
 ) -> float:
-    """The IoU of the first list of four in the first answer with the first true box."""
-    said = _LIST.search(first_answer(text) or "")
+    """The IoU of the first list of four in the first answer with the target box."""
+    match = _LIST.search(first_answer(text) or "")
     boxes = [(image or 1, box) for image, box, *_ in target.rows if box is not None]
-    if said is None or not boxes:
+    if match is None or not boxes:
         return 0.0
     image, fractions = boxes[0]
-    seen = size_of(target, image, resize, space)
+    seen = coordinate_size(target, image, resize, space)
     size = target.sizes[image - 1] if is_rescaled else seen
     if size is None:
         raise ValueError(f"sizes[{image - 1}] must be known, since boxes are compared in original pixels, got None")
-    true = corners_of(fractions, size)
+    target_corners = dataset_corners(fractions, size)
     try:
-        x1, y1, x2, y2 = map(int, said.groups())
+        x1, y1, x2, y2 = map(int, match.groups())
         if not is_rescaled:
-            return overlap((x1, y1, x2, y2), true, least)
+            return overlap((x1, y1, x2, y2), target_corners, least)
         (wide, high), (width, height) = seen, size
-        return overlap((x1 / wide * width, y1 / high * height, x2 / wide * width, y2 / high * height), true, least)
+        return overlap(
+            (x1 / wide * width, y1 / high * height, x2 / wide * width, y2 / high * height), target_corners, least
+        )
     except (OverflowError, ValueError):  # too many digits for a float, or for an int
         return 0.0
 
 
-def overlap(predicted: Corners, true: Corners, least: float) -> float:
+def overlap(predicted: Corners, target: Corners, least: float) -> float:
     """The IoU of two boxes, where only an overlap more than `least` units wide and high is one.
 
     Areas are signed, as in the published code: a box turned over on one side has an area below 0. 0 where the union is
@@ -163,17 +165,17 @@ def overlap(predicted: Corners, true: Corners, least: float) -> float:
     >>> overlap((0, 0, 10, 10), (8, 0, 18, 10), least=1), overlap((0, 0, 10, 10), (9, 0, 19, 10), least=1)
     (0.1111111111111111, 0.0)
     """
-    left, top = max(predicted[0], true[0]), max(predicted[1], true[1])
-    right, bottom = min(predicted[2], true[2]), min(predicted[3], true[3])
+    left, top = max(predicted[0], target[0]), max(predicted[1], target[1])
+    right, bottom = min(predicted[2], target[2]), min(predicted[3], target[3])
     if not (left < right - least and top < bottom - least):
         return 0.0
     inside = (right - left) * (bottom - top)
     try:
-        union = _area(predicted) + _area(true) - inside
-        share = inside / union
+        union = _area(predicted) + _area(target) - inside
+        iou = inside / union
     except (OverflowError, ZeroDivisionError):
         return 0.0
-    return share if math.isfinite(share) else 0.0
+    return iou if math.isfinite(iou) else 0.0
 
 
 def _area(corners: Corners) -> float:

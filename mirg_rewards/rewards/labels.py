@@ -16,7 +16,11 @@ Labels = Literal["exact", "casefold"] | Mapping[str, Collection[str]]
 
 
 def agreement(
-    said: ClaimBatch, true: ClaimBatch, left: Int64[Tensor, " pairs"], right: Int64[Tensor, " pairs"], labels: Labels
+    predicted: ClaimBatch,
+    target: ClaimBatch,
+    left: Int64[Tensor, " pairs"],
+    right: Int64[Tensor, " pairs"],
+    labels: Labels,
 ) -> Bool[Tensor, " pairs"]:
     """For each pair, of claim `left` that was said and claim `right` that is true, whether their labels agree.
 
@@ -33,8 +37,8 @@ def agreement(
     """
     spelled = str if labels == "exact" else str.casefold
     others = {} if isinstance(labels, str) else {spelled(label): names for label, names in labels.items()}
-    ours, our_numbers = _numbered([spelled(label) for label in said.labels], like=said.images)
-    theirs, their_numbers = _numbered([spelled(label) for label in true.labels], like=said.images)
+    ours, our_numbers = _numbered([spelled(label) for label in predicted.labels], like=predicted.images)
+    theirs, their_numbers = _numbered([spelled(label) for label in target.labels], like=predicted.images)
     accepted = [
         ours[name] * len(theirs) + number
         for label, number in theirs.items()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mirg_rewards.batch import Answers, Targets
 from mirg_rewards.rewards.bounds import Bounds
-from mirg_rewards.rewards.showing import shown
+from mirg_rewards.rewards.reprs import reward_repr
 
 # Chinese, Japanese and Korean are written without spaces: there, a character is a word.
 _WIDE = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
@@ -23,22 +23,22 @@ _WORD = re.compile(rf"[{_WIDE}]|[^\s{_WIDE}]+")
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CountPenalty:
-    """What it costs to claim too much or too little; in [-penalty, 0].
+    """A penalty for extra and missing claims, in [-penalty, 0].
 
-    With P claims against T true ones, `-penalty * (1 - min(P, T) / max(P, T))`; without `missing`, claims too few cost
-    nothing. Where the claims are is not looked at. So `1 + CountPenalty(missing=False)(answers, targets)` is the factor
-    by which some published rewards shrink for claims too many.
+    With P predicted and T target claims, a row gets `-penalty * (1 - min(P, T) / max(P, T))`. Without `penalize_missing`, it
+    gets 0 where P < T. Boxes and images are ignored. Some published rewards are multiplied by
+    `1 + CountPenalty(penalize_missing=False)(answers, targets)`.
 
     >>> from mirg_rewards import Claim, Parsed, Target, pack
     >>> target = Target((Claim(1), Claim(1)), sizes=(None,))
     >>> batch = pack([Parsed((Claim(1),) * count) for count in (1, 2, 8)], [target] * 3)
-    >>> CountPenalty()(*batch), CountPenalty(missing=False)(*batch)
+    >>> CountPenalty()(*batch), CountPenalty(penalize_missing=False)(*batch)
     (tensor([-0.5000,  0.0000, -0.7500]), tensor([ 0.0000,  0.0000, -0.7500]))
     """
 
     penalty: float = 1.0
     _: KW_ONLY
-    missing: bool = True
+    penalize_missing: bool = True
 
     def __post_init__(self) -> None:
         _check_penalty(self.penalty)
@@ -50,11 +50,11 @@ class CountPenalty:
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
         """What each row's count costs, float32."""
-        said, true = answers.claims.counts.double(), targets.claims.counts.double()
-        off = said - true if not self.missing else (said - true).abs()
-        return (off.clamp_min(0) / torch.maximum(said, true).clamp_min(1) * -self.penalty).float() + 0.0
+        predicted, target = answers.claims.counts.double(), targets.claims.counts.double()
+        off = predicted - target if not self.penalize_missing else (predicted - target).abs()
+        return (off.clamp_min(0) / torch.maximum(predicted, target).clamp_min(1) * -self.penalty).float() + 0.0
 
-    __repr__ = shown
+    __repr__ = reward_repr
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -95,7 +95,7 @@ class SoftLength:
         lengths_over = torch.tensor(lengths, dtype=torch.float64, device=answers.defects.device) - self.low
         return ((lengths_over / (self.high - self.low)).clamp(0.0, 1.0) * -self.penalty).float() + 0.0
 
-    __repr__ = shown
+    __repr__ = reward_repr
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -136,7 +136,7 @@ class Repetition:
         runs = len(words) - self.n + 1
         return 1 - len(set(zip(*(words[start:] for start in range(self.n)), strict=False))) / runs if runs > 0 else 0.0
 
-    __repr__ = shown
+    __repr__ = reward_repr
 
 
 def _check_penalty(penalty: float) -> None:

@@ -40,7 +40,7 @@ def image_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     >>> image_reward(*pack([Parsed((Claim(3), Claim(1))), Parsed((Claim(3),))], [target, target]))
     tensor([1.0000, 0.5000])
     """
-    return compared(answers, targets).image_shares.float()
+    return comparison(answers, targets).image_shares.float()
 
 
 def object_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
@@ -51,57 +51,57 @@ def object_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     all of it for an answer that plainly claims nothing where nothing is to be found.
 
     >>> from mirg_rewards import Box, Claim, Parsed, Target, pack
-    >>> true, half = Box(0.0, 0.0, 1.0, 1.0), Box(0.0, 0.0, 0.5, 1.0)
-    >>> target = Target((Claim(1, true),), sizes=(None, None))
-    >>> object_reward(*pack([Parsed((Claim(1, half),)), Parsed((Claim(2, true),))], [target, target]))
+    >>> full, half = Box(0.0, 0.0, 1.0, 1.0), Box(0.0, 0.0, 0.5, 1.0)
+    >>> target = Target((Claim(1, full),), sizes=(None, None))
+    >>> object_reward(*pack([Parsed((Claim(1, half),)), Parsed((Claim(2, full),))], [target, target]))
     tensor([0.5000, 0.0000])
     """
-    image_shares, totals, counts, target_counts = compared(answers, targets)
+    image_shares, totals, counts, target_counts = comparison(answers, targets)
     larger = torch.maximum(counts, target_counts)
     return torch.where(larger > 0, totals / larger.clamp_min(1), image_shares).float()
 
 
-def compared(answers: Answers, targets: Targets) -> kernels.Comparison:
-    """`kernels.compare` of what is claimed and what is true; but silence that could not be read finds no image.
+def comparison(answers: Answers, targets: Targets) -> kernels.Comparison:
+    """`kernels.compare` of predicted and target claims; an unparsed row without claims has no right image.
 
-    Made once where the answers remember what was compared.
+    The result is stored in `answers.comparison`, if that is a list, and reused for the same tensors.
     """
-    said, true = answers.claims, targets.claims
-    key, memory = (said, answers.defects, true), answers.compared or []
-    for known, comparison in memory:
+    predicted, target = answers.claims, targets.claims
+    key, stored = (predicted, answers.defects, target), answers.comparison or []
+    for known, result in stored:
         if all(map(is_, known, key)):
-            return comparison
-    ours, theirs = ((side.boxes, side.has_box, side.images, side.offsets) for side in (said, true))
-    comparison = kernels.compare(*ours, *theirs)
-    image_shares = unless_lost(comparison.image_shares, answers, said.counts + true.counts)
-    comparison = comparison._replace(image_shares=image_shares)
-    if answers.compared is not None:
-        answers.compared.append((key, comparison))
-    return comparison
+            return result
+    ours, theirs = ((side.boxes, side.has_box, side.images, side.offsets) for side in (predicted, target))
+    result = kernels.compare(*ours, *theirs)
+    image_shares = zero_if_unparsed(result.image_shares, answers, predicted.counts + target.counts)
+    result = result._replace(image_shares=image_shares)
+    if answers.comparison is not None:
+        answers.comparison.append((key, result))
+    return result
 
 
 def over_larger_count(
-    totals: Float[Tensor, " b"], said: ClaimBatch, true: ClaimBatch, answers: Answers, targets: Targets
+    totals: Float[Tensor, " b"], predicted: ClaimBatch, target: ClaimBatch, answers: Answers, targets: Targets
 ) -> Float[Tensor, " b"]:
     """The total overlap of each row's pairs over its larger count of claims; the image term where there is no claim.
 
-    `said` and `true` are the claims of `answers` and `targets` that could be paired.
+    `predicted` and `target` are the claims of `answers` and `targets` that could be paired.
     """
-    larger = torch.maximum(said.counts, true.counts)
+    larger = torch.maximum(predicted.counts, target.counts)
     return torch.where(larger > 0, totals / larger.clamp_min(1), image_reward(answers, targets)).float()
 
 
-def unless_lost(share: Tensor, answers: Answers, claims: Int64[Tensor, " b"]) -> Tensor:
+def zero_if_unparsed(fractions: Tensor, answers: Answers, claims: Int64[Tensor, " b"]) -> Tensor:
     """0 for rows where neither side claims anything and the answer could not be read: silence is no finding."""
-    return torch.where((claims == 0) & (answers.defects & UNPARSED.value != 0), 0.0, share)
+    return torch.where((claims == 0) & (answers.defects & UNPARSED.value != 0), 0.0, fractions)
 
 
-def boxed(claims: ClaimBatch) -> ClaimBatch:
+def with_boxes(claims: ClaimBatch) -> ClaimBatch:
     """The claims that have a box."""
     return _only(claims, claims.has_box)
 
 
-def pointed(claims: ClaimBatch) -> ClaimBatch:
+def with_points(claims: ClaimBatch) -> ClaimBatch:
     """The claims that have a point."""
     return _only(claims, claims.has_point)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mirg_rewards.batch import Answers, Targets
 from mirg_rewards.rewards.bounds import Bounds, bounds_of
-from mirg_rewards.rewards.showing import shown
+from mirg_rewards.rewards.reprs import reward_repr
 from mirg_rewards.rewards.terms import Reward
 
 
@@ -61,7 +61,7 @@ class Weighted:
 
     def each(self, answers: Answers, targets: Targets) -> dict[str, Float[Tensor, " b"]]:
         """What each term gives by itself, without its weight; what several terms compare is compared once."""
-        answers = answers if answers.compared is not None else answers._replace(compared=[])
+        answers = answers if answers.comparison is not None else answers._replace(comparison=[])
         return {name: reward(answers, targets) for name, (_, reward) in self.terms.items()}
 
     def total(self, terms: Mapping[str, Float[Tensor, " b"]]) -> Float[Tensor, " b"]:
@@ -85,7 +85,7 @@ class Weighted:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Gated:
-    """A reward that counts only in rows where another, the gate, reaches `least`.
+    """A reward that counts only in rows where another, the gate, reaches `threshold`.
 
     >>> from mirg_rewards import Box, Claim, Parsed, Target, image_reward, object_reward, pack
     >>> box = Box(0.0, 0.0, 1.0, 1.0)
@@ -99,17 +99,17 @@ class Gated:
 
     reward: Reward
     gate: Reward
-    least: float = 1.0
+    threshold: float = 1.0
 
     def __post_init__(self) -> None:
         for name, reward in (("reward", self.reward), ("gate", self.gate)):
             if not callable(reward):
                 raise TypeError(f"{name} must be callable as {name}(answers, targets), got {reward!r}")
         low, high = bounds_of(self.gate)
-        if not low < self.least <= high:
+        if not low < self.threshold <= high:
             raise ValueError(
-                f"least must be above {low:g} and at most {high:g}, or the gate never shuts or never opens, got "
-                f"{self.least!r}; a gate of your own says what it gives by an attribute: gate.bounds = (low, high)"
+                f"threshold must be above {low:g} and at most {high:g}, or the gate never shuts or never opens, got "
+                f"{self.threshold!r}; a gate of your own says what it gives by an attribute: gate.bounds = (low, high)"
             )
 
     @property
@@ -120,6 +120,6 @@ class Gated:
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
         """The reward where the gate is open, else 0."""
-        return torch.where(self.gate(answers, targets) >= self.least, self.reward(answers, targets), 0.0)
+        return torch.where(self.gate(answers, targets) >= self.threshold, self.reward(answers, targets), 0.0)
 
-    __repr__ = shown
+    __repr__ = reward_repr

@@ -17,13 +17,13 @@ from mirg_rewards.parsing import GRAMMARS, Grammar, parse
 from mirg_rewards.scorer import Scorer, Scores
 from mirg_rewards.targets import Target
 
-Kind = Literal["reward", "scorer", "trl", "ms_swift", "verl", "easyr1", "easyr1_sequential", "sample"]
+CallableKind = Literal["reward", "scorer", "trl", "ms_swift", "verl", "easyr1", "easyr1_sequential", "sample"]
 """How something that judges completions is called."""
 
-Columns = str | Callable[[Target], Mapping[str, Any]]
+TargetColumns = str | Callable[[Target], Mapping[str, Any]]
 """What a function is told of the truth: the name of the column with `Target.to_json`, or all columns of a row."""
 
-_PARAMETERS: dict[str, Kind] = {
+_PARAMETERS: dict[str, CallableKind] = {
     "answers": "reward",
     "completions": "trl",
     "solution_str": "verl",
@@ -36,7 +36,7 @@ _PARAMETERS: dict[str, Kind] = {
 _IN_BATCHES = ("reward", "scorer", "trl", "ms_swift", "easyr1")
 
 
-class FormError(ValueError):
+class OutputError(ValueError):
     """What was given back is not one number for each row."""
 
 
@@ -45,9 +45,9 @@ class Judge:
     """Something that judges completions, of one of the kinds that `judge` lists; itself texts and targets to numbers."""
 
     subject: Any
-    kind: Kind
+    kind: CallableKind
     grammar: Grammar
-    columns: Columns = "target"
+    columns: TargetColumns = "target"
     device: Device = "cpu"
     messages: bool = False
 
@@ -59,13 +59,13 @@ class Judge:
 
     def __call__(self, texts: Sequence[str], targets: Sequence[Target]) -> list[float]:
         """What each text earns against its target; None counts as NaN. Raises FormError for any other number of numbers."""
-        given = self.given(self.arguments(texts, targets))
+        output = self.call(self.arguments(texts, targets))
         if self.kind == "scorer":
-            given = [score.total if isinstance(score, Scores) else score for score in given]
-        numbers = _unpacked(given[0]) if self.kind in _IN_BATCHES else given
+            output = [score.total if isinstance(score, Scores) else score for score in output]
+        numbers = _unpacked(output[0]) if self.kind in _IN_BATCHES else output
         earned = [_number(number) for number in numbers]
         if len(earned) != len(texts):
-            raise FormError(f"{len(earned)} numbers for {len(texts)} rows: {_shown(given[0])}")
+            raise OutputError(f"{len(earned)} numbers for {len(texts)} rows: {_shown(output[0])}")
         return earned
 
     def arguments(
@@ -102,7 +102,7 @@ class Judge:
         completions = chats if self.messages else texts
         return [((), {"prompts": prompts, "completions": completions, "completion_ids": ids, **columns})]
 
-    def given(self, calls: Sequence[tuple[tuple[Any, ...], dict[str, Any]]]) -> list[Any]:
+    def call(self, calls: Sequence[tuple[tuple[Any, ...], dict[str, Any]]]) -> list[Any]:
         """What the subject gives back for each call, as it is."""
         with torch.no_grad():
             return [self.subject(*positional, **named) for positional, named in calls]
@@ -137,9 +137,9 @@ class Judge:
 def judge(
     subject: Any,
     *,
-    kind: Kind | None = None,
+    kind: CallableKind | None = None,
     grammar: Grammar | None = None,
-    columns: Columns = "target",
+    columns: TargetColumns = "target",
     messages: bool = False,
 ) -> Judge:
     """A reward, a scorer or a trainer's reward function as one callable from texts and targets to numbers.
@@ -172,8 +172,8 @@ def judge(
     TypeError: how is <built-in function len> called? Its parameters (obj) do not say; \
 pass kind="reward", "scorer", "trl", "ms_swift", "verl", "easyr1", "easyr1_sequential" or "sample"
     """
-    if kind is not None and kind not in get_args(Kind):
-        raise ValueError(f"kind must be one of {', '.join(get_args(Kind))}, got {kind!r}")
+    if kind is not None and kind not in get_args(CallableKind):
+        raise ValueError(f"kind must be one of {', '.join(get_args(CallableKind))}, got {kind!r}")
     if not callable(subject):
         raise TypeError(f"what is to judge must be callable, got {subject!r}")
     kind = kind or _kind_of(subject)
@@ -186,7 +186,7 @@ pass kind="reward", "scorer", "trl", "ms_swift", "verl", "easyr1", "easyr1_seque
     return Judge(subject, kind, grammar, columns, messages=messages)
 
 
-def _kind_of(subject: Callable[..., Any]) -> Kind:
+def _kind_of(subject: Callable[..., Any]) -> CallableKind:
     if isinstance(subject, Scorer):
         return "scorer"
     try:
@@ -197,7 +197,7 @@ def _kind_of(subject: Callable[..., Any]) -> Kind:
     if {"completions", "messages"} <= set(parameters) and kinds == {"trl"}:
         return "ms_swift"
     if len(kinds) != 1:
-        *others, last = (f'"{kind}"' for kind in get_args(Kind))
+        *others, last = (f'"{kind}"' for kind in get_args(CallableKind))
         raise TypeError(
             f"how is {subject!r} called? Its parameters ({', '.join(parameters)}) do not say; "
             f"pass kind={', '.join(others)} or {last}"
@@ -205,40 +205,40 @@ def _kind_of(subject: Callable[..., Any]) -> Kind:
     return kinds.pop()
 
 
-def _unpacked(given: Any) -> list[Any]:
-    if isinstance(given, Tensor):
-        return given.detach().flatten().tolist()
-    if isinstance(given, str | Mapping) or not hasattr(given, "__iter__"):
-        raise FormError(_shown(given))
-    return list(given)
+def _unpacked(output: Any) -> list[Any]:
+    if isinstance(output, Tensor):
+        return output.detach().flatten().tolist()
+    if isinstance(output, str | Mapping) or not hasattr(output, "__iter__"):
+        raise OutputError(_shown(output))
+    return list(output)
 
 
-def _number(given: Any) -> float:
-    if isinstance(given, Mapping):
-        given = given.get("score", given.get("overall"))
-    if given is None:
+def _number(output: Any) -> float:
+    if isinstance(output, Mapping):
+        output = output.get("score", output.get("overall"))
+    if output is None:
         return float("nan")
-    if isinstance(given, Real):
-        return float(given)
-    if isinstance(given, Tensor) and given.numel() == 1:
-        return float(given)
-    raise FormError(_shown(given))
+    if isinstance(output, Real):
+        return float(output)
+    if isinstance(output, Tensor) and output.numel() == 1:
+        return float(output)
+    raise OutputError(_shown(output))
 
 
-def _shown(given: Any) -> str:
-    if isinstance(given, Tensor):
-        return f"a tensor {given.dtype} {list(given.shape)}".replace("torch.", "")
-    return f"{type(given).__name__} {given!r:.80}"
+def _shown(output: Any) -> str:
+    if isinstance(output, Tensor):
+        return f"a tensor {output.dtype} {list(output.shape)}".replace("torch.", "")
+    return f"{type(output).__name__} {output!r:.80}"
 
 
-def form_fault(kind: Kind, given: Sequence[Any], rows: int, device: Device = "cpu") -> str | None:
+def output_fault(kind: CallableKind, output: Sequence[Any], rows: int, device: Device = "cpu") -> str | None:
     """What is wrong with the form of what a subject of this kind gave back for so many rows; None if nothing is.
 
-    >>> form_fault("reward", [torch.zeros(3)], 2), form_fault("trl", [[0.5, 1.0]], 2)
+    >>> output_fault("reward", [torch.zeros(3)], 2), output_fault("trl", [[0.5, 1.0]], 2)
     ('a tensor float32 [3]', None)
     """
     if kind in ("reward", "scorer"):
-        totals = [score.total for score in given] if kind == "scorer" else given
+        totals = [score.total for score in output] if kind == "scorer" else output
         wanted = torch.device(device).type
         for total in totals:
             if not isinstance(total, Tensor) or total.dtype != torch.float32 or total.shape != (rows,):
@@ -247,11 +247,11 @@ def form_fault(kind: Kind, given: Sequence[Any], rows: int, device: Device = "cp
                 return f"{_shown(total)} on {total.device}"
         return None
     try:
-        if kind in _IN_BATCHES and isinstance(given[0], Tensor) and given[0].shape != (rows,):
-            return _shown(given[0])
-        numbers = _unpacked(given[0]) if kind in _IN_BATCHES else given
+        if kind in _IN_BATCHES and isinstance(output[0], Tensor) and output[0].shape != (rows,):
+            return _shown(output[0])
+        numbers = _unpacked(output[0]) if kind in _IN_BATCHES else output
         for number in numbers:
             _number(number)
-    except FormError as error:
+    except OutputError as error:
         return str(error)
-    return None if len(numbers) == rows else f"{len(numbers)} numbers: {_shown(given[0])}"
+    return None if len(numbers) == rows else f"{len(numbers)} numbers: {_shown(output[0])}"

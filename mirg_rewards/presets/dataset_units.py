@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from mirg_rewards.claims import Corners, Size
 from mirg_rewards.coordinates import PIXELS, Resize, Space
-from mirg_rewards.presets.originals import THOUSANDTHS, counted
+from mirg_rewards.presets.reference_code import THOUSANDTHS, counted
 from mirg_rewards.targets import Target
 
-Numbers = tuple[int | float, ...]
+Coordinates = tuple[int | float, ...]
 
 
-def size_of(target: Target, image: int | None = None, resize: Resize | None = None, space: Space = PIXELS) -> Size:
+def coordinate_size(
+    target: Target, image: int | None = None, resize: Resize | None = None, space: Space = PIXELS
+) -> Size:
     """The (width, height) that a model counts in: the span of its space, or the pixels of an image.
 
     Those are of the image that it saw, as the target says, or as `resize` makes it, or else the original. Where no size
     is known, numbers are thousandths. `image` counts from 1; None is the image of the first true claim.
 
-    >>> size_of(Target((), sizes=((640, 480),)), resize=Resize(28, 3136, 12_845_056))
+    >>> coordinate_size(Target((), sizes=((640, 480),)), resize=Resize(28, 3136, 12_845_056))
     (644, 476)
-    >>> size_of(Target((), sizes=((640, 480),)), space=Space(999))
+    >>> coordinate_size(Target((), sizes=((640, 480),)), space=Space(999))
     (999, 999)
     """
     if space.max_value is not None:
@@ -34,24 +36,24 @@ def size_of(target: Target, image: int | None = None, resize: Resize | None = No
     return original[0] if resize is None else resize(original[0])
 
 
-def true_boxes(target: Target, resize: Resize | None = None, space: Space = PIXELS) -> list[tuple[str, Corners]]:
-    """The label and the box of each true claim that has one, in the numbers of `size_of`, rounded to a millionth.
+def dataset_boxes(target: Target, resize: Resize | None = None, space: Space = PIXELS) -> list[tuple[str, Corners]]:
+    """The label and the box of each true claim that has one, in the numbers of `coordinate_size`, rounded to a millionth.
 
     >>> from mirg_rewards import Box, Claim
-    >>> true_boxes(Target((Claim(1, Box(0.1, 0.2, 0.4, 0.6), label="dog"),), sizes=((640, 480),)))
+    >>> dataset_boxes(Target((Claim(1, Box(0.1, 0.2, 0.4, 0.6), label="dog"),), sizes=((640, 480),)))
     [('dog', (64, 96, 256, 288))]
     """
     return [
-        (claim.label, corners_of(claim.box.corners, size_of(target, claim.image or 1, resize, space)))
+        (claim.label, dataset_corners(claim.box.corners, coordinate_size(target, claim.image or 1, resize, space)))
         for claim in target.claims
         if claim.box is not None
     ]
 
 
-def corners_of(fractions: Corners, size: Size) -> Corners:
+def dataset_corners(fractions: Corners, size: Size) -> Corners:
     """The corners of a box, given in fractions of an image, as a dataset's column counts them.
 
-    >>> corners_of((0.1, 0.2, 0.4, 0.6), (640, 480))
+    >>> dataset_corners((0.1, 0.2, 0.4, 0.6), (640, 480))
     (64, 96, 256, 288)
     """
     x1, y1, x2, y2 = counted(fractions, size)

@@ -11,16 +11,16 @@ from torch import Tensor
 
 from mirg_rewards.batch import Answers, Targets
 from mirg_rewards.rewards.labels import Labels, checked_labels
-from mirg_rewards.rewards.pairing import Over, check_over, pairs_of, share
-from mirg_rewards.rewards.showing import shown
-from mirg_rewards.rewards.terms import unless_lost
+from mirg_rewards.rewards.pairing import NormalizeBy, check_normalize_by, claim_pairs, matched_fraction
+from mirg_rewards.rewards.reprs import reward_repr
+from mirg_rewards.rewards.terms import zero_if_unparsed
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LabelAgreement:
     """The share of claims that carry the right label, each true claim met once at most; in [0, 1].
 
-    The largest number of one-to-one pairs of claims within one image whose labels agree, over the count that `over`
+    The largest number of one-to-one pairs of claims within one image whose labels agree, over the count that `normalize_by`
     names, as in `Overlap`. Boxes and points are not looked at. Labels are compared to the letter ("exact"), but for
     capitals ("casefold"), or by a mapping from a true label to further names for it. A true claim without a label agrees
     with any.
@@ -33,24 +33,26 @@ class LabelAgreement:
     """
 
     labels: Labels = "casefold"
-    over: Over = "larger"
+    normalize_by: NormalizeBy = "larger"
     _: KW_ONLY
     any_image: bool = False
 
     def __post_init__(self) -> None:
-        check_over(self.over)
+        check_normalize_by(self.normalize_by)
         if self.labels is None:
             raise ValueError("labels must say how labels are compared: exact, casefold or a mapping, got None")
         object.__setattr__(self, "labels", checked_labels(self.labels))
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
         """The share of each row, float32."""
-        pairs = pairs_of(answers.claims, targets.claims)
-        ones = torch.ones(len(pairs.left), dtype=pairs.said.boxes.dtype, device=pairs.left.device)
-        over, labels, any_image = self.over, self.labels, self.any_image
-        return share(ones, pairs, answers, targets, over=over, labels=labels, any_image=any_image)
+        pairs = claim_pairs(answers.claims, targets.claims)
+        ones = torch.ones(len(pairs.left), dtype=pairs.predicted.boxes.dtype, device=pairs.left.device)
+        normalize_by, labels, any_image = self.normalize_by, self.labels, self.any_image
+        return matched_fraction(
+            ones, pairs, answers, targets, normalize_by=normalize_by, labels=labels, any_image=any_image
+        )
 
-    __repr__ = shown
+    __repr__ = reward_repr
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -76,19 +78,21 @@ class ImageSet:
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
         """What each row's set of images earns, float32."""
-        said, true = answers.claims, targets.claims
-        rows = torch.arange(len(said.counts), device=said.images.device)
-        images, image = torch.unique(torch.cat([said.images, true.images]).clamp_min(0), return_inverse=True)
-        row = torch.cat([rows.repeat_interleave(claims.counts) for claims in (said, true)])
+        predicted, target = answers.claims, targets.claims
+        rows = torch.arange(len(predicted.counts), device=predicted.images.device)
+        images, image = torch.unique(torch.cat([predicted.images, target.images]).clamp_min(0), return_inverse=True)
+        row = torch.cat([rows.repeat_interleave(claims.counts) for claims in (predicted, target)])
         distinct, numbers = torch.unique(row * len(images) + image, return_inverse=True)
-        is_said, is_true = torch.zeros(2, len(distinct), dtype=torch.float64, device=rows.device)
-        is_said[numbers[: len(said.images)]] = 1.0
-        is_true[numbers[len(said.images) :]] = 1.0
+        is_predicted, is_target = torch.zeros(2, len(distinct), dtype=torch.float64, device=rows.device)
+        is_predicted[numbers[: len(predicted.images)]] = 1.0
+        is_target[numbers[len(predicted.images) :]] = 1.0
         count = torch.zeros(len(rows), dtype=torch.float64, device=rows.device)
         row_of = torch.div(distinct, max(len(images), 1), rounding_mode="floor")
-        both, either = (count.index_add(0, row_of, each) for each in (is_said * is_true, is_said + is_true))
+        both, either = (
+            count.index_add(0, row_of, each) for each in (is_predicted * is_target, is_predicted + is_target)
+        )
         f1 = torch.where(either > 0, 2 * both / either.clamp_min(1), 1.0)
         earned = f1 if self.kind == "f1" else torch.where(f1 == 1, 1.0, 0.0)
-        return unless_lost(earned, answers, said.counts + true.counts).float()
+        return zero_if_unparsed(earned, answers, predicted.counts + target.counts).float()
 
-    __repr__ = shown
+    __repr__ = reward_repr

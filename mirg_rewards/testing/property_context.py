@@ -13,9 +13,9 @@ from hypothesis.strategies import SearchStrategy
 
 from mirg_rewards.batch import Device
 from mirg_rewards.targets import Target
-from mirg_rewards.testing.forms import Form, NoFormError, places_of, written
-from mirg_rewards.testing.judges import FormError, Judge
-from mirg_rewards.testing.strategies import responses, spoiled
+from mirg_rewards.testing.answer_format import AnswerFormat, UnsupportedAnswerError, places_of, write_answer
+from mirg_rewards.testing.callables import Judge, OutputError
+from mirg_rewards.testing.strategies import corrupted, responses
 
 Draw = Callable[[SearchStrategy[Any]], Any]
 
@@ -34,7 +34,7 @@ class Counterexample(Exception):  # noqa: N818 - it is what was looked for
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class PropertyContext:
     """What is being checked, and the rows to check it on."""
 
     judge: Judge
@@ -44,20 +44,20 @@ class Trial:
 
     def rows(self, draw: Draw, *, min_size: int = 1, max_size: int = 3) -> tuple[list[str], list[Target]]:
         """Completions, clean and messy, and their targets."""
-        true = draw(st.lists(self.targets, min_size=min_size, max_size=max_size))
-        return [draw(responses(self.judge.grammar, target=target)) for target in true], true
+        targets = draw(st.lists(self.targets, min_size=min_size, max_size=max_size))
+        return [draw(responses(self.judge.grammar, target=target)) for target in targets], targets
 
     def rows_and_truth(
         self, draw: Draw, *, min_size: int = 1, is_spoiled: bool = False
     ) -> tuple[list[str], list[Target]]:
         """`rows`, and the truth of the last: what fails where much is earned, or little is amiss, is not left to chance.
 
-        With `is_spoiled`, that truth in every way that `spoiled` knows too.
+        With `is_spoiled`, that truth in every way that `corrupted` knows too.
         """
         texts, targets = self.rows(draw, min_size=min_size, max_size=2)
         for target in targets[-1:]:
             truth = self.truths(target)[0]
-            more = [truth, *spoiled(truth)] if is_spoiled else [truth]
+            more = [truth, *corrupted(truth)] if is_spoiled else [truth]
             texts, targets = texts + more, targets + [target] * len(more)
         return texts, targets
 
@@ -72,8 +72,8 @@ class Trial:
         texts: list[str] = []
         for places in places_of(grammar):
             try:
-                texts.append(written(target.claims, target, Form(places).of(grammar)))
-            except NoFormError as error:
+                texts.append(write_answer(target.claims, target, AnswerFormat(places).of(grammar)))
+            except UnsupportedAnswerError as error:
                 unwritten = error
         if not texts:
             raise ValueError(f"targets needs truths that can be written, got {target.to_json()}: {unwritten}")
@@ -84,7 +84,7 @@ class Trial:
         rows = list(zip(texts, targets, strict=True))
         try:
             return (judge or self.judge)(texts, targets)
-        except FormError as error:
+        except OutputError as error:
             raise Counterexample("form", rows, [error] * len(rows), ["one number"] * len(rows)) from None
         except Exception as error:
             raised = f"raised {type(error).__name__}: {error}"

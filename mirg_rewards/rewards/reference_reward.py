@@ -13,11 +13,11 @@ from torch import Tensor
 
 from mirg_rewards.batch import Answers, Targets
 from mirg_rewards.rewards.bounds import Bounds, checked_bounds
-from mirg_rewards.rewards.showing import as_said
+from mirg_rewards.rewards.reprs import value_repr
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Published:
+class ReferenceReward:
     """A published reward: `of(text, target)` is what its authors' code gives one completion.
 
     It reads the text by the paper's own rules, so what the grammar made of it is not looked at. `bounds` are the least
@@ -27,10 +27,11 @@ class Published:
     >>> from mirg_rewards import Parsed, Target, pack
     >>> def is_short(text: str, target: Target, most: int = 10) -> float:
     ...     return float(len(text) < most)
-    >>> Published(is_short)(*pack([Parsed()], [Target((), (None,))], texts=["a dog"]))
+    >>> ReferenceReward(is_short)(*pack([Parsed()], [Target((), (None,))], texts=["a dog"]))
     tensor([1.])
-    >>> Published(partial(is_short, most=3)), Published(partial(is_short, most=3)) == Published(partial(is_short, most=3))
-    (Published(is_short, most=3), True)
+    >>> first, second = (ReferenceReward(partial(is_short, most=3)) for _ in range(2))
+    >>> first, first == second
+    (ReferenceReward(is_short, most=3), True)
     """
 
     of: Callable[..., float]
@@ -60,5 +61,5 @@ class Published:
         return torch.tensor(earned, dtype=torch.float32, device=answers.defects.device)
 
     def __repr__(self) -> str:
-        settings = [f"{name}={as_said(value)}" for name, value in self.settings.items()]
-        return f"Published({', '.join([as_said(self.of), *settings])})"
+        settings = [f"{name}={value_repr(value)}" for name, value in self.settings.items()]
+        return f"ReferenceReward({', '.join([value_repr(self.of), *settings])})"

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from mirg_rewards.presets.originals import THOUSANDTHS, counted, earned, first_answer
+from mirg_rewards.presets.reference_code import THOUSANDTHS, counted, earned, first_answer
 from mirg_rewards.targets import Target
 
 _PAIR = r"\(\s*+(\d++)\s*+,\s*+(\d++)\s*+\)"

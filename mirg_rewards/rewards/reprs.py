@@ -8,30 +8,32 @@ from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 
-def shown(part: Any) -> str:
+def reward_repr(part: Any) -> str:
     """A dataclass by its name and by what of it differs from its defaults.
 
     >>> from mirg_rewards.rewards import Overlap, SoftLength
     >>> def words(text: str) -> int:
     ...     return len(text.split())
-    >>> shown(Overlap("giou", at_least=0.5)), shown(SoftLength(10, 20, length=words))
-    ("Overlap(kind='giou', at_least=0.5)", 'SoftLength(low=10, high=20, length=words)')
+    >>> reward_repr(Overlap("giou", threshold=0.5)), reward_repr(SoftLength(10, 20, length=words))
+    ("Overlap(kind='giou', threshold=0.5)", 'SoftLength(low=10, high=20, length=words)')
     """
     named = [(field.name, getattr(part, field.name), field.default) for field in fields(part)]
-    said = [f"{name}={as_said(value)}" for name, value, default in named if value is not default and value != default]
-    return f"{type(part).__name__}({', '.join(said)})"
+    changed = [
+        f"{name}={value_repr(value)}" for name, value, default in named if value is not default and value != default
+    ]
+    return f"{type(part).__name__}({', '.join(changed)})"
 
 
-def as_said(value: Any) -> str:
+def value_repr(value: Any) -> str:
     """A value as one writes it: functions by their names, within tuples and mappings too, and not by where they lie.
 
-    >>> as_said({"length": (1.0, len)})
+    >>> value_repr({"length": (1.0, len)})
     "{'length': (1.0, len)}"
     """
     if isinstance(value, FunctionType | BuiltinFunctionType | type):
         return value.__name__
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{key!r}: {as_said(entry)}' for key, entry in value.items())}}}"
+        return f"{{{', '.join(f'{key!r}: {value_repr(entry)}' for key, entry in value.items())}}}"
     if type(value) is tuple:
-        return f"({', '.join(map(as_said, value))}{',' if len(value) == 1 else ''})"
+        return f"({', '.join(map(value_repr, value))}{',' if len(value) == 1 else ''})"
     return repr(value)

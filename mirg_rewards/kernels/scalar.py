@@ -9,9 +9,9 @@ from itertools import compress
 import torch
 from torch import Tensor
 
-from mirg_rewards.kernels.contracts import Comparison
+from mirg_rewards.kernels.validation import Comparison
 
-Corners = Sequence[float]
+BoxCorners = Sequence[float]
 Side = tuple[Tensor, Tensor, Tensor]
 
 _FEW = 64  # pairs that Python runs through sooner than NumPy is called
@@ -58,7 +58,7 @@ def image_share(images: Sequence[int], target_images: Sequence[int]) -> float:
 
 
 def certain_total(
-    boxes: Sequence[Corners], images: Sequence[int], target_boxes: Sequence[Corners], target_images: Sequence[int]
+    boxes: Sequence[BoxCorners], images: Sequence[int], target_boxes: Sequence[BoxCorners], target_images: Sequence[int]
 ) -> float | None:
     """The total of `match` for one row, where the best targets of its boxes are distinct; None where more must be done.
 
@@ -71,8 +71,8 @@ def certain_total(
     for box, image in zip(boxes, images, strict=True):
         best, choice = 0.0, -1
         for index, target_image in enumerate(target_images):
-            if image == target_image and (share := _iou(box, target_boxes[index])) > best:
-                best, choice = share, index
+            if image == target_image and (iou := _iou(box, target_boxes[index])) > best:
+                best, choice = iou, index
         if choice >= 0:
             if choice in taken:
                 return None
@@ -81,7 +81,7 @@ def certain_total(
     return total
 
 
-def _iou(a: Corners, b: Corners) -> float:
+def _iou(a: BoxCorners, b: BoxCorners) -> float:
     ax1, ay1, ax2, ay2 = a
     bx1, by1, bx2, by2 = b
     width, height = min(ax2, bx2) - max(ax1, bx1), min(ay2, by2) - max(ay1, by1)

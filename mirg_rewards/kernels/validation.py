@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
-Kind = Literal["iou", "giou", "diou", "ciou"]
+OverlapKind = Literal["iou", "giou", "diou", "ciou"]
 Objective = Literal["sum", "count", "count_then_sum"]
 
 
@@ -40,8 +40,8 @@ def check_choices(kind: str, objective: str = "sum", threshold: float = 0.5) -> 
 
     >>> check_choices("giou", "count")
     """
-    if kind not in get_args(Kind):
-        raise ValueError(f"kind must be one of {', '.join(get_args(Kind))}, got {kind!r}")
+    if kind not in get_args(OverlapKind):
+        raise ValueError(f"kind must be one of {', '.join(get_args(OverlapKind))}, got {kind!r}")
     if objective not in get_args(Objective):
         raise ValueError(f"objective must be one of {', '.join(get_args(Objective))}, got {objective!r}")
     # From 0 down, boxes that do not meet would be a hit, in whatever images they are.
