@@ -139,11 +139,11 @@ _SEEN_SIZES: tuple[Size, ...] = ((672, 448), (1120, 1120), (448, 896))
 def _sizes(
     count: int, unknown_sizes: bool
 ) -> SearchStrategy[tuple[tuple[Size | None, ...], tuple[Size | None, ...] | None]]:
-    """The sizes of a row's images, and those of the images that were seen, where they are sizes."""
+    """The sizes of a row's images, and those of the images that were seen, where they are known."""
     known, seen = (st.tuples(*[st.sampled_from(sizes)] * count) for sizes in (_SIZES, _SEEN_SIZES))
     sizes = st.tuples(known, st.none() | seen)
     unknown = (None,) * count, None
-    return sizes | st.just(unknown) if unknown_sizes else sizes
+    return st.just(unknown) | sizes if unknown_sizes else sizes
 
 
 @st.composite
