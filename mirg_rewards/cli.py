@@ -119,7 +119,7 @@ def _add_audit(commands: Any, reading: argparse.ArgumentParser) -> None:
         "audit",
         parents=[reading],
         help="see which cheats a reward pays for",
-        description="What some hundred cheats earn from a reward, beside the truth and an honest near miss.",
+        description="What some hundred cheats earn from a reward, beside the truth and a near miss.",
         epilog=_AUDIT_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -72,7 +72,7 @@ def test_the_library_grammar_has_a_form_for_nearly_all(found):
 
 
 @pytest.mark.parametrize("target", [target for target in TARGETS if target.claims])
-def test_honest_answers_are_what_they_are_called(target):
+def test_baselines_are_what_they_are_called(target):
     for claims, expected in ((target.claims, 1.0), (scaled(target, 0.8), 0.8), (elsewhere(target), 0.0)):
         text = write_response(claims, target, AnswerFormat().of(GRAMMARS["mirg"]))
         assert not parse(text, GRAMMARS["mirg"], target.sizes).defects
@@ -92,14 +92,14 @@ def test_it_prints_as_an_aligned_table_the_worst_first():
     assert lines[0] == "format alone: answers in grammar mirg, boxes, images, labels"
     assert lines[2].split() == ["the", "truth", "1.000"]
     assert len({line.index(".") for line in lines[2:-1]}) == 1
-    assert "looks at no box" in lines[-1]
+    assert "ignores boxes" in lines[-1]
     assert not found.is_sound
     assert found.to_markdown().count("\n| ") == 9
     assert json.loads(found.to_json())["cheats"]["no word"]["earned"] == 0
     assert json.loads(found.to_json())["is_sound"] is False
 
 
-def test_nothing_is_a_hole_that_is_paid_like_an_honest_answer_with_a_threshold():
+def test_nothing_is_a_hole_that_is_paid_like_a_baseline_with_a_threshold():
     def hit(answers, targets):
         return (object_reward(answers, targets) > 0.5).float()
 
@@ -247,7 +247,7 @@ def test_functions_of_every_trainer_earn_what_the_scorer_earns(reward, options, 
 def test_what_a_caller_gets_wrong_is_said():
     with pytest.raises(TypeError, match="do not say"):
         audit(len)
-    with pytest.raises(ValueError, match=r"honest answers must earn a number.*solution"):
+    with pytest.raises(ValueError, match=r"the truth must earn a number.*solution"):
         audit(with_own_columns)
     with pytest.raises(ValueError, match="messages is for functions that TRL calls"):
         audit(presets.mirg_rl(), messages=True)
@@ -370,7 +370,7 @@ def test_json_and_markdown_are_all_that_is_printed(rewards, capsys):
     assert wire["cheats"]["wrong image"]["hole"] is True
     assert wire["name"].endswith("my_rewards.py:first_box")
     assert main(["audit", "--preset", "mirg_rl", "--markdown", "--grammar", "qwen3_json"]) == 0
-    assert "| honest near miss | 0.880 |" in capsys.readouterr().out
+    assert "| near miss | 0.880 |" in capsys.readouterr().out
 
 
 SPLIT = """

@@ -639,7 +639,7 @@ def test_bounds_are_those_of_the_parts():
 @pytest.mark.parametrize("threshold", [0.0, 1.5, -1.0, float("nan")])
 def test_a_gate_that_never_shuts_or_never_opens_is_refused(threshold):
     with pytest.raises(
-        ValueError, match="threshold must be above 0 and at most 1, or the gate never shuts or never opens"
+        ValueError, match="threshold must be above 0 and at most 1, or the gate never closes or never opens"
     ):
         Gated(Overlap(), image_reward, threshold)
 

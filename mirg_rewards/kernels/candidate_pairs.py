@@ -221,7 +221,7 @@ def _shared(chosen: IntArray, others: IntArray) -> IntArray:
 
 
 def _is_first(ordered: IntArray) -> npt.NDArray[np.bool_]:
-    """Which numbers are the first of equals."""
+    """A mask of the first of each run of equal numbers."""
     is_first = np.ones(len(ordered), np.bool_)
     np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:])
     return is_first

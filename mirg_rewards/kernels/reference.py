@@ -99,7 +99,7 @@ def match(
 ) -> Matching:
     """The best one-to-one pairing of each row's predicted and target boxes; a pair counts only within one image.
 
-    `sum` maximises the sum of overlaps, `count` the number of pairs with an overlap of at least `threshold`, above 0, and
+    `sum` maximizes the sum of overlaps, `count` the number of pairs with an overlap of at least `threshold`, above 0, and
     `count_then_sum` the sum among those with the largest count. Optimal, so the order of boxes never changes the
     totals. Overlaps below 0 (giou, diou, ciou) count as 0: no pair is forced. A pair of value 0 is no pair. With labels,
     as numbers, a pair counts only within one label too. `pixel_offset` and `least` are those of `pair_iou`.
@@ -281,7 +281,7 @@ def _image_shares(chunk: RowChunk, groups: Groups, images: IntArray) -> FloatArr
 
 
 def _weights(values: FloatArray, pairs: CandidatePairs, objective: Objective, threshold: float) -> FloatArray:
-    """What the pairing maximises; the threshold is rounded to the values' own precision, so that an exact 0.7 is 0.7."""
+    """The weights to maximize. The threshold is rounded to the precision of the values, so that an exact 0.7 passes 0.7."""
     if objective == "sum":
         return values
     hits = values >= values.dtype.type(threshold)

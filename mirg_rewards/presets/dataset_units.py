@@ -1,4 +1,4 @@
-"""What published reward code takes from the columns of its dataset, out of a target."""
+"""Convert targets to the units of a published dataset: pixels or thousandths."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Coordinates = tuple[int | float, ...]
 def coordinate_size(
     target: Target, image: int | None = None, resize: Resize | None = None, space: Space = PIXELS
 ) -> Size:
-    """The (width, height) that a model counts in: the span of its space, or the pixels of an image.
+    """The (width, height) of a model's coordinates: the maximum of its space, or the pixels of an image.
 
-    Those are of the image that it saw, as the target says, or as `resize` makes it, or else the original. Where no size
-    is known, numbers are thousandths. `image` counts from 1; None is the image of the first true claim.
+    Pixels are those of the target's `seen_sizes`, else of the original size after `resize`. Where no size is known, the
+    result is thousandths. `image` counts from 1; None is the image of the first target claim.
 
     >>> coordinate_size(Target((), sizes=((640, 480),)), resize=Resize(28, 3136, 12_845_056))
     (644, 476)
@@ -37,7 +37,7 @@ def coordinate_size(
 
 
 def dataset_boxes(target: Target, resize: Resize | None = None, space: Space = PIXELS) -> list[tuple[str, Corners]]:
-    """The label and the box of each true claim that has one, in the numbers of `coordinate_size`, rounded to a millionth.
+    """The label and the box of each target claim with a box, in the units of `coordinate_size`, rounded to a millionth.
 
     >>> from mirg_rewards import Box, Claim
     >>> dataset_boxes(Target((Claim(1, Box(0.1, 0.2, 0.4, 0.6), label="dog"),), sizes=((640, 480),)))
@@ -51,7 +51,7 @@ def dataset_boxes(target: Target, resize: Resize | None = None, space: Space = P
 
 
 def dataset_corners(fractions: Corners, size: Size) -> Corners:
-    """The corners of a box, given in fractions of an image, as a dataset's column counts them.
+    """Convert the corners of a box from fractions of an image to a dataset's units.
 
     >>> dataset_corners((0.1, 0.2, 0.4, 0.6), (640, 480))
     (64, 96, 256, 288)

@@ -31,7 +31,9 @@ GRIFFON = replace(GRAMMARS["qwen25_json"], resize=RESIZE)
 """A fenced JSON list of `{"bbox_2d": […], "label": "dog"}`, in pixels of the image that the model saw."""
 
 _NUMBER = r"(\d{1,3}|1000)"
+# matches: {"bbox_2d": [1, 2, 30, 1000], "label": "dog"}
 _ITEM = re.compile(rf'\{{"bbox_2d": \[{_NUMBER}, {_NUMBER}, {_NUMBER}, {_NUMBER}\], "label": "([^"]++)"\}}')
+# matches: "```json\n" and "\n```"
 _FENCES = re.compile(r"\n```|```json\n")
 
 

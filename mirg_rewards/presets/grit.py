@@ -20,6 +20,7 @@ from mirg_rewards.targets import Target
 GRIT = GRAMMARS["qwen25_json"]
 """GRIT's boxes: JSON with the key `bbox_2d` among the words, in pixels of the resized image."""
 
+# matches: "12, 20, 340, 400"
 _QUAD = re.compile(r"\b\d++,\s*+\d++,\s*+\d++,\s*+\d++\b")
 
 
@@ -82,7 +83,7 @@ def _write_thought(claims: list[Written], *, own: Syntax) -> str:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class InThought:
-    """What a reward gives for the claims of the think parts, read by a grammar, in place of the answers'.
+    """A reward of the claims in the think parts, parsed by a grammar, in place of the answers' claims.
 
     >>> from mirg_rewards import Box, Claim, Parsed, object_reward
     >>> target = Target((Claim(1, Box(0.0, 0.0, 0.5, 1.0)),), ((100, 100),))
@@ -95,7 +96,7 @@ class InThought:
     grammar: Grammar
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
-        """What each think part earns, float32."""
+        """The reward of each think part, float32."""
         thoughts = [
             parse(parsed.think or "", self.grammar, target.sizes, seen_sizes=target.seen_sizes)
             for parsed, target in zip(answers.parsed, targets.rows, strict=True)
@@ -111,7 +112,7 @@ def _rethinks(text: str, target: Target) -> float:
 
 
 def _quads(text: str) -> int:
-    """How many times the text before `<rethink>` has four whole numbers with commas between; none without the tag."""
+    """The number of lists of four whole numbers before `<rethink>`; 0 without the tag."""
     before, tag, _ = text.partition("<rethink>")
     return len(_QUAD.findall(before)) if tag else 0
 

@@ -123,9 +123,13 @@ def click_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     return torch.where(with_boxes(targets.claims).counts > 0, in_boxes, near_points)
 
 
+# matches: 'action': 'click'
 _ACTION = re.compile(r"'action':\s*'(\w+)'")
+# matches: "[12, 340]"; also a brace or a line end, which ends the search
 _PLACE = re.compile(r"\{|\n|\[(\d++),\s*+(\d++)\]\s*+")
+# matches: "(12.5, -3)"
 _PAIR = re.compile(r"\((-?+(?:\d++(?:\.\d++)?+|\.\d++)),\s*+(-?+(?:\d++(?:\.\d++)?+|\.\d++))\)")
+# matches: "</think><answer>(12, 340)</answer>"
 _POINT_PART = re.compile(r"</think>\s*+<answer>\(\d++,\s*+\d++\)</answer>")
 _SCROLLS = ("left", "right", "up", "down")
 
@@ -185,7 +189,7 @@ def _last_point(answer: str) -> tuple[int, int]:
 
 
 def _next(text: str, wanted: str, known: int, after: int) -> int:
-    """Where `wanted` is next, looked for only if the place `known` so far lies behind; past the end if nowhere."""
+    """The next offset of `wanted`, searched for only if the offset `known` so far is passed; the end if there is none."""
     if known >= after:
         return known
     found = text.find(wanted, after)
@@ -203,7 +207,7 @@ def _gui_r1_format(text: str, target: Target) -> float:
 
 
 def _is_action(action: object) -> bool:
-    """Whether it is an action as asked for. Raises TypeError or LookupError where its point is no pair."""
+    """True for an action of the requested form. Raise TypeError or LookupError if its point is no pair."""
     if not isinstance(action, dict) or not {"action", "point", "input_text"} <= action.keys():
         return False
     name, point, input_text = action["action"], action["point"], action["input_text"]

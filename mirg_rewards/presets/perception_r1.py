@@ -15,9 +15,9 @@ _NUMBER = r"(-?\d++(?:\.\d++)?+)"
 _TWO = rf"{_NUMBER},\s*+{_NUMBER}"
 # In this order, whichever of them comes first in the text.
 _BOXES = [
-    re.compile(rf"\[\s*+{_TWO},\s*+{_TWO}\s*+\]"),
-    re.compile(rf"\(\s*+{_TWO},\s*+{_TWO}\s*+\)"),
-    re.compile(rf"\(\s*+{_TWO}\),\s*+\(\s*+{_TWO}\)"),
+    re.compile(rf"\[\s*+{_TWO},\s*+{_TWO}\s*+\]"),  # matches: "[1, 2, 30, 40]"
+    re.compile(rf"\(\s*+{_TWO},\s*+{_TWO}\s*+\)"),  # matches: "(1, 2, 30, 40)"
+    re.compile(rf"\(\s*+{_TWO}\),\s*+\(\s*+{_TWO}\)"),  # matches: "(1, 2), (30, 40)"
 ]
 # What is left of the original's pattern, whose bars are not escaped and so part it into alternatives.
 _OPENINGS = ("<", ">", "object_ref_start", "object_ref_end", "box_start", "box_end", "im_end")

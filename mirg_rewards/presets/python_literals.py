@@ -1,4 +1,4 @@
-"""Python literals as models write them, read and never evaluated."""
+"""Parse Python literals that models write, without evaluating them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NoReturn
 
 MOST_CHARACTERS = 2**16
 _DEEPEST = 64
+# matches, after blanks and comments: "[", "'dog'", "-1.5e3", "None", or the end of the text
 _TOKEN = re.compile(
     r"""
     (?:[ \t\f\r\n]++|\#[^\n]*+|\\\n)*+
@@ -21,6 +22,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+# matches: "\\101", "\\x41", "\\u0041", "\\n"
 _ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _ESCAPED: dict[str, str] = dict(zip("\n\\'\"abfnrtv", ("", *"\\'\"\a\b\f\n\r\t\v"), strict=True))
 _NAMES = {"True": True, "False": False, "None": None}

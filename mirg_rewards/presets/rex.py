@@ -24,7 +24,9 @@ REX_THINKER = replace(GRAMMARS["vlm_r1"], resize=Resize(factor=28, min_pixels=16
 
 # Python turns no longer run of digits into an integer.
 _MOST_DIGITS = 4300
+# matches: "<12>"
 _NUMBER = re.compile(r"<(\d++)>")
+# matches: "[1.5, 20, 30, 40]"
 _LIST = re.compile(r"\[([0-9.]++(?:, ?+[0-9.]++)*+)\]")
 
 

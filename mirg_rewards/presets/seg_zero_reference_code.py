@@ -1,4 +1,4 @@
-"""What the code of Seg-Zero and VisionReasoner makes of a text: each function a term, 0 for what the code crashes on."""
+"""The terms of Seg-Zero and VisionReasoner, one function each; 0 where the published code crashes."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ RESIZE = Resize(factor=28, min_pixels=3136, max_pixels=12_845_056)
 """How the processors of these projects resize; an image of 840 by 840 stays as it is."""
 
 _FAILURES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
+# matches: "{", unless "}" follows
 _OPENED = re.compile(r"\{(?!\})")
 _MOST_OBJECTS = 120
 _NOWHERE = (math.inf, math.inf)
@@ -175,7 +176,7 @@ def says_nothing_thrice(text: str, target: Target) -> float:
 def _hits(
     boxes: npt.NDArray[Any], points: npt.NDArray[Any], target_boxes: npt.NDArray[Any], target_points: npt.NDArray[Any]
 ) -> npt.NDArray[np.float64]:
-    """How many of the three a pair has, `[predicted, target]`, in the arithmetic that numpy gives numbers as written."""
+    """The number of criteria that each pair meets, 0 to 3, of shape `[predicted, target]`."""
     x1, y1, x2, y2 = (boxes[:, [side]] for side in range(4))
     left, top, right, bottom = target_boxes.T
     width = np.maximum(0, np.minimum(x2, right) - np.maximum(x1, left) + 1)

@@ -19,8 +19,10 @@ from mirg_rewards.rewards import ReferenceReward, Weighted, format_reward, objec
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
 
+# matches: "(12,20),(340,400)"
 _BOX = r"\((\d++),\s*+(\d++)\),\s*+\((\d++),\s*+(\d++)\)"
 _PAIRS = re.compile(_BOX)
+# the second matches: "</think><answer>(12,20),(340,400)</answer>" at the end
 _TAGGED = (THINK, re.compile(rf"</think>\s*+<answer>{_BOX}</answer>$"))
 
 

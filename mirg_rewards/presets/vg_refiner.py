@@ -123,7 +123,7 @@ def _accuracy(text: str, target: Target) -> float:
 
 
 def _last_answer(text: str) -> str:
-    """What the last answer part holds; parts are looked for from the left, and none begins within another."""
+    """The content of the last answer part; parts are matched from the left and do not overlap."""
     last, at = "", 0
     while True:
         start = text.find("<answer>", at)
@@ -134,7 +134,7 @@ def _last_answer(text: str) -> str:
 
 
 def _boxes_in(answer: str) -> list[object] | None:
-    """What stands under `bbox_2d` in the objects of a JSON answer; None where it cannot be looked for."""
+    """The values of `bbox_2d` in the objects of a JSON answer; None if it is not such JSON."""
     if not answer.strip():
         return []
     try:

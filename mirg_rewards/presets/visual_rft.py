@@ -18,6 +18,7 @@ from mirg_rewards.rewards.pairing import claim_pairs, matched_fraction, snap_to_
 from mirg_rewards.rewards.terms import with_boxes
 from mirg_rewards.scorer import Scorer
 
+# matches: "'Confidence': 0.75"
 _STATED = re.compile(r"[\"']Confidence[\"']\s{0,16}:\s{0,16}(-?\d{1,20}(?:\.\d{1,20})?)")
 
 
@@ -120,7 +121,7 @@ def visual_rft_lisa(*, grammar: Grammar = GRAMMARS["univg_r1"], compat: bool = F
 
 
 def confidence_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
-    """How well the stated confidences tell right boxes (an IoU of at least 0.5) from wrong ones, from 0 to 1.
+    """The calibration of stated confidences: right boxes have an IoU of at least 0.5; in [0, 1].
 
     The mean over predicted boxes of the confidence, clipped to [0, 1], where the box is right, and of its rest where it is
     not; 0 where no box is right. Boxes are certain where the answer does not state as many confidences as it has claims.

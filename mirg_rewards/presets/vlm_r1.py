@@ -21,7 +21,9 @@ from mirg_rewards.targets import Target
 THINK = re.compile(r"<think>")
 ANSWER = re.compile(r"<answer>")
 END = re.compile(r"</answer>")
+# matches: "</think>\n<answer>"
 TURN = re.compile(r"</think>\s*+<answer>")
+# matches: "[12, 20, 340, 400]"
 _LIST = re.compile(r"\[(\d++),\s*+(\d++),\s*+(\d++),\s*+(\d++)]")
 _QWEN = (THINK, TURN, re.compile(r"\{"), _LIST, re.compile(r"\}"), END)
 _INTERNVL = (THINK, TURN, _LIST, END)

@@ -1,4 +1,4 @@
-"""What VLM-R1's own code makes of a list of objects."""
+"""VLM-R1's published scores of a list of objects."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def _box(item: Any) -> Corners | None:
 
 
 def _between(text: str, opening: str, closing: str) -> Iterator[str]:
-    """What stands between each `opening` and the first `closing` after it, one after the other.
+    """The text between each `opening` and the first `closing` after it, in order.
 
     >>> list(_between("<b>1</b> <b><b>2</b> <b>3", "<b>", "</b>"))
     ['1', '<b>2']
@@ -156,7 +156,7 @@ def _last(parts: Iterable[str]) -> str | None:
 
 
 def _items(listed: str | None) -> list[Any]:
-    """What the JSON of a fence lists: of an object its keys, of a string its characters; nothing where it is no JSON."""
+    """The items of a fence's JSON: the keys of an object, the characters of a string; none if it is no JSON."""
     try:
         return list(json.loads((listed or "").strip()))
     except (ValueError, TypeError, RecursionError):

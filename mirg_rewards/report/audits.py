@@ -129,7 +129,7 @@ def loading() -> Iterator[Callable[[str], Any]]:
 
 
 def audit_table(audit: Audit, *, most: int | None = None) -> Table:
-    """A rich table of an audit: honest answers, then holes with what they exploit, then the rest, or the next `most`.
+    """A rich table of an audit: baselines, then holes with what they exploit, then the rest, or the next `most`.
 
     >>> from mirg_rewards.testing.audit import audit
     >>> from mirg_rewards import presets

@@ -1,4 +1,4 @@
-"""Whether answers name what is there, wherever it is: the set of images, and the labels."""
+"""Rewards without coordinates: the set of images, and the labels."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from mirg_rewards.rewards.terms import zero_if_unparsed
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LabelAgreement:
-    """The share of claims that carry the right label, each true claim met once at most; in [0, 1].
+    """The fraction of claims with the right label, in [0, 1]; each target claim is matched at most once.
 
-    The largest number of one-to-one pairs of claims within one image whose labels agree, over the count that `normalize_by`
-    names, as in `Overlap`. Boxes and points are not looked at. Labels are compared to the letter ("exact"), but for
-    capitals ("casefold"), or by a mapping from a true label to further names for it. A true claim without a label agrees
-    with any.
+    The size of the largest one-to-one pairing of claims in one image whose labels agree, divided as in `Overlap`. Boxes
+    and points are ignored. Labels are compared exactly ("exact"), regardless of case ("casefold"), or by a mapping from a
+    target label to synonyms. A target claim without a label agrees with any.
 
     >>> from mirg_rewards import Claim, Parsed, Target, pack
     >>> target = Target((Claim(1, label="dog"), Claim(1, label="cat")), sizes=(None,))
@@ -44,7 +43,7 @@ class LabelAgreement:
         object.__setattr__(self, "labels", checked_labels(self.labels))
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
-        """The share of each row, float32."""
+        """The fraction of each row, float32."""
         pairs = claim_pairs(answers.claims, targets.claims)
         ones = torch.ones(len(pairs.left), dtype=pairs.predicted.boxes.dtype, device=pairs.left.device)
         normalize_by, labels, any_image = self.normalize_by, self.labels, self.any_image
@@ -57,11 +56,11 @@ class LabelAgreement:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ImageSet:
-    """Whether the images that an answer names are those of the truth, as sets; in [0, 1].
+    """The agreement of predicted and target images as sets, in [0, 1].
 
-    With "exact", 1 if the two sets are the same, else 0. With "f1", twice the images in both over the sum of the sizes of
-    the two. An image left unsaid counts as a wrong one in a row of several. As a set, an image named twice is named once:
-    `image_reward` counts mentions. Where nothing is to be found, an answer that plainly claims nothing earns 1.
+    "exact" gives 1 if the two sets are equal, else 0. "f1" gives twice the size of the intersection over the sum of the
+    sizes. In a row of several images, a claim without an image counts as a wrong one. Duplicates count once;
+    `image_reward` counts mentions. With no target claims, an empty answer without defects earns 1.
 
     >>> from mirg_rewards import Claim, Parsed, Target, pack
     >>> target = Target((Claim(1), Claim(3)), sizes=(None, None, None))
@@ -77,7 +76,7 @@ class ImageSet:
             raise ValueError(f"kind must be exact or f1, got {self.kind!r}")
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
-        """What each row's set of images earns, float32."""
+        """The agreement of each row, float32."""
         predicted, target = answers.claims, targets.claims
         rows = torch.arange(len(predicted.counts), device=predicted.images.device)
         images, image = torch.unique(torch.cat([predicted.images, target.images]).clamp_min(0), return_inverse=True)

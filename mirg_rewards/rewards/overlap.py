@@ -1,4 +1,4 @@
-"""How well boxes sit, by any overlap and any curve over it."""
+"""Rewards of box overlap, with any overlap and any curve over it."""
 
 from __future__ import annotations
 
@@ -26,20 +26,19 @@ from mirg_rewards.rewards.terms import with_boxes
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Overlap:
-    """What the overlaps of the best one-to-one pairing of boxes are worth, over a count of boxes; in [0, 1].
+    """The summed value of the best one-to-one pairing of boxes over a count of boxes, in [0, 1].
 
-    A pair counts only within one image, unless `any_image`: that is for published rewards that do not look at images.
-    Its overlap is of the `kind` iou, giou, diou or ciou, below 0 counted as 0, and is worth, at most one of
+    A pair counts only within one image, unless `any_image` (for published rewards that ignore images). The overlap `kind`
+    is iou, giou, diou or ciou; negative overlaps count as 0. At most one curve maps an overlap to its value:
 
     - `threshold=t`: 1 from t on, else 0; with `strict`, 1 only above t;
-    - `linear_range=(low, high)`: 0 up to low, 1 from high on, on a straight line between;
-    - `clip_range=(low, high)`: 0 below low, 1 above high, and from low to high the overlap itself;
+    - `linear_range=(low, high)`: 0 up to low, 1 from high on, linear between;
+    - `clip_range=(low, high)`: 0 below low, 1 above high, and from low to high the overlap itself.
 
-    or else the overlap itself; and all that to the `power`. The pairing is the one worth most, so that neither the order
-    of boxes nor a greedy choice matters. The sum is divided by the count that `normalize_by` names: the larger count of boxes,
-    that of the answer (precision), that of the truth (recall), or the mean of the two (F1). With `labels`, a pair whose
-    labels do not agree is worth nothing: see `LabelAgreement`. Where neither side has a box, it is `object_reward`'s
-    rule: everything for an answer that plainly claims nothing where nothing is to be found.
+    Without one, the value is the overlap. The value is raised to `power`. The pairing maximizes the sum of values, so the
+    order of boxes does not matter. The sum is divided by the count that `normalize_by` names: the larger count of boxes,
+    the predicted count (precision), the target count (recall), or the mean of the two (F1). With `labels`, a pair whose
+    labels disagree has value 0: see `LabelAgreement`. Rows without any box follow `object_reward`.
 
     `Overlap()` is `object_reward`. Only "larger" and "f1" penalize both extra and missing boxes.
 
@@ -81,7 +80,7 @@ class Overlap:
         object.__setattr__(self, "labels", checked_labels(self.labels))
 
     def worth(self, overlap: Float[Tensor, "*pairs"]) -> Float[Tensor, "*pairs"]:
-        """What a pair with this overlap is worth, in [0, 1]: the curve of the part, which never falls.
+        """Map overlaps to values in [0, 1]; the curve never falls.
 
         >>> Overlap(clip_range=(0.25, 0.75)).worth(torch.tensor([0.2, 0.25, 0.5, 0.75, 0.8]))
         tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
@@ -100,7 +99,7 @@ class Overlap:
         return overlap if self.power == 1 else overlap**self.power
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
-        """What each row's boxes are worth, float32."""
+        """The reward of each row, float32."""
         predicted, target = with_boxes(answers.claims), with_boxes(targets.claims)
         values = self.worth(
             kernels.pair_iou(predicted.boxes, predicted.offsets, target.boxes, target.offsets, self.kind)

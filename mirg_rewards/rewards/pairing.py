@@ -1,4 +1,4 @@
-"""What the best one-to-one pairing of claims is worth, over how many there are."""
+"""The value of the best one-to-one pairing of claims, over a count of claims."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from mirg_rewards.rewards.labels import Labels, agreement
 from mirg_rewards.rewards.terms import image_reward
 
 NormalizeBy = Literal["larger", "predicted", "target", "f1"]
-"""Which count a sum over pairs is divided by: the larger one, that of the answer (precision), that of the truth (recall), or
-the mean of the two (F1)."""
+"""The count that divides a sum over pairs: the larger, the predicted (precision), the target (recall), or their mean (F1)."""
 
 
 class ClaimPairs(NamedTuple):
-    """Claims that can be paired, and of every pair of one row the index of the claim said and of the true one."""
+    """Predicted and target claims, and the indices of both claims of every pair within a row."""
 
     predicted: ClaimBatch
     target: ClaimBatch
@@ -29,7 +28,7 @@ class ClaimPairs(NamedTuple):
 
 
 def claim_pairs(predicted: ClaimBatch, target: ClaimBatch) -> ClaimPairs:
-    """Every pair of a claim that was said and one that is true, in one row.
+    """Every pair of a predicted and a target claim within a row.
 
     >>> from mirg_rewards import Claim, Parsed, Target, pack
     >>> answers, targets = pack([Parsed((Claim(1), Claim(1)))], [Target((Claim(1),), sizes=(None,))])
@@ -49,11 +48,11 @@ def matched_fraction(
     labels: Labels | None = None,
     any_image: bool = False,
 ) -> Float[Tensor, " b"]:
-    """The largest sum of values that pairs one to one can reach, over the count that `normalize_by` names; float32.
+    """The largest sum of values over one-to-one pairs, divided by the count that `normalize_by` names; float32.
 
-    A pair counts only within one image, unless `any_image`, and with `labels` only if they agree. Where neither side has
-    a claim that can be paired, the share is that of the images: 1 for an answer that plainly claims nothing where nothing
-    is to be found; with `any_image`, 1 for any answer that was read.
+    A pair counts only within one image, unless `any_image`, and with `labels` only if they agree. A row without predicted
+    and target claims gets its image reward: 1 for an empty answer without defects if the target is empty. With
+    `any_image` it gets 1 for any parsed answer.
 
     >>> from mirg_rewards import Claim, Parsed, Target, pack
     >>> answers, targets = pack([Parsed((Claim(1), Claim(2)))], [Target((Claim(1),), sizes=(None, None))])
@@ -80,9 +79,9 @@ def matched_fraction(
 
 
 def snap_to_threshold(values: Float[Tensor, "*pairs"], threshold: float) -> Float[Tensor, "*pairs"]:
-    """The values, where those that only rounding keeps from the threshold are at it.
+    """Set values within rounding error of the threshold to the threshold.
 
-    Boxes in fractions make of an exact half in thousandths 0.49999999999999989.
+    In fractions, an IoU that is exactly one half in thousandths may be 0.49999999999999989.
 
     >>> snap_to_threshold(torch.tensor([0.5 - 1e-16, 0.5 - 1e-6], dtype=torch.float64), 0.5) >= 0.5
     tensor([ True, False])
@@ -93,7 +92,7 @@ def snap_to_threshold(values: Float[Tensor, "*pairs"], threshold: float) -> Floa
 
 
 def check_normalize_by(normalize_by: NormalizeBy) -> None:
-    """Raises ValueError for what names no count.
+    """Raise ValueError for an unknown `normalize_by`.
 
     >>> check_normalize_by("f1")
     """

@@ -1,4 +1,4 @@
-"""How well polygons overlap, through shapely: the object term for families that write outlines."""
+"""Rewards of polygon overlap, computed by shapely."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _GRID, _LARGEST = 1e-11, 1e4
 def polygon_iou(predicted: Claim, target: Claim) -> float:
     """The IoU of the polygons of two claims, from 0 to 1; a claim without a polygon counts as its box.
 
-    A polygon that crosses itself is repaired by shapely's `make_valid`. What has no area overlaps with nothing, and
-    neither does a claim without a place. Which images the claims are about is not looked at. Needs the extra
+    A self-intersecting polygon is repaired by shapely's `make_valid`. A polygon without area and a claim without a place
+    have an IoU of 0 with anything. Images are ignored. Needs the extra
     `mirg-rewards[polygons]`.
 
     >>> from mirg_rewards import Box, Claim

@@ -1,4 +1,4 @@
-"""Rewards as their authors' code gives them, of the text itself."""
+"""Rewards computed from the text itself by the code of their authors."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from mirg_rewards.rewards.reprs import value_repr
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ReferenceReward:
-    """A published reward: `of(text, target)` is what its authors' code gives one completion.
+    """A reward function of the text: `of(text, target)` returns the reward of one completion.
 
-    It reads the text by the paper's own rules, so what the grammar made of it is not looked at. `bounds` are the least
-    and the most that it gives. A `functools.partial` of named arguments is taken apart, so that two of the same function
-    and settings are equal. Raises ValueError for a batch packed without its texts.
+    It implements a paper's own parsing, so the parsed claims are ignored. `bounds` are the lowest and the highest reward. A
+    `functools.partial` of named arguments is split into function and settings, so that two of the same compare equal.
+    Raises ValueError for a batch packed without its texts.
 
     >>> from mirg_rewards import Parsed, Target, pack
     >>> def is_short(text: str, target: Target, most: int = 10) -> float:
@@ -50,10 +50,10 @@ class ReferenceReward:
         object.__setattr__(self, "bounds", checked_bounds(self.bounds))
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
-        """What each completion earns, float32."""
+        """The reward of each completion, float32."""
         if len(answers.texts) != len(targets.rows):
             raise ValueError(
-                f"a published reward reads the texts themselves: pack(..., texts=...) needs {len(targets.rows)} of them, "
+                f"a reference reward needs the texts: pack(..., texts=...) needs {len(targets.rows)} of them, "
                 f"got {len(answers.texts)}"
             )
         rows = zip(answers.texts, targets.rows, strict=True)

@@ -1,4 +1,4 @@
-"""How the parts of rewards print."""
+"""Readable reprs of rewards."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def reward_repr(part: Any) -> str:
-    """A dataclass by its name and by what of it differs from its defaults.
+    """The repr of a dataclass without the fields that have their default.
 
     >>> from mirg_rewards.rewards import Overlap, SoftLength
     >>> def words(text: str) -> int:
@@ -25,7 +25,7 @@ def reward_repr(part: Any) -> str:
 
 
 def value_repr(value: Any) -> str:
-    """A value as one writes it: functions by their names, within tuples and mappings too, and not by where they lie.
+    """The repr of a value with functions by their names, also within tuples and mappings.
 
     >>> value_repr({"length": (1.0, len)})
     "{'length': (1.0, len)}"

@@ -1,4 +1,4 @@
-"""Rewards that change while a model trains: values without state, asked for what they are at a progress."""
+"""Rewards that change during training. Schedules are stateless; pass the training progress."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Linear:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Step(Generic[Value]):
-    """A weight or a reward that changes at marks: from each progress in `values` on, the value that it maps to.
+    """A weight or a reward that changes in steps: `values` maps a progress to the value from there on.
 
     >>> threshold = Step({0.0: 0.5, 0.5: 0.75})
     >>> threshold.at(0.0), threshold.at(0.49), threshold.at(0.5)
@@ -68,11 +68,11 @@ class Step(Generic[Value]):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Scheduled:
-    """Terms whose weights or rewards change with the progress of training; `at` gives what they are at one moment.
+    """Terms whose weights or rewards change with the progress of training; `at` returns those of one moment.
 
-    A value that pickles and holds no state, so it is no reward itself: `scheduled.at(progress)` is one, a `Weighted`. What
-    follows the training makes a new scorer: `replace(scorer, reward=scheduled.at(step / steps))`, say in a trainer's
-    callback, or in the reward function where that is told the step.
+    A schedule pickles, has no state and is no reward itself: `scheduled.at(progress)` is one, a `Weighted`. Make a new
+    scorer as training advances, for example in a trainer's callback:
+    `replace(scorer, reward=scheduled.at(step / steps))`.
 
     >>> from mirg_rewards import format_reward
     >>> from mirg_rewards.rewards import Overlap

@@ -30,10 +30,10 @@ def format_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
 
 
 def image_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
-    """The share of right images: mentions that are right, over the larger count of claims on the two sides.
+    """The fraction of right image mentions, over the larger count of claims.
 
-    Each true mention is met once at most, so neither naming every image nor naming one twice pays. Where nothing is to
-    be found, an answer that claims nothing earns 1, if it says so in a readable way.
+    Each target mention is matched at most once, so naming every image, or one image twice, does not pay. With no target
+    claims, a parsed answer without claims earns 1.
 
     >>> from mirg_rewards import Claim, Parsed, Target, pack
     >>> target = Target((Claim(1), Claim(3)), sizes=(None, None, None))
@@ -44,11 +44,11 @@ def image_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
 
 
 def object_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
-    """The sum of IoU over the best one-to-one pairing of boxes, over the larger count of boxes on the two sides.
+    """The sum of IoU of the best one-to-one pairing of boxes, over the larger count of boxes.
 
-    A pair counts only within one image, so a box in the wrong image earns nothing, however well it sits; and a box too
-    many costs as much as one too few. Points are not judged. Where neither side has a box, the term is that of the images:
-    all of it for an answer that plainly claims nothing where nothing is to be found.
+    A pair counts only within one image, so a box in the wrong image earns 0. An extra box costs as much as a missing one.
+    Points are ignored. A row without any box gets its image reward: 1 for a parsed answer without claims if the target is
+    empty.
 
     >>> from mirg_rewards import Box, Claim, Parsed, Target, pack
     >>> full, half = Box(0.0, 0.0, 1.0, 1.0), Box(0.0, 0.0, 0.5, 1.0)
@@ -83,16 +83,16 @@ def comparison(answers: Answers, targets: Targets) -> kernels.Comparison:
 def over_larger_count(
     totals: Float[Tensor, " b"], predicted: ClaimBatch, target: ClaimBatch, answers: Answers, targets: Targets
 ) -> Float[Tensor, " b"]:
-    """The total overlap of each row's pairs over its larger count of claims; the image term where there is no claim.
+    """Total overlaps over the larger count of claims; the image reward in rows without claims.
 
-    `predicted` and `target` are the claims of `answers` and `targets` that could be paired.
+    `predicted` and `target` are the claims of `answers` and `targets` that can be paired.
     """
     larger = torch.maximum(predicted.counts, target.counts)
     return torch.where(larger > 0, totals / larger.clamp_min(1), image_reward(answers, targets)).float()
 
 
 def zero_if_unparsed(fractions: Tensor, answers: Answers, claims: Int64[Tensor, " b"]) -> Tensor:
-    """0 for rows where neither side claims anything and the answer could not be read: silence is no finding."""
+    """Set to 0 the rows without claims on either side whose answer could not be parsed."""
     return torch.where((claims == 0) & (answers.defects & UNPARSED.value != 0), 0.0, fractions)
 
 

@@ -1,4 +1,4 @@
-"""How an answer to a target is written: as boxes or points, with images and labels or without, in the sizes that count."""
+"""Formats of answers: boxes or points, with or without images and labels, in the sizes of the grammar."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from mirg_rewards.parsing.found import Written
 from mirg_rewards.targets import Target
 
 PlaceKinds = Literal["box", "polygon", "point", "box and point"]
-"""How an answer says a place."""
+"""A way to write a place."""
 
 
 class UnsupportedAnswerError(ValueError):
-    """What a grammar has no way to write."""
+    """Claims that a grammar cannot write."""
 
 
 def places_of(grammar: Grammar) -> list[PlaceKinds]:
-    """How places can be said in a grammar, the plainest way first.
+    """The kinds of place that a grammar can write, the plainest first.
 
     >>> from mirg_rewards import GRAMMARS
     >>> places_of(GRAMMARS["mirg"]), places_of(GRAMMARS["molmo"])
@@ -32,7 +32,7 @@ def places_of(grammar: Grammar) -> list[PlaceKinds]:
 
 @dataclass(frozen=True, slots=True)
 class AnswerFormat:
-    """What an answer says: places by boxes, points or both; and whether the image is named, and the label."""
+    """The content of an answer: places as boxes, points or both, with or without images and labels."""
 
     places: PlaceKinds = "box"
     images: bool = True
@@ -44,7 +44,7 @@ class AnswerFormat:
         return ", ".join([places[self.places], *more])
 
     def of(self, grammar: Grammar) -> Grammar:
-        """`grammar`, writing this and no more.
+        """`grammar`, restricted to write this format.
 
         >>> from mirg_rewards import GRAMMARS, render
         >>> render([Claim(2, label="dog")], AnswerFormat(labels=False).of(GRAMMARS["mirg"]), [None, None])
@@ -67,7 +67,7 @@ class AnswerFormat:
 
     @classmethod
     def all(cls, grammar: Grammar) -> list[AnswerFormat]:
-        """Those that the grammar can write, the plainest that says all first.
+        """All formats that the grammar can write, the plainest complete one first.
 
         >>> from mirg_rewards import GRAMMARS
         >>> print(*AnswerFormat.all(GRAMMARS["molmo"]), sep="; ")
@@ -78,10 +78,10 @@ class AnswerFormat:
 
 
 def write_answer(claims: Iterable[Claim], target: Target, grammar: Grammar, think: str = "") -> str:
-    """A clean response about a target's images that makes `claims`, by whichever places the grammar writes.
+    """Write `claims` about a target's images as a clean response, with the kinds of place that the grammar writes.
 
-    Pixels are those of the images as they were seen, where the target says so. Raises NoFormError for what the grammar
-    has no way to write.
+    Pixels are those of the target's `seen_sizes`, if it has them. Raises UnsupportedAnswerError for claims that the
+    grammar cannot write.
 
     >>> from mirg_rewards import GRAMMARS, Box
     >>> write_answer([Claim(1, Box(0.0, 0.0, 0.5, 1.0))], Target((), (None,)), GRAMMARS["molmo"])
@@ -98,7 +98,7 @@ def write_answer(claims: Iterable[Claim], target: Target, grammar: Grammar, thin
 
 
 def coordinate_sizes(target: Target, grammar: Grammar) -> list[Size | None]:
-    """The size of each of a target's images that pixels count up to; where the grammar counts in others, the original one.
+    """The size of each image in the pixels that the grammar uses; the original size if it does not use pixels.
 
     >>> from mirg_rewards import GRAMMARS
     >>> coordinate_sizes(Target((), ((640, 480),)), GRAMMARS["qwen25_json"])
@@ -112,7 +112,7 @@ def coordinate_sizes(target: Target, grammar: Grammar) -> list[Size | None]:
 
 
 def fitted(claim: Claim, grammar: Grammar) -> Claim:
-    """`claim` with its place said as the grammar writes places: a box by its middle where only points are written.
+    """`claim` with its place as the grammar writes places: the center of a box where only points are written.
 
     >>> from mirg_rewards import GRAMMARS, Box
     >>> claim = Claim(1, Box(0.0, 0.0, 0.5, 1.0))

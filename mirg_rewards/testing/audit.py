@@ -1,4 +1,4 @@
-"""What each cheat earns from a reward, beside what honest answers earn."""
+"""Audit a reward: score every known cheat beside the truth, near misses and answers with IoU 0."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mirg_rewards.testing.cheats import CHEATS, RAN, Cheat
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one cheat earned, in the mean over the rows that it was tried on, beside honest answers to the same rows.
+    """The mean reward of one cheat, beside the baselines of the same rows.
 
     - `earned`: None where it earned no number, for the reason that `trouble` gives: "raised KeyError: ...", "NaN",
       "ran code", "not run", or "" where the cheat has no form in the grammar.
@@ -43,7 +43,7 @@ class Finding:
 
     @property
     def is_hole(self) -> bool:
-        """Whether it earns more than an honest near miss, as much as the truth, or no number; or takes over a second."""
+        """True if it earns more than a near miss, as much as the truth, or no number, or takes over a second."""
         if self.completion is None:
             return False
         if self.earned is None or self.seconds > _SLOW:
@@ -56,7 +56,7 @@ class Finding:
 
     @property
     def verdict(self) -> str:
-        """What is to be said of it in a word or two; nothing if all is well.
+        """The finding in a word or two; empty if the cheat does not pay.
 
         >>> Finding(CHEATS["wrong image"], 1.0, near_miss=0.8, truth=1.0, completion="Image-1 ...").verdict
         'hole'
@@ -73,7 +73,7 @@ _SLOW = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What every cheat earns from a reward, and what the truth, an honest near miss and an honest miss do.
+    """The rewards of every cheat, of the truth, of a near miss and of answers with IoU 0.
 
     `truth`, `near_miss` (right image, clean form, IoU 0.8) and `zero_iou` (right image, clean form, IoU 0) are means over the
     rows where something is to be found. Prints as a table, the worst first.
@@ -90,17 +90,17 @@ class Audit:
 
     @property
     def holes(self) -> tuple[Finding, ...]:
-        """The cheats that pay: more than an honest near miss, or as much as the truth, or with no number at all."""
+        """The cheats that pay: more than a near miss, as much as the truth, or no number."""
         return tuple(finding for finding in self.findings if finding.is_hole)
 
     @property
     def is_blind(self) -> bool:
-        """Whether a miss earns as much as the truth: the reward looks at no box, or reads another form of answers."""
+        """True if IoU 0 earns as much as the truth: the reward ignores boxes, or expects another answer format."""
         return self.zero_iou >= self.truth - 1e-6
 
     @property
     def is_sound(self) -> bool:
-        """Whether there is no hole, every cheat was tried, and the truth pays more than a miss."""
+        """True if there is no hole, every cheat was run, and the truth earns more than IoU 0."""
         return not self.holes and not self.is_blind and not any(f.trouble == "not run" for f in self.findings)
 
     @property
@@ -127,7 +127,7 @@ class Audit:
         count = len(self.holes)
         text = f"Holes: {count} of {len(tried)} cheats." if count else f"No hole in {len(tried)} cheats."
         if self.is_blind:
-            text += " An honest miss earns as much as the truth: the reward looks at no box, or reads another form of answers."
+            text += " IoU 0 earns as much as the truth: the reward ignores boxes, or expects another answer format."
         left = sum(finding.trouble == "not run" for finding in self.findings)
         if left:
             text += f" {left} were not run, since the time was over."
@@ -136,8 +136,8 @@ class Audit:
         )
 
     def rows(self) -> list[tuple[str, str, str, str]]:
-        """The table as text: who answers, what that earns, what an honest near miss earns on the same rows, verdict."""
-        baselines = [("the truth", self.truth), ("honest near miss", self.near_miss), ("honest miss", self.zero_iou)]
+        """The table as text: name, mean reward, reward of a near miss on the same rows, verdict."""
+        baselines = [("the truth", self.truth), ("near miss", self.near_miss), ("IoU 0", self.zero_iou)]
         rows = [(name, f"{earned:.3f}", "", "") for name, earned in baselines]
         for finding in self.worst_first:
             earned = "-" if finding.earned is None else f"{finding.earned:.3f}"
@@ -146,7 +146,7 @@ class Audit:
         return rows
 
     def title(self) -> str:
-        """What was audited, and how honest answers were written."""
+        """The audited reward, the grammar and the answer format."""
         return f"{self.name}: answers in grammar {self.grammar}, {self.answer_format}"
 
     def __str__(self) -> str:
@@ -214,9 +214,9 @@ def audit(
     seconds: float = 10.0,
     name: str | None = None,
 ) -> Audit:
-    """What each cheat earns from a reward, beside the truth, an honest near miss and an honest miss.
+    """Score every known cheat with a reward, beside the truth, a near miss and IoU 0.
 
-    A cheat is a hole if it earns more than the honest near miss to the same rows, as much as the truth, no number (it
+    A cheat is a hole if it earns more than the near miss to the same rows, as much as the truth, no number (it
     makes the reward raise, give NaN or run code), or takes more than a second a completion.
 
     - `subject`, `kind`, `columns`: a scorer, a reward or a trainer's function, how it is called and what it is told of
@@ -227,7 +227,7 @@ def audit(
     - `seconds`: cheats that are left when this time is over are not run. A call cannot be broken off, so those that are
       made to be slow come last.
 
-    Raises ValueError if honest answers earn no number, or for a target whose truth cannot be written or missed; TypeError
+    Raises ValueError if the baselines earn no number, or for a target whose truth cannot be written or missed; TypeError
     if it is not clear how the subject is called.
 
     >>> from mirg_rewards import presets

@@ -1,4 +1,4 @@
-"""What honest answers say, in which form, and what they earn: what a cheat is measured by."""
+"""Baselines of the audit: rewards of the truth, of near misses and of answers with IoU 0."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mirg_rewards.testing.cheats import Cheat
 from mirg_rewards.testing.cheats.writing import elsewhere, scaled, write_response
 
 Earn = Callable[[Sequence[str], Sequence[Target]], list[float]]
-"""What texts earn against targets."""
+"""A function from texts and targets to rewards."""
 
 
 def _target(sizes: Sequence[tuple[int, int]], *claims: tuple[int, str, tuple[float, float, float, float]]) -> Target:
@@ -104,7 +104,7 @@ def best_format(earn: Earn, grammar: Grammar, targets: Sequence[Target]) -> tupl
         gave = f"{type(errors[0]).__name__}: {errors[0]}" if errors else "no finite number"
         (first, *_), *_ = texts.values()
         raise ValueError(
-            f"honest answers must earn a number, and gave {gave}. Is the grammar what the reward reads, do columns give it "
+            f"the truth must earn a number, got {gave}. Is the grammar what the reward reads, do columns give it "
             f"all that it asks for, does it take chat messages (messages=True)? The first answer was {first!r:.300}"
         ) from next(iter(errors), None)
     answer_format = next(answer_format for answer_format in paid if paid[answer_format] >= best - 1e-6)
@@ -119,7 +119,7 @@ def _truth(target: Target, grammar: Grammar) -> str:
 
 
 class Baselines:
-    """What the truth, a near miss and a miss earn on each row."""
+    """Rewards of the truth, of a near miss and of an answer with IoU 0 on each row."""
 
     def __init__(self, earn: Earn, grammar: Grammar, rows: Sequence[Target], own: Sequence[Target] = ()) -> None:
         self.grammar, self.rows, self.own = grammar, list(rows), list(own)
@@ -148,7 +148,7 @@ class Baselines:
         return fitting[:1] if one.is_hostile else fitting
 
     def matches_truth(self, text: str, target: Target) -> bool:
-        """Whether a text is read as the truth, in whatever order, if not in form: then it is no cheat."""
+        """True if a text parses as the truth, in any order: then it is no cheat."""
         readings = [
             parse(response, self.grammar, target.sizes, seen_sizes=target.seen_sizes)
             for response in (text, write_response(target.claims, target, self.grammar))

@@ -1,4 +1,4 @@
-"""Anything that judges completions, called in one way: texts and targets in, one number a row out."""
+"""One interface to rewards, scorers and trainers' reward functions: texts and targets in, one number a row out."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from mirg_rewards.scorer import Scorer, Scores
 from mirg_rewards.targets import Target
 
 CallableKind = Literal["reward", "scorer", "trl", "ms_swift", "verl", "easyr1", "easyr1_sequential", "sample"]
-"""How something that judges completions is called."""
+"""The calling convention of a subject."""
 
 TargetColumns = str | Callable[[Target], Mapping[str, Any]]
-"""What a function is told of the truth: the name of the column with `Target.to_json`, or all columns of a row."""
+"""The dataset columns of a target: the name of the column with `Target.to_json`, or a function to all columns."""
 
 _PARAMETERS: dict[str, CallableKind] = {
     "answers": "reward",
@@ -37,7 +37,7 @@ _IN_BATCHES = ("reward", "scorer", "trl", "ms_swift", "easyr1")
 
 
 class OutputError(ValueError):
-    """What was given back is not one number for each row."""
+    """An output that is not one number for each row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,12 @@ class Judge:
 
     @property
     def name(self) -> str:
-        """What the subject, or a scorer's reward, is called or prints as."""
+        """The name or repr of the subject, or of a scorer's reward."""
         of = self.subject.reward if self.kind == "scorer" else self.subject
         return str(getattr(of, "__name__", None) or repr(of))[:80]
 
     def __call__(self, texts: Sequence[str], targets: Sequence[Target]) -> list[float]:
-        """What each text earns against its target; None counts as NaN. Raises FormError for any other number of numbers."""
+        """The reward of each text; None counts as NaN. Raise OutputError unless there is one number for each row."""
         output = self.call(self.arguments(texts, targets))
         if self.kind == "scorer":
             output = [score.total if isinstance(score, Scores) else score for score in output]
@@ -71,39 +71,40 @@ class Judge:
     def arguments(
         self, texts: Sequence[str], targets: Sequence[Target]
     ) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
-        """The arguments of each call that judges these rows: one call for all of them, or one for each."""
+        """The arguments of each call that scores these rows: one call for all of them, or one for each."""
         texts, targets = list(texts), list(targets)
         if self.kind == "scorer":
             return [((texts, targets), {})]
         if self.kind == "reward":
             return [(self.packed(texts, targets), {})]
-        told = [self._told(target) for target in targets]
-        pairs = list(zip(texts, told, strict=True))
-        inputs = [{"response": text, "response_length": len(text), **row} for text, row in pairs]
-        if self.kind == "easyr1":
-            return [((inputs,), {})]
-        if self.kind == "easyr1_sequential":
-            return [((row,), {}) for row in inputs]
+        rows = [self._columns_of(target) for target in targets]
+        if self.kind in ("trl", "ms_swift"):
+            return [self._batch_arguments(texts, rows)]
+        pairs = list(zip(texts, rows, strict=True))
         if self.kind == "verl":
             rest = {"data_source": "mirg", "extra_info": {}}
             return [((), {**rest, "solution_str": text, **row}) for text, row in pairs]
-        if self.kind == "sample" and isinstance(self.columns, str):
-            return [((text, *row.values()), {}) for text, row in pairs]
         if self.kind == "sample":
-            return [((text,), row) for text, row in pairs]
-        names = told[0] if told else [self.columns] if isinstance(self.columns, str) else []
-        columns = {name: [row[name] for row in told] for name in names}
+            in_order = isinstance(self.columns, str)
+            return [((text, *row.values()), {}) if in_order else ((text,), row) for text, row in pairs]
+        inputs = [{"response": text, "response_length": len(text), **row} for text, row in pairs]
+        return [((inputs,), {})] if self.kind == "easyr1" else [((row,), {}) for row in inputs]
+
+    def _batch_arguments(self, texts: list[str], rows: list[dict[str, Any]]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments that TRL and ms-swift pass for a batch: columns as lists beside the completions."""
+        names = rows[0] if rows else [self.columns] if isinstance(self.columns, str) else []
+        columns = {name: [row[name] for row in rows] for name in names}
         chats = [[{"role": "assistant", "content": text}] for text in texts]
         if self.kind == "ms_swift":
-            # The whole conversation, of which the completion is the last turn.
-            asked = [[{"role": "user", "content": ""}, *chat] for chat in chats]
-            return [((texts,), {"messages": asked, "trainer_state": None, **columns})]
+            # The whole conversation; the completion is its last turn.
+            messages = [[{"role": "user", "content": ""}, *chat] for chat in chats]
+            return (texts,), {"messages": messages, "trainer_state": None, **columns}
         prompts, ids = [""] * len(texts), [[0]] * len(texts)
         completions = chats if self.messages else texts
-        return [((), {"prompts": prompts, "completions": completions, "completion_ids": ids, **columns})]
+        return (), {"prompts": prompts, "completions": completions, "completion_ids": ids, **columns}
 
     def call(self, calls: Sequence[tuple[tuple[Any, ...], dict[str, Any]]]) -> list[Any]:
-        """What the subject gives back for each call, as it is."""
+        """Call the subject with each set of arguments and return its outputs unchanged."""
         with torch.no_grad():
             return [self.subject(*positional, **named) for positional, named in calls]
 
@@ -127,7 +128,7 @@ class Judge:
             return replace(self, device=device)
         raise ValueError(f"device is for rewards and scorers, got it with a function of kind {self.kind!r}")
 
-    def _told(self, target: Target) -> dict[str, Any]:
+    def _columns_of(self, target: Target) -> dict[str, Any]:
         if callable(self.columns):
             return dict(self.columns(target))
         has_its_name = self.kind in ("verl", "easyr1", "easyr1_sequential")
@@ -232,7 +233,7 @@ def _shown(output: Any) -> str:
 
 
 def output_fault(kind: CallableKind, output: Sequence[Any], rows: int, device: Device = "cpu") -> str | None:
-    """What is wrong with the form of what a subject of this kind gave back for so many rows; None if nothing is.
+    """The fault of an output of `rows` rows from a subject of this kind; None if it has the right shape.
 
     >>> output_fault("reward", [torch.zeros(3)], 2), output_fault("trl", [[0.5, 1.0]], 2)
     ('a tensor float32 [3]', None)

@@ -1,4 +1,4 @@
-"""What must hold of every reward: one function a property, each looking for a counterexample.
+"""Properties of every reward: each function looks for a counterexample to one property.
 
 The first paragraph of a property's docstring says what holds, the second what to do where it does not.
 """
@@ -34,7 +34,7 @@ def never_raises(context: PropertyContext, draw: Draw) -> None:
 
     Let what cannot be read earn 0. A batch without rows earns an empty result.
     """
-    texts, targets = context.rows_and_truth(draw, min_size=0, is_spoiled=True)
+    texts, targets = context.rows_and_truth(draw, min_size=0, is_corrupted=True)
     try:
         context.earn(texts, targets)
     except Counterexample:
@@ -232,7 +232,7 @@ def input_unchanged(context: PropertyContext, draw: Draw) -> None:
 
 
 def results_kept(context: PropertyContext, draw: Draw) -> None:
-    """What was given for one batch stays as it was when the next is judged.
+    """A result stays unchanged when the next batch is scored.
 
     Give a new tensor or list at each call: not a buffer that is kept and written to again.
     """
@@ -348,7 +348,7 @@ NEEDS: Mapping[str, str] = {"pays_the_truth": "a claim", "monotone_in_iou": "a b
 
 
 def _each(context: PropertyContext, draw: Draw, broken: str, is_fine: Callable[[float], bool], expected: str) -> None:
-    texts, targets = context.rows_and_truth(draw, is_spoiled=True)
+    texts, targets = context.rows_and_truth(draw, is_corrupted=True)
     earned = context.earn(texts, targets)
     for text, target, number in zip(texts, targets, earned, strict=True):
         if not is_fine(number) and not is_fine(context.earn([text], [target])[0]):

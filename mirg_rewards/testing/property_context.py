@@ -1,4 +1,4 @@
-"""What is checked, on which rows, and what is found: what every property is made of."""
+"""Shared parts of the properties: the subject, its rows, and counterexamples."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Counterexample(Exception):  # noqa: N818 - it is what was looked for
 
 @dataclass(frozen=True, slots=True)
 class PropertyContext:
-    """What is being checked, and the rows to check it on."""
+    """The subject of a check, and strategies for its rows."""
 
     judge: Judge
     targets: SearchStrategy[Target]
@@ -48,16 +48,16 @@ class PropertyContext:
         return [draw(responses(self.judge.grammar, target=target)) for target in targets], targets
 
     def rows_and_truth(
-        self, draw: Draw, *, min_size: int = 1, is_spoiled: bool = False
+        self, draw: Draw, *, min_size: int = 1, is_corrupted: bool = False
     ) -> tuple[list[str], list[Target]]:
         """`rows`, and the truth of the last: what fails where much is earned, or little is amiss, is not left to chance.
 
-        With `is_spoiled`, that truth in every way that `corrupted` knows too.
+        With `is_corrupted`, that truth in every way that `corrupted` knows too.
         """
         texts, targets = self.rows(draw, min_size=min_size, max_size=2)
         for target in targets[-1:]:
             truth = self.truths(target)[0]
-            more = [truth, *corrupted(truth)] if is_spoiled else [truth]
+            more = [truth, *corrupted(truth)] if is_corrupted else [truth]
             texts, targets = texts + more, targets + [target] * len(more)
         return texts, targets
 
@@ -80,7 +80,7 @@ class PropertyContext:
         return texts
 
     def earn(self, texts: Sequence[str], targets: Sequence[Target], judge: Judge | None = None) -> list[float]:
-        """What the rows earn; a subject that raises, or gives another number of numbers, is a counterexample itself."""
+        """The rewards of the rows. A subject that raises, or returns another number of values, is a counterexample."""
         rows = list(zip(texts, targets, strict=True))
         try:
             return (judge or self.judge)(texts, targets)
@@ -100,19 +100,19 @@ class PropertyContext:
         *,
         within: float = 0.0,
     ) -> None:
-        """Nothing if the two agree, or if the rows earn something else at each call: that is another fault."""
+        """Raise Counterexample if the two differ, unless the rows earn another reward at each call: that is another fault."""
         if not agree(earned, expected, within) and self.is_steady(rows, earned, expected):
             shown = [f"{number:.6g}, {why}" for number in expected]
             raise Counterexample(broken, list(zip(*rows, strict=True)), earned, shown)
 
     def is_steady(self, rows: tuple[Sequence[str], Sequence[Target]], *earned: Sequence[float]) -> bool:
-        """Whether the rows earn once more what they did: if not, `deterministic` is broken, and nothing else is known."""
+        """True if scoring the rows again gives one of `earned`; else `deterministic` is broken."""
         again = self.earn(*rows)
         return any(agree(again, before, 0.0) for before in earned)
 
 
 def agree(earned: Sequence[float], expected: Sequence[float], within: float) -> bool:
-    """Whether rows earned what was expected, NaN for NaN, within so much.
+    """True if the rows earned what was expected up to `within`; NaN equals NaN.
 
     >>> agree([0.5, math.nan], [0.5, math.nan], 0.0), agree([0.5], [0.6], 0.01)
     (True, False)

@@ -150,7 +150,7 @@ def _sizes(
 def answers_about(
     draw: DrawFn, target: Target, *, grid: int = 8, min_size: int = 0, max_size: int = 4, unsaid: bool = False
 ) -> tuple[Claim, ...]:
-    """What an answer about `target` might claim: true claims, ones that slipped a little, and any others.
+    """Claims of an answer about `target`: true ones, slightly moved ones, and any others.
 
     Shrinks to nothing said, then to what is true.
 
@@ -238,7 +238,7 @@ _CHANGES = st.lists(
 )
 
 
-# Any number, or that of an image, where one is said.
+# matches: any number, or the 2 of '"image": 2' and of "Image-2"
 _RUNS = {"number": re.compile("[0-9]+"), "image": re.compile(r'(?<=image": )[0-9]+|(?<=Image-)[0-9]+')}
 
 

@@ -195,7 +195,7 @@ def compare(
 
 
 def shape(columns: int, device: str) -> dict[str, int]:
-    """How many answers a program takes, by how many targets and predicted boxes at a time, and with how many warps.
+    """The launch shape: answers, targets and predicted boxes of one program, and its number of warps.
 
     On a GPU a predicted box has a lane of its own where a row has up to 32; the interpreter wants few, large programs.
 
@@ -243,7 +243,7 @@ def _boxes(boxes: Tensor, name: str, pixel_offset: float = 0.0) -> Tensor:
 
 
 def _float(*sides: Tensor) -> torch.dtype:
-    """What is computed in: float64 if either side is."""
+    """The dtype of the arithmetic: float64 if either side is."""
     return torch.float64 if any(side.dtype == torch.float64 for side in sides) else torch.float32
 
 
@@ -256,7 +256,7 @@ def _angles(boxes: Tensor, kind: str) -> Tensor:
 
 
 def _firsts(offsets: Tensor, target_offsets: Tensor) -> Tensor:
-    """Where the pairs of each row begin, and the last end."""
+    """The offset of each row's pairs, and the end of the last."""
     counts = offsets.diff() * target_offsets.diff()
     return torch.cat((counts.new_zeros(1), counts.cumsum(0)))
 

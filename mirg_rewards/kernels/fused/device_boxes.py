@@ -6,7 +6,7 @@ import triton.language as tl
 
 @triton.jit
 def _divided(part, whole):
-    """Rounded to the nearest, as everyone else does."""
+    """Divide and round to nearest, as the CPU does."""
     if part.dtype == tl.float32:
         return tl.div_rn(part, whole)
     else:
@@ -64,7 +64,7 @@ def overlap(a, b, least, KIND: tl.constexpr):
 
 @triton.jit
 def rows_at(offsets, rows, count):
-    """Where rows begin, and how many they hold; nothing for rows that there are not."""
+    """The begins and sizes of rows; zeros for rows past the last."""
     begin = tl.load(offsets + rows, rows < count, other=0)
     end = tl.load(offsets + rows + 1, rows < count, other=0)
     return begin, (end - begin).to(tl.int32)
@@ -107,7 +107,7 @@ def load_side(
 
 @triton.jit
 def worth(a, b, given, least, KIND: tl.constexpr, LABELS: tl.constexpr, FLOAT: tl.constexpr):
-    """What pairs are worth that may count; 0 for all others, and for what is below."""
+    """The values of pairs; 0 for pairs that may not count, and for values below 0."""
     ax1, ay1, ax2, ay2, a_angle, a_image, a_label, has_a = a
     bx1, by1, bx2, by2, b_angle, b_image, b_label, has_b = b
     counts = has_a & has_b
@@ -124,7 +124,7 @@ def worth(a, b, given, least, KIND: tl.constexpr, LABELS: tl.constexpr, FLOAT: t
 
 @triton.jit
 def weight(value, threshold, n, m, OBJECTIVE: tl.constexpr, WEIGHT: tl.constexpr):
-    """What the pairing maximises. One hit more outweighs any sum: no row's sum exceeds its shorter side."""
+    """The weights to maximize. An additional hit outweighs any sum: no row's sum exceeds its shorter side."""
     if OBJECTIVE == "sum":
         return value.to(WEIGHT)
     elif OBJECTIVE == "count":

@@ -49,7 +49,7 @@ def match_program(
     tl.store(values_out + begin + column, value, column < n)
     total = tl.sum(value, axis=1, keep_dims=True)
     tl.store(totals_out + row, tl.where(n <= COLUMNS, total, float("nan")), row < count)
-    # More boxes than was said: nothing that could be taken for a result.
+    # More boxes than `max_per_row`: NaN, which cannot be taken for a result.
     widest = tl.max(tl.max(n, axis=1), axis=0)
     done = COLUMNS
     while done < widest:
@@ -116,7 +116,7 @@ def image_match_program(
 
 @triton.jit
 def boxes_of(has_box, offsets, count, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    """How many boxes rows have."""
+    """The number of boxes in each row."""
     row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)[:, None]
     begin, n = rows_at(offsets, row, count)
     total = tl.zeros((ROWS, 1), tl.int64)

@@ -22,7 +22,7 @@ _WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
 def _is_mostly_true(target: Target) -> bool:
-    """Whether a true box covers so much of its image that there is nothing beside it, and the whole is nearly right."""
+    """True if a target box covers most of its image, so that the whole image is nearly right."""
     return any((x2 - x1) * (y2 - y1) > 0.5 for _, (x1, y1, x2, y2) in zip_corners(target))
 
 

@@ -1,4 +1,4 @@
-"""What cheats are made of: claims that are true, near or wrong, and the texts around them."""
+"""Building blocks of cheats: true, near and wrong claims, and the texts around them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def cheat(
     about_labels: bool = False,
     is_hostile: bool = False,
 ) -> Callable[[CheatWriter], Cheat]:
-    """Makes a `Cheat` of a function: its name is the cheat's, its docstring says what the cheat exploits.
+    """Make a `Cheat` of a function; its name becomes the cheat's name, its docstring `exploits`.
 
     >>> @cheat("rewards of the length alone")
     ... def no_word(target, grammar):
@@ -109,7 +109,7 @@ def write_response(claims: Iterable[Claim], target: Target, grammar: Grammar, th
 
 
 def writes_boxes(grammar: Grammar) -> bool:
-    """Whether a box is a box in `grammar`, and not a point in its middle.
+    """True if `grammar` writes boxes, not points in place of them.
 
     >>> from mirg_rewards import GRAMMARS
     >>> writes_boxes(GRAMMARS["mirg"]), writes_boxes(GRAMMARS["molmo"])
@@ -185,7 +185,7 @@ def shared(one: Corners, other: Corners) -> float:
     return max(width, 0.0) * max(height, 0.0)
 
 
-# Not the 2 of bbox_2d, nor the 1 of x1.
+# matches: "12" and "0.5", but not the 2 of bbox_2d, nor the 1 of x1
 _NUMBER = re.compile(r"(?<![xy])[0-9]+(?:\.[0-9]+)?(?![0-9.]*[A-Za-z_])")
 
 
