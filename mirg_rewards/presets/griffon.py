@@ -24,10 +24,10 @@ from mirg_rewards.rewards import Overlap, ReferenceReward, Weighted, format_rewa
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
 
-RESIZE = Resize(factor=28, min_pixels=3136, max_pixels=401_408)
+GRIFFON_RESIZE = Resize(factor=28, min_pixels=3136, max_pixels=401_408)
 """How the processor resizes in the published training script."""
 
-GRIFFON = replace(GRAMMARS["qwen25_json"], resize=RESIZE)
+GRIFFON = replace(GRAMMARS["qwen25_json"], resize=GRIFFON_RESIZE)
 """A fenced JSON list of `{"bbox_2d": […], "label": "dog"}`, in pixels of the image that the model saw."""
 
 _NUMBER = r"(\d{1,3}|1000)"
@@ -182,7 +182,7 @@ def _matched_giou(found: list[tuple[list[int], Any]], target: Target) -> Float[T
     labels = [label for _, label in _truths(target)]
     predicted_labels = [label.strip().lower() if isinstance(label, str) else None for _, label in found]
     image = target_claims[0].image or 1
-    seen_width, seen_height = seen = coordinate_size(target, image, RESIZE)
+    seen_width, seen_height = seen = coordinate_size(target, image, GRIFFON_RESIZE)
     size = target.sizes[image - 1] or seen
     truths = torch.tensor([counted(corners, size) for corners, _ in _truths(target)], dtype=torch.float32)
     try:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import NoReturn
 
-MOST_CHARACTERS = 2**16
-_DEEPEST = 64
+MAX_CHARACTERS = 2**16
+_MAX_DEPTH = 64
 # matches, after blanks and comments: "[", "'dog'", "-1.5e3", "None", or the end of the text
 _TOKEN = re.compile(
     r"""
@@ -43,10 +43,10 @@ def read_literal(text: str) -> object:
     Traceback (most recent call last):
     ValueError: no Python literal: "open('x', 'w')"
     """
-    if len(text) > MOST_CHARACTERS or "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+    if len(text) > MAX_CHARACTERS or "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
         _refuse(text)
     tokens = list(_tokens(text))
-    value, at = _value(tokens, 0, _DEEPEST)
+    value, at = _value(tokens, 0, _MAX_DEPTH)
     if tokens[at][0] != "end":
         _refuse(text)
     return value

@@ -16,7 +16,7 @@ THOUSANDTHS: Size = (1000, 1000)
 _BETWEEN = re.compile(r"</think>\s*<answer>")
 # matches: the blanks of "< / answer >"
 _BLANKS = re.compile(r"(?<!\s)\s++(?=[<>/])|(?<=[<>/])\s++")
-_MOST = 1e30
+_MAX_NUMBER = 1e30
 
 
 def think_then_answer(text: str, target: Target) -> float:
@@ -68,4 +68,4 @@ def earned(value: float) -> float:
     >>> earned(float("nan")), earned(0.5)
     (0.0, 0.5)
     """
-    return max(-_MOST, min(float(value), _MOST)) if math.isfinite(value) else 0.0
+    return max(-_MAX_NUMBER, min(float(value), _MAX_NUMBER)) if math.isfinite(value) else 0.0

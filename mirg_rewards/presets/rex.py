@@ -23,7 +23,7 @@ REX_THINKER = replace(GRAMMARS["vlm_r1"], resize=Resize(factor=28, min_pixels=16
 """Rex-Thinker's answers: fenced JSON in the pixels of its own smaller resized image."""
 
 # Python turns no longer run of digits into an integer.
-_MOST_DIGITS = 4300
+_MAX_DIGITS = 4300
 # matches: "<12>"
 _NUMBER = re.compile(r"<(\d++)>")
 # matches: "[1.5, 20, 30, 40]"
@@ -171,7 +171,7 @@ def _rex_omni_claims(text: str, size: Size, by: int) -> list[tuple[str, tuple[fl
         digits = _NUMBER.findall(tokens)
         for at in range(0, len(digits) - by + 1, by):
             group = digits[at : at + by]
-            if max(map(len, group)) > _MOST_DIGITS:
+            if max(map(len, group)) > _MAX_DIGITS:
                 continue
             numbers = list(map(float, group))
             if float("inf") in numbers:

@@ -18,13 +18,13 @@ from mirg_rewards.parsing.found import Written
 from mirg_rewards.parsing.syntaxes import JSON_SEG_ZERO
 from mirg_rewards.presets.reference_code import think_then_answer
 from mirg_rewards.presets.seg_zero_reference_code import (
-    RESIZE,
+    SEG_ZERO_RESIZE,
+    box_overlaps,
     is_near,
     is_object,
     is_strict_object,
     items_in_form,
     objects_agree,
-    overlaps,
     points_agree,
     says_nothing_thrice,
 )
@@ -34,7 +34,7 @@ from mirg_rewards.rewards.terms import with_boxes, with_points
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
 
-SIDE = 840
+TRAINING_SIDE = 840
 """The side of the square that the authors resize their images to, in pixels: what their distances are fractions of."""
 
 
@@ -70,7 +70,7 @@ SEG_ZERO = replace(
 )
 """`GRAMMARS["seg_zero"]`, which writes points as Seg-Zero's code reads them: two for each box."""
 
-VISION_REASONER = replace(GRAMMARS["mirg"], space=GRAMMARS["seg_zero"].space, resize=RESIZE)
+VISION_REASONER = replace(GRAMMARS["mirg"], space=GRAMMARS["seg_zero"].space, resize=SEG_ZERO_RESIZE)
 """`<think>…</think><answer>[{"bbox_2d": [x1, y1, x2, y2], "point_2d": [x, y]}, …]</answer>`, in seen pixels."""
 
 
@@ -146,7 +146,7 @@ def _seg_zero(grammar: Grammar, device: Device, *, compat: bool, strict: bool) -
         published: dict[str, Callable[[str, Target], float]] = {
             "tags": think_then_answer,
             "json": is_strict_object if strict else is_object,
-            "box": partial(overlaps, strict=strict),
+            "box": partial(box_overlaps, strict=strict),
             "corners": partial(is_near, strict=strict),
             "points": partial(points_agree, strict=strict),
         }
@@ -155,8 +155,8 @@ def _seg_zero(grammar: Grammar, device: Device, *, compat: bool, strict: bool) -
         {
             "format": (2.0, format_reward),
             "box": (1.0, GOOD_BOX),
-            "corners": (1.0, NearCorners(10 / SIDE)),
-            "points": (1.0, NearPoints(100 / SIDE)),
+            "corners": (1.0, NearCorners(10 / TRAINING_SIDE)),
+            "points": (1.0, NearPoints(100 / TRAINING_SIDE)),
         }
     )
     return Scorer(grammar, reward, device)
@@ -218,8 +218,8 @@ def vision_reasoner(*, grammar: Grammar = VISION_REASONER, compat: bool = False,
         {
             "format": (3.0, format_reward),
             "box": (1.0, GOOD_BOX),
-            "corners": (1.0, NearCorners(10 / SIDE)),
-            "points": (1.0, NearPoints(30 / SIDE)),
+            "corners": (1.0, NearCorners(10 / TRAINING_SIDE)),
+            "points": (1.0, NearPoints(30 / TRAINING_SIDE)),
             "non_repeat": (1.0, fresh_thought_reward),
         }
     )
@@ -263,9 +263,9 @@ class NearPoints:
     points are said.
 
     >>> from mirg_rewards import Box, Claim, Parsed, Point, Target, pack
-    >>> true = Claim(1, Box(0.0, 0.0, 0.5, 0.5), Point(0.25, 0.25))
-    >>> near, far = (Claim(1, true.box, Point(0.25, y)) for y in (0.26, 0.45))
-    >>> targets = [Target((true,), (None,))] * 2 + [Target((Claim(1, true.box),), (None,))]
+    >>> right = Claim(1, Box(0.0, 0.0, 0.5, 0.5), Point(0.25, 0.25))
+    >>> near, far = (Claim(1, right.box, Point(0.25, y)) for y in (0.26, 0.45))
+    >>> targets = [Target((right,), (None,))] * 2 + [Target((Claim(1, right.box),), (None,))]
     >>> NearPoints(0.1)(*pack([Parsed((near,)), Parsed((far,)), Parsed((far,))], targets))
     tensor([1., 0., 1.])
     """

@@ -17,13 +17,13 @@ from mirg_rewards.presets.dataset_units import Coordinates, coordinate_size, dat
 from mirg_rewards.presets.reference_code import counted, first_answer
 from mirg_rewards.targets import Target
 
-RESIZE = Resize(factor=28, min_pixels=3136, max_pixels=12_845_056)
+SEG_ZERO_RESIZE = Resize(factor=28, min_pixels=3136, max_pixels=12_845_056)
 """How the processors of these projects resize; an image of 840 by 840 stays as it is."""
 
 _FAILURES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
 # matches: "{", unless "}" follows
 _OPENED = re.compile(r"\{(?!\})")
-_MOST_OBJECTS = 120
+_MAX_OBJECTS = 120
 _NOWHERE = (math.inf, math.inf)
 
 
@@ -57,12 +57,12 @@ def is_strict_object(text: str, target: Target) -> float:
         return 0.0
 
 
-def overlaps(text: str, target: Target, *, strict: bool) -> float:
+def box_overlaps(text: str, target: Target, *, strict: bool) -> float:
     """Seg-Zero's box term: 1 for an IoU of whole pixels above 0.5.
 
     >>> from mirg_rewards import Box, Claim
     >>> target = Target((Claim(1, Box(0.1, 0.1, 0.2, 0.2)),), ((1000, 1000),), ((1000, 1000),))
-    >>> overlaps('{"bbox": [100, 100, 200, 150]}', target, strict=True)
+    >>> box_overlaps('{"bbox": [100, 100, 200, 150]}', target, strict=True)
     1.0
     """
     truth = _target_box(target)
@@ -98,8 +98,8 @@ def points_agree(text: str, target: Target, *, strict: bool) -> float:
 
     >>> from mirg_rewards import Claim, Point
     >>> target = Target((Claim(1, point=Point(0.1, 0.1)), Claim(1, point=Point(0.2, 0.2))), ((1000, 1000),), ((1000, 1000),))
-    >>> said = '{"bbox": [100, 100, 300, 300], "points_1": [250, 250], "points_2": [120, 120]}'
-    >>> points_agree(said, target, strict=True)
+    >>> text = '{"bbox": [100, 100, 300, 300], "points_1": [250, 250], "points_2": [120, 120]}'
+    >>> points_agree(text, target, strict=True)
     1.0
     """
     truths = _target_pair(target)
@@ -147,16 +147,16 @@ def objects_agree(text: str, target: Target) -> float:
     >>> objects_agree('<answer>[{"bbox_2d": [100, 100, 200, 150], "point_2d": [150, 140]}]</answer>', target)
     2.0
     """
-    target_boxes = [numbers for _, numbers in dataset_boxes(target, RESIZE)][:_MOST_OBJECTS]
+    target_boxes = [numbers for _, numbers in dataset_boxes(target, SEG_ZERO_RESIZE)][:_MAX_OBJECTS]
     places = [_target_point(claim, target) or _NOWHERE for claim in target.claims if claim.box is not None]
     try:
         items = json.loads((first_answer(text) or "").strip())
-        boxes = np.array([item["bbox_2d"] for item in items][:_MOST_OBJECTS])
-        points = np.array([item["point_2d"] for item in items][:_MOST_OBJECTS])
+        boxes = np.array([item["bbox_2d"] for item in items][:_MAX_OBJECTS])
+        points = np.array([item["point_2d"] for item in items][:_MAX_OBJECTS])
         if not target_boxes or boxes.shape != (len(boxes), 4) or points.shape != (len(boxes), 2):
             return 0.0
         with np.errstate(all="ignore"):
-            hits = _hits(boxes, points, np.array(target_boxes), np.array(places[:_MOST_OBJECTS]))
+            hits = _hits(boxes, points, np.array(target_boxes), np.array(places[:_MAX_OBJECTS]))
         return float(hits[linear_sum_assignment(hits, maximize=True)].sum() / max(hits.shape))
     except _FAILURES:
         return 0.0
@@ -219,7 +219,7 @@ def _box(item: dict[str, Any], *, strict: bool) -> Any:
 
 
 def _target_box(target: Target) -> Coordinates:
-    return next((numbers for _, numbers in dataset_boxes(target, RESIZE)), ())
+    return next((numbers for _, numbers in dataset_boxes(target, SEG_ZERO_RESIZE)), ())
 
 
 def _target_pair(target: Target) -> list[Coordinates]:
@@ -235,7 +235,11 @@ def _target_pair(target: Target) -> list[Coordinates]:
 
 def _target_point(claim: Claim, target: Target) -> Coordinates | None:
     point = claim.point
-    return None if point is None else counted((point.x, point.y), coordinate_size(target, claim.image or 1, RESIZE))
+    return (
+        None
+        if point is None
+        else counted((point.x, point.y), coordinate_size(target, claim.image or 1, SEG_ZERO_RESIZE))
+    )
 
 
 def _distance(point: Coordinates, other: Coordinates) -> float:

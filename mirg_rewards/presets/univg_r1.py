@@ -14,7 +14,7 @@ from mirg_rewards.coordinates import Resize, Space
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.presets.dataset_units import dataset_boxes
 from mirg_rewards.presets.reference_code import first_answer
-from mirg_rewards.presets.vlm_r1 import THINK, has_parts, overlap
+from mirg_rewards.presets.vlm_r1 import THINK, box_iou, has_parts
 from mirg_rewards.rewards import ReferenceReward, Weighted, format_reward, object_reward
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
@@ -109,7 +109,7 @@ def _first_box(text: str, target: Target, *, space: Space, resize: Resize | None
         x1, y1, x2, y2 = map(int, match.groups())
     except ValueError:  # more digits than int reads
         return 0.0
-    return overlap((x1, y1, x2, y2), target_boxes[0][1], least=1)
+    return box_iou((x1, y1, x2, y2), target_boxes[0][1], min_side=1)
 
 
 def _has_form(text: str, target: Target, *, single_image_thinks: bool) -> float:

@@ -25,7 +25,7 @@ from mirg_rewards.targets import Target
 VG_REFINER = replace(GRAMMARS["mirg"], space=PIXELS)
 """VG-Refiner's answers: JSON with the key `bbox_2d`, in pixels of the image as the dataset has it."""
 
-_MOST_BOXES = 120
+_MAX_BOXES = 120
 
 
 def vg_refiner(
@@ -111,10 +111,10 @@ def _accuracy(text: str, target: Target) -> float:
         return 0.0
     if not target_boxes or not predicted:
         return float(not target_boxes and not predicted)
-    larger = max(len(predicted[:_MOST_BOXES]), len(target_boxes[:_MOST_BOXES]))
+    larger = max(len(predicted[:_MAX_BOXES]), len(target_boxes[:_MAX_BOXES]))
     try:
-        boxes = np.array(predicted[:_MOST_BOXES])
-        overlap = _iou(boxes, np.array(target_boxes[:_MOST_BOXES]))
+        boxes = np.array(predicted[:_MAX_BOXES])
+        overlap = _iou(boxes, np.array(target_boxes[:_MAX_BOXES]))
         # Fails on NaN, as it should here.
         total = float(overlap[linear_sum_assignment(1.0 - overlap)].sum())
     except (ValueError, TypeError, IndexError, OverflowError):

@@ -70,7 +70,7 @@ def vlm_r1_rec(*, grammar: Grammar = GRAMMARS["vlm_r1"], compat: bool = False, d
     >>> vlm_r1_rec(compat=True)([two], [target]).total, vlm_r1_rec()([two], [target]).terms["accuracy"]
     (tensor([2.]), tensor([0.5000]))
     """
-    accuracy = partial(_first_box, space=grammar.space, resize=grammar.resize, is_rescaled=True, least=1)
+    accuracy = partial(_first_box, space=grammar.space, resize=grammar.resize, is_rescaled=True, min_side=1)
     return _preset(grammar, accuracy, _QWEN, device, compat=compat)
 
 
@@ -94,7 +94,7 @@ def vlm_r1_internvl(*, grammar: Grammar = _IN_LISTS, compat: bool = False, devic
     >>> vlm_r1_internvl(compat=True)(["<think></think><answer>[100, 100, 200, 150]</answer>"], [target]).total
     tensor([1.5000])
     """
-    accuracy = partial(_first_box, space=grammar.space, resize=grammar.resize, is_rescaled=False, least=1)
+    accuracy = partial(_first_box, space=grammar.space, resize=grammar.resize, is_rescaled=False, min_side=1)
     return _preset(grammar, accuracy, _INTERNVL, device, compat=compat)
 
 
@@ -119,7 +119,7 @@ def vlm_r1_glm(*, grammar: Grammar = _IN_LISTS, compat: bool = False, device: De
     >>> vlm_r1_glm(compat=True)(["<think><answer>[100, 100, 200, 150]</answer>"], [target]).total
     tensor([1.5000])
     """
-    accuracy = partial(_first_box, space=grammar.space, resize=grammar.resize, is_rescaled=False, least=0)
+    accuracy = partial(_first_box, space=grammar.space, resize=grammar.resize, is_rescaled=False, min_side=0)
     return _preset(grammar, accuracy, _GLM, device, compat=compat)
 
 
@@ -133,7 +133,7 @@ def _preset(
 
 
 def _first_box(
-    text: str, target: Target, *, space: Space, resize: Resize | None, is_rescaled: bool, least: float
+    text: str, target: Target, *, space: Space, resize: Resize | None, is_rescaled: bool, min_side: float
 ) -> float:
     """The IoU of the first list of four in the first answer with the target box."""
     match = _LIST.search(first_answer(text) or "")
@@ -149,27 +149,27 @@ def _first_box(
     try:
         x1, y1, x2, y2 = map(int, match.groups())
         if not is_rescaled:
-            return overlap((x1, y1, x2, y2), target_corners, least)
+            return box_iou((x1, y1, x2, y2), target_corners, min_side)
         (wide, high), (width, height) = seen, size
-        return overlap(
-            (x1 / wide * width, y1 / high * height, x2 / wide * width, y2 / high * height), target_corners, least
+        return box_iou(
+            (x1 / wide * width, y1 / high * height, x2 / wide * width, y2 / high * height), target_corners, min_side
         )
     except (OverflowError, ValueError):  # too many digits for a float, or for an int
         return 0.0
 
 
-def overlap(predicted: Corners, target: Corners, least: float) -> float:
-    """The IoU of two boxes, where only an overlap more than `least` units wide and high is one.
+def box_iou(predicted: Corners, target: Corners, min_side: float) -> float:
+    """The IoU of two boxes, where only an overlap more than `min_side` units wide and high is one.
 
     Areas are signed, as in the published code: a box turned over on one side has an area below 0. 0 where the union is
     empty, and for numbers too large to divide.
 
-    >>> overlap((0, 0, 10, 10), (8, 0, 18, 10), least=1), overlap((0, 0, 10, 10), (9, 0, 19, 10), least=1)
+    >>> box_iou((0, 0, 10, 10), (8, 0, 18, 10), min_side=1), box_iou((0, 0, 10, 10), (9, 0, 19, 10), min_side=1)
     (0.1111111111111111, 0.0)
     """
     left, top = max(predicted[0], target[0]), max(predicted[1], target[1])
     right, bottom = min(predicted[2], target[2]), min(predicted[3], target[3])
-    if not (left < right - least and top < bottom - least):
+    if not (left < right - min_side and top < bottom - min_side):
         return 0.0
     inside = (right - left) * (bottom - top)
     try:

@@ -13,11 +13,11 @@ from typing import Any
 from mirg_rewards.claims import Corners
 from mirg_rewards.coordinates import Resize, Space
 from mirg_rewards.presets.dataset_units import dataset_boxes
-from mirg_rewards.presets.vlm_r1 import overlap
+from mirg_rewards.presets.vlm_r1 import box_iou
 from mirg_rewards.targets import Target
 
 _FENCE = "```json", "```"
-_MOST_BOXES = 100  # of one label, that COCO looks at
+_MAX_BOXES = 100  # of one label, that COCO looks at
 
 Measured = tuple[float, float, float, float, float]
 """A box as x, y, width, height and area."""
@@ -40,7 +40,7 @@ def od(
         with suppress(KeyError, TypeError, OverflowError):
             if box is not None:
                 predicted[item["label"]].append(_measured(*box))
-    boxes = [(box, label) for label, listed_so in predicted.items() for box in listed_so[:_MOST_BOXES]]
+    boxes = [(box, label) for label, listed_so in predicted.items() for box in listed_so[:_MAX_BOXES]]
     try:
         earned = _average_precision(boxes, target_boxes, thresholds)
     except OverflowError:  # a whole number too large for a float
@@ -74,7 +74,7 @@ def _average_precision(
     truth = dataset({"images": [{"id": 0}], "categories": categories, "annotations": listed(target_boxes)})
     judged = evaluation(truth, truth.loadRes(detections), "bbox")
     judged.params.iouThrs = judged.params.iouThrs[:thresholds]
-    judged.params.maxDets = [_MOST_BOXES]
+    judged.params.maxDets = [_MAX_BOXES]
     judged.params.areaRng, judged.params.areaRngLbl = judged.params.areaRng[:1], judged.params.areaRngLbl[:1]
     judged.evaluate()
     judged.accumulate()
@@ -107,7 +107,7 @@ def weighted_sum(text: str, target: Target, *, space: Space, resize: Resize | No
         for ours, box in enumerate(map(_box, listed))
         if box is not None
         for theirs, (_, corners) in enumerate(target_boxes)
-        if (iou := overlap(box, corners, least=1)) >= 0.5
+        if (iou := box_iou(box, corners, min_side=1)) >= 0.5
     ]
     paired: set[int] = set()
     met: set[int] = set()

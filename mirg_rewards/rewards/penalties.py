@@ -17,7 +17,7 @@ from mirg_rewards.rewards.reprs import reward_repr
 # Chinese, Japanese and Korean are written without spaces: each character is a word.
 _WIDE = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 # Several times the length of a long answer: a bound on time.
-_MOST_CHARACTERS = 65_536
+_MAX_CHARACTERS = 65_536
 # matches: "dog", and each character of a word in Chinese, Japanese or Korean
 _WORD = re.compile(rf"[{_WIDE}]|[^\s{_WIDE}]+")
 
@@ -131,7 +131,7 @@ class Repetition:
         return torch.tensor(shares, dtype=torch.float32, device=answers.defects.device) * -self.penalty + 0.0
 
     def _repeated(self, text: str) -> float:
-        text = text[:_MOST_CHARACTERS]
+        text = text[:_MAX_CHARACTERS]
         words = text.split() if text.isascii() else _WORD.findall(text)
         runs = len(words) - self.n + 1
         return 1 - len(set(zip(*(words[start:] for start in range(self.n)), strict=False))) / runs if runs > 0 else 0.0
