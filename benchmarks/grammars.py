@@ -70,11 +70,11 @@ def example(grammar: Grammar) -> str:
 def space(grammar: Grammar) -> str:
     """What the numbers of a grammar count, in words."""
     own = grammar.syntaxes[0].space or grammar.space
-    if own.span is None:
+    if own.max_value is None:
         return "pixels of the resized image" if grammar.resize else "pixels"
-    if own.centre:
-        return f"{own.span} bins, read at the middle"
-    return f"0 to {own.span}"
+    if own.bin_center:
+        return f"{own.max_value} bins, read at the middle"
+    return f"0 to {own.max_value}"
 
 
 def page() -> str:
