@@ -18,8 +18,8 @@ from rich.progress import track
 from mirg_rewards.cli.audit import preset
 from mirg_rewards.presets import PRESETS
 from mirg_rewards.testing.audit import Audit, Finding, audit
+from mirg_rewards.testing.baselines import TARGETS
 from mirg_rewards.testing.cheats import CHEATS
-from mirg_rewards.testing.honest import TARGETS
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -125,9 +125,7 @@ def picture(published: Audits, safe: Audits, path: Path) -> None:
         place.tick_params(which="both", length=0)
         place.spines[:].set_visible(False)
         place.set_title(title, fontsize=9)
-    figure.suptitle(
-        "What cheats earn. Orange: more than an honest near miss. Grey: less. White: no such cheat.", fontsize=9
-    )
+    figure.suptitle("What cheats earn. Orange: more than a near miss. Grey: less. White: no such cheat.", fontsize=9)
     figure.savefig(path, dpi=130, facecolor="white")
 
 
@@ -152,7 +150,7 @@ TEXT = """\
 in the safe form that this library gives unless told otherwise. Each cheat is written for {rows} rows of one to four
 images, in the form in which the preset pays the truth best.
 
-A cheat is a **hole** if it earns more than an honest near miss (the right image, in clean form, with an IoU of 0.8), as
+A cheat is a **hole** if it earns more than a near miss (the right image, in clean form, with an IoU of 0.8), as
 much as the truth, or no number at all.
 
 ![Heat map of cheats and presets](audit.png)
@@ -200,7 +198,7 @@ def page(published: Audits, safe: Audits) -> str:
         overview=overview(published, safe),
         published=table(published, named),
         safe=table(safe, named),
-        cheats="\n".join(f"- **{one.name}**: {one.exploits} Fools: {one.fooled}." for one in CHEATS.values()),
+        cheats="\n".join(f"- **{one.name}**: {one.exploits} Fools: {one.affected_rewards}." for one in CHEATS.values()),
     )
 
 

@@ -148,17 +148,17 @@ def launched(plain: Arguments) -> Contestants:
     single = tuple(tensor.float() if tensor.is_floating_point() else tensor for tensor in wide)
     certain = one_each(single)
     for name, arguments in (("float64", wide), ("float32", single)):
-        found = fused.compare(*arguments, largest=8)
+        found = fused.compare(*arguments, max_per_row=8)
         check(f"fused.compare, {name}", found.totals, expected.totals, 1e-12 if name == "float64" else 1e-5)
         check(f"fused.compare, {name}, images", found.image_shares, expected.image_shares, 0)
     check("padded PyTorch", padded_compare(single)[1], expected.totals, 1e-5)
     source = torch.empty(sum(tensor.nbytes for tensor in single) // 4, dtype=torch.float32, device="cuda")
     goal, nothing = torch.empty_like(source), torch.empty(1, device="cuda")
     return {
-        "overlaps, images, sums (all pairings certain)": lambda: fused.compare(*certain, largest=8),
-        "with pairing": lambda: fused.compare(*single, largest=8),
-        "with pairing, float64": lambda: fused.compare(*wide, largest=8),
-        "match": lambda: fused.match(*of_match(single), largest=8),
+        "overlaps, images, sums (all pairings certain)": lambda: fused.compare(*certain, max_per_row=8),
+        "with pairing": lambda: fused.compare(*single, max_per_row=8),
+        "with pairing, float64": lambda: fused.compare(*wide, max_per_row=8),
+        "match": lambda: fused.match(*of_match(single), max_per_row=8),
         "image_match": lambda: fused.image_match(*of_image_match(single)),
         "floor: a copy of the same bytes": lambda: goal.copy_(source),
         "floor: an empty launch": nothing.zero_,

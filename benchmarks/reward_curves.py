@@ -38,9 +38,9 @@ def overlaps(axes: Axes) -> None:
     for part in (
         Overlap(),
         Overlap(power=2),
-        Overlap(at_least=0.5),
-        Overlap(band=(0.25, 0.75)),
-        Overlap(clip=(0.1, 0.9)),
+        Overlap(threshold=0.5),
+        Overlap(linear_range=(0.25, 0.75)),
+        Overlap(clip_range=(0.1, 0.9)),
     ):
         axes.plot(SHARES, part.worth(SHARES), label=repr(part))
 
@@ -69,7 +69,7 @@ def counts(axes: Axes) -> None:
     axes.set(title="CountPenalty: 3 true claims", xlabel="claims in the answer")
     said = range(13)
     batch = pack([Parsed((Claim(1, point=Point(0.5, 0.5)),) * count) for count in said], [THREE] * len(said))
-    for part, mark in ((CountPenalty(), "o"), (CountPenalty(missing=False), ".")):
+    for part, mark in ((CountPenalty(), "o"), (CountPenalty(penalize_missing=False), ".")):
         axes.plot(said, part(*batch), mark, label=repr(part))
 
 
@@ -85,7 +85,7 @@ def lengths(axes: Axes) -> None:
 def schedules(axes: Axes) -> None:
     """Weights that change with the progress of training."""
     axes.set(title="Linear and Step", xlabel="progress of training")
-    for schedule in (Linear(0.2, 0.8), Linear(1.0, 0.0, until=0.5), Step({0.0: 0.5, 0.5: 0.75})):
+    for schedule in (Linear(0.2, 0.8), Linear(1.0, 0.0, end_progress=0.5), Step({0.0: 0.5, 0.5: 0.75})):
         axes.plot(SHARES, [schedule.at(progress) for progress in SHARES.tolist()], label=repr(schedule))
 
 

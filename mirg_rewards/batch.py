@@ -44,14 +44,14 @@ class Answers(NamedTuple):
     """What a batch of responses claims: their claims and defects as tensors, and as they were read.
 
     `defects` holds the values of `Defect`, int64; `texts` are the responses, empty where only readings were given.
-    `compared` remembers comparisons, each with the very tensors that it is of, while several terms judge the same answers.
+    `comparison` stores comparisons, each with the very tensors that it is of, while several terms judge the same answers.
     """
 
     claims: ClaimBatch
     defects: Int64[Tensor, " b"]
     texts: tuple[str, ...]
     parsed: Sequence[Parsed]
-    compared: list[tuple[tuple[object, ...], Comparison]] | None = None
+    comparison: list[tuple[tuple[object, ...], Comparison]] | None = None
 
     def defect_counts(self) -> dict[Defect, int]:
         """How many answers have each defect, the most frequent first: what to look at when a run goes wrong.

@@ -153,7 +153,7 @@ def test_match_is_what_float64_gives(family, objective):
 
 
 @pytest.mark.parametrize(
-    "options", [{"kind": "giou"}, {"kind": "ciou"}, {"margin": 0.125}, {"least": 0.25}, {"labels": 2}]
+    "options", [{"kind": "giou"}, {"kind": "ciou"}, {"pixel_offset": 0.125}, {"least": 0.25}, {"labels": 2}]
 )
 def test_match_takes_what_the_reference_takes(options):
     arguments = of_match(answers("ties", count=512))
@@ -176,7 +176,7 @@ def test_overlaps_are_the_same_numbers(family, kind):
             assert torch.equal(found, expected)
 
 
-@pytest.mark.parametrize("options", [{"margin": 0.5}, {"least": 0.25}, {"margin": 1.0, "least": 1.0}])
+@pytest.mark.parametrize("options", [{"pixel_offset": 0.5}, {"least": 0.25}, {"pixel_offset": 1.0, "least": 1.0}])
 def test_margins_are_the_same(options):
     arguments = of_match(answers("ties", count=300))[:4]
     assert torch.equal(fused.pair_iou(*arguments, **options), reference.pair_iou(*arguments, **options))
@@ -251,12 +251,12 @@ def test_batches_without_rows_or_boxes_have_results(rows):
 
 def test_rows_with_more_boxes_than_was_said_are_no_numbers():
     arguments = answers("many")
-    found = fused.compare(*arguments, largest=8)
+    found = fused.compare(*arguments, max_per_row=8)
     expected = reference.compare(*arguments)
     fits = arguments[3].diff() <= 8
     assert torch.equal(found.totals.isnan(), ~fits)
     close(found.totals[fits], expected.totals[fits])
-    matched = fused.match(*of_match(arguments), largest=8)
+    matched = fused.match(*of_match(arguments), max_per_row=8)
     assert torch.equal(matched.totals.isnan(), ~fits)
     assert torch.equal(matched.values.isnan().any(), (~fits).any())
     assert (matched.targets >= -1).all()

@@ -10,11 +10,11 @@ import pytest
 from mirg_rewards import GRAMMARS, Box, Claim, Point, Scorer, Target, format_reward, object_reward, parse, presets
 from mirg_rewards.cli import main
 from mirg_rewards.cli.audit import loading
+from mirg_rewards.testing.answer_format import AnswerFormat
 from mirg_rewards.testing.audit import audit
+from mirg_rewards.testing.baselines import TARGETS
 from mirg_rewards.testing.cheats import CHEATS, Cheat, cheat
-from mirg_rewards.testing.cheats.writing import elsewhere, scaled, written
-from mirg_rewards.testing.forms import Form
-from mirg_rewards.testing.honest import TARGETS
+from mirg_rewards.testing.cheats.writing import elsewhere, scaled, write_response
 
 FEW = {name: CHEATS[name] for name in ("wrong image", "best box first", "no word", "box where nothing is")}
 
@@ -28,7 +28,7 @@ def test_the_own_reward_has_no_hole(found):
     assert found.holes == ()
     assert found.is_sound
     assert (found.truth, found.near_miss) == pytest.approx((1.0, 0.88))
-    assert found.miss == pytest.approx(0.4)
+    assert found.zero_iou == pytest.approx(0.4)
 
 
 def test_every_cheat_is_named_explained_and_attributed():
@@ -37,7 +37,7 @@ def test_every_cheat_is_named_explained_and_attributed():
         assert name == one.name
         assert one.exploits.endswith(".")
         assert len(one.exploits) > 10
-        assert one.fooled
+        assert one.affected_rewards
 
 
 MILD = {name: one for name, one in CHEATS.items() if not one.is_hostile}
@@ -72,9 +72,9 @@ def test_the_library_grammar_has_a_form_for_nearly_all(found):
 
 
 @pytest.mark.parametrize("target", [target for target in TARGETS if target.claims])
-def test_honest_answers_are_what_they_are_called(target):
+def test_baselines_are_what_they_are_called(target):
     for claims, expected in ((target.claims, 1.0), (scaled(target, 0.8), 0.8), (elsewhere(target), 0.0)):
-        text = written(claims, target, Form().of(GRAMMARS["mirg"]))
+        text = write_response(claims, target, AnswerFormat().of(GRAMMARS["mirg"]))
         assert not parse(text, GRAMMARS["mirg"], target.sizes).defects
         scores = presets.mirg_rl()([text], [target])
         assert scores.terms["object"].item() == pytest.approx(expected)
@@ -92,14 +92,14 @@ def test_it_prints_as_an_aligned_table_the_worst_first():
     assert lines[0] == "format alone: answers in grammar mirg, boxes, images, labels"
     assert lines[2].split() == ["the", "truth", "1.000"]
     assert len({line.index(".") for line in lines[2:-1]}) == 1
-    assert "looks at no box" in lines[-1]
+    assert "ignores boxes" in lines[-1]
     assert not found.is_sound
     assert found.to_markdown().count("\n| ") == 9
     assert json.loads(found.to_json())["cheats"]["no word"]["earned"] == 0
     assert json.loads(found.to_json())["is_sound"] is False
 
 
-def test_nothing_is_a_hole_that_is_paid_like_an_honest_answer_with_a_threshold():
+def test_nothing_is_a_hole_that_is_paid_like_a_baseline_with_a_threshold():
     def hit(answers, targets):
         return (object_reward(answers, targets) > 0.5).float()
 
@@ -237,7 +237,9 @@ def with_own_columns(completions, solution, **kwargs):
 def test_functions_of_every_trainer_earn_what_the_scorer_earns(reward, options, found):
     other = audit(reward, cheats=FEW, **options)
     scorers = {finding.cheat.name: finding for finding in found.findings}
-    assert (other.truth, other.near_miss, other.miss) == pytest.approx((found.truth, found.near_miss, found.miss))
+    assert (other.truth, other.near_miss, other.zero_iou) == pytest.approx(
+        (found.truth, found.near_miss, found.zero_iou)
+    )
     for finding in other.findings:
         assert finding.earned == pytest.approx(scorers[finding.cheat.name].earned)
 
@@ -245,7 +247,7 @@ def test_functions_of_every_trainer_earn_what_the_scorer_earns(reward, options, 
 def test_what_a_caller_gets_wrong_is_said():
     with pytest.raises(TypeError, match="do not say"):
         audit(len)
-    with pytest.raises(ValueError, match=r"honest answers must earn a number.*solution"):
+    with pytest.raises(ValueError, match=r"the truth must earn a number.*solution"):
         audit(with_own_columns)
     with pytest.raises(ValueError, match="messages is for functions that TRL calls"):
         audit(presets.mirg_rl(), messages=True)
@@ -286,7 +288,7 @@ def test_no_target_makes_the_own_reward_look_fooled(target):
     for name in grammars:
         found = audit(presets.mirg_rl(grammar=GRAMMARS[name]), targets=[target])
         assert found.is_sound, (name, str(found))
-        assert found.truth > found.near_miss > found.miss
+        assert found.truth > found.near_miss > found.zero_iou
 
 
 def test_targets_of_points_are_audited_by_points():
@@ -296,15 +298,15 @@ def test_targets_of_points_are_audited_by_points():
         Target((), ((640, 480),)),
     ]
     found = audit(presets.gui_r1(), targets=points)
-    assert str(found.form) == "points, images, labels"
-    assert (found.truth, found.miss) == pytest.approx((1.0, 0.2))
+    assert str(found.answer_format) == "points, images, labels"
+    assert (found.truth, found.zero_iou) == pytest.approx((1.0, 0.2))
     assert found.is_sound, str(found)
 
 
 def test_an_audit_and_its_rows_are_values():
     assert pickle.loads(pickle.dumps(TARGETS)) == TARGETS
     found = audit(presets.mirg_rl(), cheats={})
-    assert hash(found.form) == hash(Form())
+    assert hash(found.answer_format) == hash(AnswerFormat())
 
 
 REWARDS = '''
@@ -368,7 +370,7 @@ def test_json_and_markdown_are_all_that_is_printed(rewards, capsys):
     assert wire["cheats"]["wrong image"]["hole"] is True
     assert wire["name"].endswith("my_rewards.py:first_box")
     assert main(["audit", "--preset", "mirg_rl", "--markdown", "--grammar", "qwen3_json"]) == 0
-    assert "| honest near miss | 0.880 |" in capsys.readouterr().out
+    assert "| near miss | 0.880 |" in capsys.readouterr().out
 
 
 SPLIT = """
@@ -419,7 +421,7 @@ def test_the_command_reads_a_preset_by_the_grammar_that_is_asked_for(capsys):
     assert main(["audit", "--preset", "grit_boxes", "--grammar", "univg_r1", "--json"]) == 1
     wire = json.loads(capsys.readouterr().out)
     assert wire["truth"] == pytest.approx(0.5)
-    assert wire["miss"] == 0.0
+    assert wire["zero_iou"] == 0.0
 
 
 @pytest.mark.parametrize(

@@ -26,10 +26,10 @@ from mirg_rewards import (
 )
 from mirg_rewards.adapters import trl
 from mirg_rewards.cli import make_parser
-from mirg_rewards.rewards import CountPenalty, Published, Repetition, SoftLength, bounds_of
+from mirg_rewards.rewards import CountPenalty, ReferenceReward, Repetition, SoftLength, bounds_of
 from mirg_rewards.testing import PROPERTIES, answer_batches, check_reward, claims, judge, responses, targets
-from mirg_rewards.testing.forms import written
-from mirg_rewards.testing.judges import FormError, Kind, form_fault
+from mirg_rewards.testing.answer_format import write_answer
+from mirg_rewards.testing.callables import CallableKind, OutputError, output_fault
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "test_my_reward.py"
 
@@ -202,7 +202,7 @@ def length_of(text, target):
 
 def test_a_published_reward_is_handed_the_texts():
     with pytest.raises(AssertionError, match="highest_on_the_truth"):
-        check_reward(Published(length_of), skip=all_but("highest_on_the_truth"))
+        check_reward(ReferenceReward(length_of), skip=all_but("highest_on_the_truth"))
 
 
 @pytest.mark.parametrize(
@@ -300,7 +300,9 @@ def test_completions_may_be_chat_messages():
 
 
 def test_the_command_knows_every_kind():
-    assert all(make_parser("audit").parse_args(["audit", "--kind", kind]).kind == kind for kind in get_args(Kind))
+    assert all(
+        make_parser("audit").parse_args(["audit", "--kind", kind]).kind == kind for kind in get_args(CallableKind)
+    )
 
 
 @pytest.mark.parametrize("unclear", [len, lambda text, truth: 0.0, lambda completions, answers: 0.0])
@@ -326,12 +328,12 @@ def test_a_function_may_be_told_the_truth_in_its_own_columns():
 
 
 def test_anything_but_a_number_for_each_row_is_a_fault_of_form():
-    assert form_fault("trl", [[1.0]], 2) == "1 numbers: list [1.0]"
-    assert form_fault("trl", [{"a": 1.0}], 1) == "dict {'a': 1.0}"
-    assert form_fault("trl", [torch.zeros(2, 1)], 2) == "a tensor float32 [2, 1]"
-    assert form_fault("sample", [[1.0, 2.0]], 1) == "list [1.0, 2.0]"
+    assert output_fault("trl", [[1.0]], 2) == "1 numbers: list [1.0]"
+    assert output_fault("trl", [{"a": 1.0}], 1) == "dict {'a': 1.0}"
+    assert output_fault("trl", [torch.zeros(2, 1)], 2) == "a tensor float32 [2, 1]"
+    assert output_fault("sample", [[1.0, 2.0]], 1) == "list [1.0, 2.0]"
     for back in ("0.5", {"a": 1}, 0.5, [object()], [0.5, 0.5]):
-        with pytest.raises(FormError):
+        with pytest.raises(OutputError):
             judge(lambda completions, back=back, **columns: back)(["?"], [TRUTH])
 
 
@@ -374,7 +376,7 @@ def test_images_are_of_several_sizes_known_or_not():
 @settings(max_examples=20)
 def test_pixels_are_those_of_the_images_that_were_seen(data):
     target = data.draw(targets(min_size=1, max_size=2))
-    text = data.draw(st.just(written(target.claims, target, GRAMMARS["qwen25_json"])))
+    text = data.draw(st.just(write_answer(target.claims, target, GRAMMARS["qwen25_json"])))
     assert presets.mirg_rl(grammar=GRAMMARS["qwen25_json"])([text], [target]).total.item() > 0.9
 
 

@@ -1,6 +1,7 @@
 from typing import get_args
 
 import pytest
+from mirg_rewards.testing.judges import Kind
 
 from mirg_rewards import GRAMMARS
 from mirg_rewards.cli import COMMANDS, audit, evaluate_options, evaluate_questions, make_parser, options, serve
@@ -13,7 +14,6 @@ from mirg_rewards.evaluation import THRESHOLDS, questions, resampling
 from mirg_rewards.presets import PRESETS
 from mirg_rewards.report import evaluation_output
 from mirg_rewards.server import Limits
-from mirg_rewards.testing.judges import Kind
 
 # Commands declare their arguments without importing what they run: what they repeat, and its source.
 REPEATED = {

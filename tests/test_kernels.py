@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from mirg_rewards import kernels
-from mirg_rewards.kernels import pairs, single
+from mirg_rewards.kernels import candidate_pairs, scalar
 
 KINDS = ("iou", "giou", "diou", "ciou")
 
@@ -212,11 +212,21 @@ def test_sixty_four_boxes_on_either_side_are_matched():
 
 # Each with the boxes that a published reward would count, predicted and true, and what it gives them.
 PIXELS = {
-    "the last pixel is inside": ({"margin": 1}, (100, 100, 200, 150), (100, 100, 200, 200), 5151 / 10201),
-    "touching boxes share a line of pixels": ({"margin": 1}, (0, 0, 10, 10), (10, 0, 20, 10), 11 / (2 * 121 - 11)),
-    "a point is a pixel": ({"margin": 1}, (0, 0, 0, 0), (0, 0, 0, 0), 1.0),
-    "unless touching is not enough": ({"margin": 1, "least": 1}, (0, 0, 10, 10), (10, 0, 20, 10), 0.0),
-    "and more than that is": ({"margin": 1, "least": 1}, (100, 100, 200, 150), (100, 100, 200, 200), 5151 / 10201),
+    "the last pixel is inside": ({"pixel_offset": 1}, (100, 100, 200, 150), (100, 100, 200, 200), 5151 / 10201),
+    "touching boxes share a line of pixels": (
+        {"pixel_offset": 1},
+        (0, 0, 10, 10),
+        (10, 0, 20, 10),
+        11 / (2 * 121 - 11),
+    ),
+    "a point is a pixel": ({"pixel_offset": 1}, (0, 0, 0, 0), (0, 0, 0, 0), 1.0),
+    "unless touching is not enough": ({"pixel_offset": 1, "least": 1}, (0, 0, 10, 10), (10, 0, 20, 10), 0.0),
+    "and more than that is": (
+        {"pixel_offset": 1, "least": 1},
+        (100, 100, 200, 150),
+        (100, 100, 200, 200),
+        5151 / 10201,
+    ),
     "one unit of overlap is none": ({"least": 1}, (0, 0, 10, 10), (9, 0, 19, 10), 0.0),
     "two are": ({"least": 1}, (0, 0, 10, 10), (8, 0, 18, 10), 20 / 180),
     "a box one unit wide overlaps nothing": ({"least": 1}, (0, 0, 1, 10), (0, 0, 1, 10), 0.0),
@@ -292,7 +302,7 @@ def test_chunks_of_any_size_give_the_same(arguments):
     matched = boxes, offsets, target_boxes, target_offsets, images, target_images
     whole = kernels.compare(*arguments), kernels.match(*matched), (kernels.pair_iou(*matched[:4]),)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pairs, "_CHUNK", 8)
+        patch.setattr(candidate_pairs, "_CHUNK", 8)
         parts = kernels.compare(*arguments), kernels.match(*matched), (kernels.pair_iou(*matched[:4]),)
     for all_at_once, in_parts in zip(whole, parts, strict=True):
         assert all(map(torch.equal, all_at_once, in_parts))
@@ -357,9 +367,9 @@ def test_one_answer_with_wild_numbers_is_worth_what_it_is_among_others(bad, plac
 
 def test_a_small_answer_takes_the_short_way():
     box, one = torch.tensor([[0.0, 0.0, 1.0, 1.0]], dtype=torch.float64), torch.tensor([1])
-    assert single.compare_one((box, one > 0, one), (box, one > 0, one)) is not None
+    assert scalar.compare_one((box, one > 0, one), (box, one > 0, one)) is not None
     both, twice = box.repeat(2, 1), torch.tensor([1, 1])
-    assert single.compare_one((both, twice > 0, twice), (both, twice > 0, twice)) is None, "both want the first"
+    assert scalar.compare_one((both, twice > 0, twice), (both, twice > 0, twice)) is None, "both want the first"
 
 
 def every_kernel(arguments):

@@ -8,7 +8,7 @@ import pytest
 from mirg_rewards import Box, Claim, Point, Target
 from mirg_rewards.presets import PRESETS
 from mirg_rewards.testing import check_reward
-from mirg_rewards.testing.forms import Form, places_of, written
+from mirg_rewards.testing.answer_format import AnswerFormat, places_of, write_answer
 
 FORMS = [
     (name, form)
@@ -16,7 +16,7 @@ FORMS = [
     for form in ({}, {"compat": True})
     if not form or "compat" in inspect.signature(preset).parameters
 ]
-forms = pytest.mark.parametrize(
+answer_formats = pytest.mark.parametrize(
     ("name", "form"), FORMS, ids=[f"{name}{'-compat' if form else ''}" for name, form in FORMS]
 )
 # Sides that Qwen2.5's processor keeps, so that pixels are pixels.
@@ -29,7 +29,7 @@ def test_every_safe_preset_has_every_property(name):
     check_reward(PRESETS[name](), max_examples=20)
 
 
-@forms
+@answer_formats
 def test_every_preset_pickles_and_says_what_it_is(name, form):
     scorer = PRESETS[name](**form)
     assert repr(scorer.reward).startswith("Weighted(")
@@ -37,7 +37,7 @@ def test_every_preset_pickles_and_says_what_it_is(name, form):
     assert pickle.loads(pickle.dumps(scorer))([text], [TARGET]).total == scorer([text], [TARGET]).total
 
 
-@forms
+@answer_formats
 def test_a_preset_is_a_value(name, form):
     scorer = PRESETS[name](**form)
     assert scorer.reward == PRESETS[name](**form).reward
@@ -52,13 +52,13 @@ def test_forms_of_one_preset_are_told_apart():
     assert PRESETS["seg_zero"](compat=True).reward != PRESETS["seg_zero_strict"](compat=True).reward
 
 
-@forms
+@answer_formats
 def test_the_truth_in_the_form_of_the_preset_earns_the_most(name, form):
     scorer = PRESETS[name](**form)
     true = TARGET.claims[0]
     think = "hm" if scorer.grammar.think == "required" else ""
     texts = [
-        written([replace(true, label=label)], TARGET, Form(places).of(scorer.grammar), think)
+        write_answer([replace(true, label=label)], TARGET, AnswerFormat(places).of(scorer.grammar), think)
         for places in places_of(scorer.grammar)
         for label in ("", true.label)
     ]
@@ -74,7 +74,7 @@ def test_data_sheets_name_the_terms_that_scores_have(name):
             assert re.search(rf"\| [\w, ]*\b{term}\b[\w, ]*, weight {weight:g}\b", sheet), (term, weight)
 
 
-@forms
+@answer_formats
 @pytest.mark.parametrize(
     "text", ["", "\0", "<answer>" * 50, "[" * 5000, "9" * 5000, "NaN", "<answer>[NaN, 1e999]</answer>"]
 )

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from mirg_rewards import Box, Claim, Point, Target, render
 from mirg_rewards.presets.grit import grit_boxes
 from mirg_rewards.presets.gui import gta1, gui_r1
-from mirg_rewards.presets.literals import read_literal
 from mirg_rewards.presets.onethinker import onethinker_spatial
+from mirg_rewards.presets.python_literals import read_literal
 from mirg_rewards.presets.rex import rex_omni_box_iou, rex_omni_point_in_box, rex_thinker
 from mirg_rewards.presets.vg_refiner import vg_refiner
 

@@ -35,7 +35,7 @@ from mirg_rewards.rewards import (
     Overlap,
     PointDistance,
     PointInBox,
-    Published,
+    ReferenceReward,
     Repetition,
     Scheduled,
     SoftLength,
@@ -48,12 +48,12 @@ from mirg_rewards.testing import answer_batches, targets
 SYNONYMS = {"dog": {"🐕\nsecond image"}, "红色的车": ["red car"]}
 OVERLAPS = {
     **{kind: Overlap(kind) for kind in ("iou", "giou", "diou", "ciou")},
-    **{f"over {over}": Overlap(over=over) for over in ("predicted", "target", "f1")},
+    **{f"over {over}": Overlap(normalize_by=over) for over in ("predicted", "target", "f1")},
     "squared": Overlap(power=2),
-    "at least": Overlap(at_least=0.5),
-    "above": Overlap(at_least=0.5, strict=True),
-    "band": Overlap("giou", band=(0.25, 0.75)),
-    "clip": Overlap(clip=(0.1, 0.9), over="f1"),
+    "at least": Overlap(threshold=0.5),
+    "above": Overlap(threshold=0.5, strict=True),
+    "band": Overlap("giou", linear_range=(0.25, 0.75)),
+    "clip": Overlap(clip_range=(0.1, 0.9), normalize_by="f1"),
     "labels": Overlap(labels="casefold"),
     "synonyms": Overlap(labels=SYNONYMS),
     "any image": Overlap(any_image=True),
@@ -76,7 +76,7 @@ NAMES = {
 }
 PENALTIES = {
     "count": CountPenalty(),
-    "count, too many": CountPenalty(0.5, missing=False),
+    "count, too many": CountPenalty(0.5, penalize_missing=False),
     "length": SoftLength(5, 20),
     "repetition": Repetition(2, 0.5),
 }
@@ -167,8 +167,8 @@ def test_parts_pickle_run_in_threads_and_print_as_what_they_are():
             assert again == part, name
             assert torch.equal(pool.submit(again, *batch).result(), part(*batch)), name
             assert eval(repr(part)) == part, name  # noqa: S307 - the text is our own
-    assert repr(Overlap("giou", at_least=0.5)) == "Overlap(kind='giou', at_least=0.5)"
-    assert repr(Weighted({"hit": (1.0, Overlap(at_least=0.5))})) == "Weighted(hit=1)"
+    assert repr(Overlap("giou", threshold=0.5)) == "Overlap(kind='giou', threshold=0.5)"
+    assert repr(Weighted({"hit": (1.0, Overlap(threshold=0.5))})) == "Weighted(hit=1)"
 
 
 def test_inputs_are_left_as_they_were():
@@ -221,11 +221,17 @@ def named_alike(said, true):
 DEFINITIONS = {
     # A part, what it says a pair is worth in an image of a size, the count that it divides by, and whether images and labels count.
     "squared": (Overlap(power=2), lambda a, b, _: iou(a.box, b.box) ** 2, "larger", True, False),
-    "at least": (Overlap(at_least=0.5), lambda a, b, _: iou(a.box, b.box) >= 0.5, "larger", True, False),
-    "above": (Overlap(at_least=0.5, strict=True), lambda a, b, _: iou(a.box, b.box) > 0.5, "larger", True, False),
-    "recall": (Overlap(over="target", labels=SYNONYMS), lambda a, b, _: iou(a.box, b.box), "target", True, True),
+    "at least": (Overlap(threshold=0.5), lambda a, b, _: iou(a.box, b.box) >= 0.5, "larger", True, False),
+    "above": (Overlap(threshold=0.5, strict=True), lambda a, b, _: iou(a.box, b.box) > 0.5, "larger", True, False),
+    "recall": (
+        Overlap(normalize_by="target", labels=SYNONYMS),
+        lambda a, b, _: iou(a.box, b.box),
+        "target",
+        True,
+        True,
+    ),
     "band": (
-        Overlap(band=(0.25, 0.75), any_image=True),
+        Overlap(linear_range=(0.25, 0.75), any_image=True),
         lambda a, b, _: min(max(2 * iou(a.box, b.box) - 0.5, 0), 1),
         "larger",
         False,
@@ -301,10 +307,10 @@ def test_more_distance_never_earns_more(part):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_thresholds_hold_to_the_letter(dtype):
     exactly = torch.tensor([0.1, 0.7, 0.9], dtype=dtype)
-    assert Overlap(at_least=0.7).worth(exactly).tolist() == [0.0, 1.0, 1.0]
-    assert Overlap(at_least=0.7, strict=True).worth(exactly).tolist() == [0.0, 0.0, 1.0]
-    assert torch.equal(Overlap(clip=(0.1, 0.9)).worth(exactly), exactly)
-    assert Overlap(clip=(0.5, 0.5001)).worth(torch.tensor([0.5], dtype=dtype)).item() == 0.5
+    assert Overlap(threshold=0.7).worth(exactly).tolist() == [0.0, 1.0, 1.0]
+    assert Overlap(threshold=0.7, strict=True).worth(exactly).tolist() == [0.0, 0.0, 1.0]
+    assert torch.equal(Overlap(clip_range=(0.1, 0.9)).worth(exactly), exactly)
+    assert Overlap(clip_range=(0.5, 0.5001)).worth(torch.tensor([0.5], dtype=dtype)).item() == 0.5
     assert PointDistance(0.7).worth(exactly).tolist() == [1.0, 1.0, 0.0]
     assert PointDistance(0.7, strict=True).worth(exactly).tolist() == [1.0, 0.0, 0.0]
 
@@ -319,9 +325,9 @@ def test_what_is_half_in_thousandths_is_half(corner):
     said = replace(true, y2=(y + height) / 1000)
     less = replace(true, y2=(y + height) / 1000 - 1e-7)
     for part, half in (
-        (Overlap(at_least=0.5), 1.0),
-        (Overlap(at_least=0.5, strict=True), 0.0),
-        (Overlap(clip=(0.5, 0.9)), 0.5),
+        (Overlap(threshold=0.5), 1.0),
+        (Overlap(threshold=0.5, strict=True), 0.0),
+        (Overlap(clip_range=(0.5, 0.9)), 0.5),
     ):
         assert earned(part, [Claim(1, said)], [Claim(1, true)]) == half
         assert earned(part, [Claim(1, less)], [Claim(1, true)]) == 0.0
@@ -440,7 +446,7 @@ COUNTS = [
 def test_claims_too_many_or_too_few_cost_their_share(said, true, either, too_many):
     batch = [Claim(2)] * said, [Claim(1)] * true
     assert earned(CountPenalty(), *batch) == pytest.approx(either)
-    assert earned(CountPenalty(0.5, missing=False), *batch) == pytest.approx(too_many / 2)
+    assert earned(CountPenalty(0.5, penalize_missing=False), *batch) == pytest.approx(too_many / 2)
 
 
 def word_count(text):
@@ -490,13 +496,13 @@ def test_schedules_are_values_that_are_asked_for_a_moment():
     scheduled = Scheduled(
         {
             "format": (Linear(0.4, 0.1), format_reward),
-            "object": (Step({0: 0.6, 0.5: 0.9}), Step({0: Overlap(at_least=0.5), 0.5: Overlap(at_least=0.75)})),
+            "object": (Step({0: 0.6, 0.5: 0.9}), Step({0: Overlap(threshold=0.5), 0.5: Overlap(threshold=0.75)})),
         }
     )
     again = pickle.loads(pickle.dumps(scheduled))
     assert again == scheduled
-    assert again.at(0.0) == Weighted({"format": (0.4, format_reward), "object": (0.6, Overlap(at_least=0.5))})
-    assert again.at(1.0) == Weighted({"format": (0.1, format_reward), "object": (0.9, Overlap(at_least=0.75))})
+    assert again.at(0.0) == Weighted({"format": (0.4, format_reward), "object": (0.6, Overlap(threshold=0.5))})
+    assert again.at(1.0) == Weighted({"format": (0.1, format_reward), "object": (0.9, Overlap(threshold=0.75))})
     later = replace(Scorer(presets.mirg_rl().grammar, scheduled.at(0.0)), reward=scheduled.at(0.9))
     assert later.reward.weights["object"] == 0.9
 
@@ -548,16 +554,22 @@ def test_a_group_weighs_by_its_mean_wherever_its_rows_stand(rows, kind):
 
 MISTAKES = [
     (lambda: Overlap("area"), "kind must be one of iou, giou, diou, ciou, got 'area'"),
-    (lambda: Overlap(over="union"), "over must be one of larger, predicted, target, f1, got 'union'"),
+    (lambda: Overlap(normalize_by="union"), "normalize_by must be one of larger, predicted, target, f1, got 'union'"),
     (lambda: Overlap(power=0), "power must be a finite number above 0, got 0"),
-    (lambda: Overlap(at_least=0.5, clip=(0.1, 0.9)), "at most one of at_least, band and clip may be given"),
-    (lambda: Overlap(at_least=1.5), "at_least must be above 0 and at most 1, got 1.5"),
-    (lambda: Overlap(strict=True), "strict needs at_least"),
-    (lambda: Overlap(at_least=1.0, strict=True), "strict needs at_least below 1"),
-    (lambda: Overlap(band=(0.5, 0.5)), r"band must be \(low, high\) with 0 <= low < high <= 1, got \(0.5, 0.5\)"),
+    (
+        lambda: Overlap(threshold=0.5, clip_range=(0.1, 0.9)),
+        "at most one of threshold, linear_range and clip_range may be given",
+    ),
+    (lambda: Overlap(threshold=1.5), "threshold must be above 0 and at most 1, got 1.5"),
+    (lambda: Overlap(strict=True), "strict needs a threshold"),
+    (lambda: Overlap(threshold=1.0, strict=True), "strict needs a threshold below 1"),
+    (
+        lambda: Overlap(linear_range=(0.5, 0.5)),
+        r"linear_range must be \(low, high\) with 0 <= low < high <= 1, got \(0.5, 0.5\)",
+    ),
     (lambda: Overlap(labels="fuzzy"), "labels must be exact, casefold, a mapping of synonyms or None, got 'fuzzy'"),
     (lambda: Overlap(labels={"dog": "puppy"}), r"labels\['dog'\] must be a collection of names, got 'puppy'"),
-    (lambda: PointInBox("union"), "over must be one of"),
+    (lambda: PointInBox("union"), "normalize_by must be one of"),
     (lambda: PointDistance(0), "radius must be a finite number above 0, got 0"),
     (lambda: PointDistance(1, soft=True, strict=True), "strict is for hits"),
     (lambda: LabelAgreement(None), "labels must say how labels are compared"),
@@ -565,7 +577,7 @@ MISTAKES = [
     (lambda: CountPenalty(-1), "penalty must be a finite number above 0, which is subtracted, got -1"),
     (lambda: SoftLength(20, 10), "low must be at least 0 and below high, both finite, got low=20, high=10"),
     (lambda: Repetition(0), "n must be at least 1, got 0"),
-    (lambda: Linear(0, 1, 0.5, 0.5), "begin and until must be 0 <= begin < until <= 1"),
+    (lambda: Linear(0, 1, 0.5, 0.5), "start_progress and end_progress must be 0 <= start_progress < end_progress <= 1"),
     (lambda: Step({0.5: 1.0}), r"values needs marks from 0 to 1, the first at 0, got \[0.5\]"),
     (lambda: Linear(0, 1).at(1.5), "progress must be from 0 to 1, the share of the steps that are done, got 1.5"),
     (lambda: Scheduled({"a": (1.0, None)}), r"terms\['a'\] must be a pair \(weight, reward\)"),
@@ -583,7 +595,7 @@ MISTAKES = [
     ),
     (lambda: Gated(0.5, image_reward), r"reward must be callable as reward\(answers, targets\), got 0.5"),
     (lambda: Gated(Overlap(), "image"), r"gate must be callable as gate\(answers, targets\), got 'image'"),
-    (lambda: Published(3), r"of must be callable as of\(text, target\), got 3"),
+    (lambda: ReferenceReward(3), r"of must be callable as of\(text, target\), got 3"),
 ]
 
 
@@ -603,7 +615,7 @@ def test_parts_keep_a_copy_of_what_they_are_given():
 
 def test_a_gate_of_parts_opens_on_the_whole_set_of_images():
     true = [Claim(1, WHOLE), Claim(2, WHOLE)]
-    gated = Gated(Overlap(over="f1"), ImageSet())
+    gated = Gated(Overlap(normalize_by="f1"), ImageSet())
     assert earned(gated, true, true) == 1.0
     assert earned(gated, true[:1], true) == 0.0
     assert earned(image_reward, true[:1], true) == 0.5
@@ -621,18 +633,20 @@ def test_bounds_are_those_of_the_parts():
     with pytest.raises(
         ValueError, match=r"bounds must be \(low, high\), two finite numbers with low <= high, got \(1, 0\)"
     ):
-        Published(len, bounds=(1, 0))
+        ReferenceReward(len, bounds=(1, 0))
 
 
-@pytest.mark.parametrize("least", [0.0, 1.5, -1.0, float("nan")])
-def test_a_gate_that_never_shuts_or_never_opens_is_refused(least):
-    with pytest.raises(ValueError, match="least must be above 0 and at most 1, or the gate never shuts or never opens"):
-        Gated(Overlap(), image_reward, least)
+@pytest.mark.parametrize("threshold", [0.0, 1.5, -1.0, float("nan")])
+def test_a_gate_that_never_shuts_or_never_opens_is_refused(threshold):
+    with pytest.raises(
+        ValueError, match="threshold must be above 0 and at most 1, or the gate never closes or never opens"
+    ):
+        Gated(Overlap(), image_reward, threshold)
 
 
 def test_a_gate_of_costs_opens_within_its_bounds():
-    assert Gated(Overlap(), CountPenalty(), 0.0).least == 0.0
-    with pytest.raises(ValueError, match="least must be above -1 and at most 0"):
+    assert Gated(Overlap(), CountPenalty(), 0.0).threshold == 0.0
+    with pytest.raises(ValueError, match="threshold must be above -1 and at most 0"):
         Gated(Overlap(), CountPenalty(), 0.5)
 
 
@@ -642,14 +656,14 @@ def is_short(text, target, most=10):
 
 def test_rewards_of_rewards_are_values():
     for make in (
-        lambda: Gated(Overlap(at_least=0.5), image_reward, 0.5),
-        lambda: Published(functools.partial(is_short, most=3), bounds=(0.0, 2.0)),
-        lambda: Weighted({"short": (1.0, Published(functools.partial(is_short, most=3)))}),
+        lambda: Gated(Overlap(threshold=0.5), image_reward, 0.5),
+        lambda: ReferenceReward(functools.partial(is_short, most=3), bounds=(0.0, 2.0)),
+        lambda: Weighted({"short": (1.0, ReferenceReward(functools.partial(is_short, most=3)))}),
     ):
         assert make() == make() == pickle.loads(pickle.dumps(make()))
-    assert Published(functools.partial(is_short, most=3)) != Published(is_short)
-    assert repr(Gated(Overlap(at_least=0.5), image_reward, 0.5)) == (
-        "Gated(reward=Overlap(at_least=0.5), gate=image_reward, least=0.5)"
+    assert ReferenceReward(functools.partial(is_short, most=3)) != ReferenceReward(is_short)
+    assert repr(Gated(Overlap(threshold=0.5), image_reward, 0.5)) == (
+        "Gated(reward=Overlap(threshold=0.5), gate=image_reward, threshold=0.5)"
     )
-    assert repr(Published(functools.partial(is_short, most=3))) == "Published(is_short, most=3)"
+    assert repr(ReferenceReward(functools.partial(is_short, most=3))) == "ReferenceReward(is_short, most=3)"
     assert repr(Scheduled({"short": (1.0, image_reward)})) == "Scheduled(terms={'short': (1.0, image_reward)})"

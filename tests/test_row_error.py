@@ -9,7 +9,7 @@ from mirg_rewards import GRAMMARS, Scorer, Target, format_reward, presets
 from mirg_rewards.adapters.columns import scored
 from mirg_rewards.claims import Claim, Point
 from mirg_rewards.coordinates import PIXELS
-from mirg_rewards.rewards import Published
+from mirg_rewards.rewards import ReferenceReward
 from mirg_rewards.row_error import RowError, RowTypeError
 
 SIZED, UNSIZED = (Target((Claim(1, point=Point(0.5, 0.5)),), (size,)) for size in ((56, 56), None))
@@ -26,7 +26,7 @@ RAISERS = {
     "a few texts": (Scorer(PIXEL_GRAMMAR, format_reward), [""] * 3, [SIZED, SIZED, UNSIZED]),
     "many texts": (Scorer(PIXEL_GRAMMAR, format_reward), [""] * 9, [SIZED] * 2 + [UNSIZED] + [SIZED] * 6),
     "a distance in pixels": (presets.gui_r1(grammar=GRAMMARS["qwen3_json"]), [""] * 3, [SIZED, SIZED, UNSIZED]),
-    "published code": (Scorer(GRAMMARS["mirg"], Published(fails_on_b)), ["a", "a", "b"], [SIZED] * 3),
+    "published code": (Scorer(GRAMMARS["mirg"], ReferenceReward(fails_on_b)), ["a", "a", "b"], [SIZED] * 3),
     "content of a wrong type": (Scorer(GRAMMARS["mirg"], format_reward), ["", "", [{"content": 5}]], [SIZED] * 3),
 }
 

@@ -12,9 +12,19 @@ from types import ModuleType
 from typing import Any, TypeVar, cast
 
 from mirg_rewards.kernels import reference
-from mirg_rewards.kernels.contracts import Comparison, Matching
+from mirg_rewards.kernels.validation import Comparison, Matching, OverlapKind
 
-__all__ = ["Comparison", "Matching", "assign", "compare", "image_match", "match", "pair_indices", "pair_iou"]
+__all__ = [
+    "Comparison",
+    "Matching",
+    "OverlapKind",
+    "assign",
+    "compare",
+    "image_match",
+    "match",
+    "pair_indices",
+    "pair_iou",
+]
 
 _Kernel = TypeVar("_Kernel", bound=Callable[..., Any])
 

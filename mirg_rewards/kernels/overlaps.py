@@ -1,4 +1,4 @@
-"""How much pairs of boxes overlap, in NumPy: `reference.pair_iou` on arrays."""
+"""Overlaps of pairs of boxes in NumPy: `reference.pair_iou` on arrays."""
 
 from __future__ import annotations
 

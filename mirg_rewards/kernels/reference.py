@@ -17,29 +17,29 @@ import torch
 from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor
 
-from mirg_rewards.kernels.contracts import (
+from mirg_rewards.kernels.candidate_pairs import (
+    CandidatePairs,
+    Groups,
+    RowChunk,
+    best_pairs,
+    chunks,
+    coded,
+    group_by_image,
+    pairs_in_groups,
+    row_groups,
+)
+from mirg_rewards.kernels.overlaps import FloatArray, IntArray, overlaps
+from mirg_rewards.kernels.scalar import compare_one
+from mirg_rewards.kernels.validation import (
     Comparison,
-    Kind,
     Matching,
     Objective,
+    OverlapKind,
     as_arithmetic,
     check_choices,
     check_labels,
     check_rows,
 )
-from mirg_rewards.kernels.overlaps import FloatArray, IntArray, overlaps
-from mirg_rewards.kernels.pairs import (
-    Chunk,
-    Groups,
-    Pairs,
-    best_pairs,
-    chunks,
-    coded,
-    pairs_of,
-    place_groups,
-    row_groups,
-)
-from mirg_rewards.kernels.single import compare_one
 
 __all__ = ["assign", "compare", "image_match", "match", "pair_indices", "pair_iou"]
 
@@ -49,9 +49,9 @@ def pair_iou(
     offsets: Int[Tensor, " c"],
     target_boxes: Float[Tensor, "m 4"],
     target_offsets: Int[Tensor, " c"],
-    kind: Kind = "iou",
+    kind: OverlapKind = "iou",
     *,
-    margin: float = 0.0,
+    pixel_offset: float = 0.0,
     least: float = 0.0,
 ) -> Float[Tensor, " pairs"]:
     """The overlap of every predicted box with every target box of its row, as one flat tensor of all pairs.
@@ -60,20 +60,20 @@ def pair_iou(
     has no area gets 0, never NaN. Half precision is computed in float32. Raises ValueError for inputs that require a
     gradient: rewards have none.
 
-    Some published code counts pixels: with `margin=1` every box is one wider and higher, since the pixel of its last
+    Some published code counts pixels: with `pixel_offset=1` every box is one wider and higher, since the pixel of its last
     corner is inside. With `least`, boxes whose shared part is not wider and higher than that do not overlap.
 
     >>> one = torch.tensor([0, 1])
     >>> pair_iou(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), one, torch.tensor([[0.0, 0.0, 0.5, 1.0]]), one)
     tensor([0.5000])
-    >>> pair_iou(torch.tensor([[0.0, 0.0, 9.0, 9.0]]), one, torch.tensor([[0.0, 0.0, 4.0, 9.0]]), one, margin=1)
+    >>> pair_iou(torch.tensor([[0.0, 0.0, 9.0, 9.0]]), one, torch.tensor([[0.0, 0.0, 4.0, 9.0]]), one, pixel_offset=1)
     tensor([0.5000])
     """
     check_choices(kind)
-    ours, theirs = _sides(boxes, offsets, target_boxes, target_offsets, margin)
+    ours, theirs = _sides(boxes, offsets, target_boxes, target_offsets, pixel_offset)
     values = []
     for chunk in chunks(ours.offsets, theirs.offsets):
-        pairs = pairs_of(row_groups(chunk.counts, chunk.target_counts))
+        pairs = pairs_in_groups(row_groups(chunk.counts, chunk.target_counts))
         values.append(
             overlaps(ours.boxes[chunk.boxes], pairs.left, theirs.boxes[chunk.targets], pairs.right, kind, least)
         )
@@ -89,20 +89,20 @@ def match(
     target_images: Int[Tensor, " m"],
     *,
     objective: Objective = "sum",
-    kind: Kind = "iou",
+    kind: OverlapKind = "iou",
     threshold: float = 0.5,
     labels: Int[Tensor, " n"] | None = None,
     target_labels: Int[Tensor, " m"] | None = None,
-    margin: float = 0.0,
+    pixel_offset: float = 0.0,
     least: float = 0.0,
-    largest: int | None = None,
+    max_per_row: int | None = None,
 ) -> Matching:
     """The best one-to-one pairing of each row's predicted and target boxes; a pair counts only within one image.
 
-    `sum` maximises the sum of overlaps, `count` the number of pairs with an overlap of at least `threshold`, above 0, and
+    `sum` maximizes the sum of overlaps, `count` the number of pairs with an overlap of at least `threshold`, above 0, and
     `count_then_sum` the sum among those with the largest count. Optimal, so the order of boxes never changes the
     totals. Overlaps below 0 (giou, diou, ciou) count as 0: no pair is forced. A pair of value 0 is no pair. With labels,
-    as numbers, a pair counts only within one label too. `margin` and `least` are those of `pair_iou`.
+    as numbers, a pair counts only within one label too. `pixel_offset` and `least` are those of `pair_iou`.
 
     >>> boxes = torch.tensor([[0.25, 0.0, 0.75, 1.0], [0.0, 0.0, 0.5, 1.0]])
     >>> truths = torch.tensor([[0.25, 0.0, 0.5, 1.0], [0.5, 0.0, 0.75, 1.0]])
@@ -110,16 +110,18 @@ def match(
     >>> match(boxes, two, truths, two, one, one)
     Matching(targets=tensor([1, 0]), values=tensor([0.5000, 0.5000]), totals=tensor([1.]))
     """
-    del largest
+    del max_per_row
     check_choices(kind, objective, threshold)
     check_labels(labels, target_labels)
-    ours, theirs = _sides(boxes, offsets, target_boxes, target_offsets, margin)
-    places, target_places = _integers(images), _integers(target_images)
+    ours, theirs = _sides(boxes, offsets, target_boxes, target_offsets, pixel_offset)
+    image_ids, target_image_ids = _integers(images), _integers(target_images)
     if labels is not None and target_labels is not None:
-        places, target_places = _within_labels(places, target_places, _integers(labels), _integers(target_labels))
+        image_ids, target_image_ids = _within_labels(
+            image_ids, target_image_ids, _integers(labels), _integers(target_labels)
+        )
     found = []
     for chunk in chunks(ours.offsets, theirs.offsets):
-        pairs = pairs_of(_groups(chunk, places, target_places))
+        pairs = pairs_in_groups(_groups(chunk, image_ids, target_image_ids))
         values = overlaps(ours.boxes[chunk.boxes], pairs.left, theirs.boxes[chunk.targets], pairs.right, kind, least)
         values = values if kind == "iou" else np.maximum(values, 0)
         weights = _weights(values, pairs, objective, threshold)
@@ -140,7 +142,7 @@ def assign(values: Float[Tensor, " pairs"], offsets: Int[Tensor, " c"], target_o
     worth = _array(as_arithmetic(values, "values"))
     worth, at, found = np.where((worth > 0) & (worth < np.inf), worth, 0), 0, []
     for chunk in chunks(_integers(offsets), _integers(target_offsets)):
-        pairs = pairs_of(row_groups(chunk.counts, chunk.target_counts))
+        pairs = pairs_in_groups(row_groups(chunk.counts, chunk.target_counts))
         weights = worth[at : at + len(pairs.left)]
         found.append(_best(chunk, pairs, weights, weights))
         at += len(pairs.left)
@@ -156,7 +158,7 @@ def pair_indices(
     (tensor([0, 0, 1, 2]), tensor([0, 1, 2, 2]))
     """
     check_rows(offsets, target_offsets)
-    pairs = pairs_of(row_groups(np.diff(_integers(offsets)), np.diff(_integers(target_offsets))))
+    pairs = pairs_in_groups(row_groups(np.diff(_integers(offsets)), np.diff(_integers(target_offsets))))
     return _tensor([pairs.left], offsets), _tensor([pairs.right], offsets)
 
 
@@ -176,9 +178,9 @@ def image_match(
     tensor([0.6667], dtype=torch.float64)
     """
     check_rows(offsets, target_offsets)
-    said, true = _integers(images), _integers(target_images)
+    predicted, target = _integers(images), _integers(target_images)
     shares = [
-        _image_shares(chunk, _groups(chunk, said, true), said)
+        _image_shares(chunk, _groups(chunk, predicted, target), predicted)
         for chunk in chunks(_integers(offsets), _integers(target_offsets))
     ]
     return _tensor(shares, images)
@@ -194,7 +196,7 @@ def compare(
     target_images: Int[Tensor, " m"],
     target_offsets: Int[Tensor, " c"],
     *,
-    largest: int | None = None,
+    max_per_row: int | None = None,
 ) -> Comparison:
     """All that the dual reward asks of each answer, at once: `image_match` of the claims, and `match` of those with a box.
 
@@ -202,24 +204,24 @@ def compare(
     >>> compare(boxes, images > 0, images, one, boxes / 2, images > 0, images, one)[:2]
     (tensor([1.], dtype=torch.float64), tensor([0.2500]))
     """
-    del largest
+    del max_per_row
     if len(offsets) == len(target_offsets) == 2:
         alone = compare_one((boxes, has_box, images), (target_boxes, target_has_box, target_images))
         if alone is not None:
             return alone
     ours, theirs = _sides(boxes, offsets, target_boxes, target_offsets)
-    said, true = _integers(images), _integers(target_images)
+    predicted, target = _integers(images), _integers(target_images)
     is_boxed, is_target_boxed = _array(has_box), _array(target_has_box)
     all_boxed = is_boxed.all() and is_target_boxed.all()
     shares, totals = [], []
     for chunk in chunks(ours.offsets, theirs.offsets):
-        groups = _groups(chunk, said, true)
-        pairs = pairs_of(groups)
+        groups = _groups(chunk, predicted, target)
+        pairs = pairs_in_groups(groups)
         values = overlaps(ours.boxes[chunk.boxes], pairs.left, theirs.boxes[chunk.targets], pairs.right)
         if not all_boxed:
             both = is_boxed[chunk.boxes][pairs.left] & is_target_boxed[chunk.targets][pairs.right]
             values = np.where(both, values, 0)
-        shares.append(_image_shares(chunk, groups, said))
+        shares.append(_image_shares(chunk, groups, predicted))
         totals.append(_best(chunk, pairs, values, values)[2])
     counts = (_tensor([_sums(side, ends)], boxes) for side, ends in ((is_boxed, ours[1]), (is_target_boxed, theirs[1])))
     return Comparison(_tensor(shares, boxes), _tensor(totals, boxes), *counts)
@@ -231,15 +233,15 @@ class _Side(NamedTuple):
 
 
 def _sides(
-    boxes: Tensor, offsets: Tensor, target_boxes: Tensor, target_offsets: Tensor, margin: float = 0.0
+    boxes: Tensor, offsets: Tensor, target_boxes: Tensor, target_offsets: Tensor, pixel_offset: float = 0.0
 ) -> tuple[_Side, _Side]:
-    """The two sides as arrays of one type, their boxes wider and higher by the margin."""
+    """The two sides as arrays of one type, their boxes wider and higher by `pixel_offset`."""
     check_rows(offsets, target_offsets)
     arrays = [_array(as_arithmetic(boxes, "boxes")), _array(as_arithmetic(target_boxes, "target_boxes"))]
     if arrays[0].dtype != arrays[1].dtype:
         arrays = [side.astype(np.float64) for side in arrays]
-    if margin:
-        arrays = [side + np.array([0, 0, margin, margin], side.dtype) for side in arrays]
+    if pixel_offset:
+        arrays = [side + np.array([0, 0, pixel_offset, pixel_offset], side.dtype) for side in arrays]
     return _Side(arrays[0], _integers(offsets)), _Side(arrays[1], _integers(target_offsets))
 
 
@@ -257,19 +259,19 @@ def _tensor(arrays: list[npt.NDArray[Any]], like: Tensor) -> Tensor:
 
 
 def _within_labels(
-    places: IntArray, target_places: IntArray, labels: IntArray, target_labels: IntArray
+    image_ids: IntArray, target_image_ids: IntArray, labels: IntArray, target_labels: IntArray
 ) -> tuple[IntArray, IntArray]:
-    """One number for the place and the label of each box."""
-    codes, target_codes, _ = coded(places, target_places)
+    """One id for the image and the label of each box."""
+    codes, target_codes, _ = coded(image_ids, target_image_ids)
     label_codes, target_label_codes, span = coded(labels, target_labels)
     return codes * span + label_codes, target_codes * span + target_label_codes
 
 
-def _groups(chunk: Chunk, places: IntArray, target_places: IntArray) -> Groups:
-    return place_groups(chunk.rows, places[chunk.boxes], chunk.target_rows, target_places[chunk.targets])
+def _groups(chunk: RowChunk, image_ids: IntArray, target_image_ids: IntArray) -> Groups:
+    return group_by_image(chunk.rows, image_ids[chunk.boxes], chunk.target_rows, target_image_ids[chunk.targets])
 
 
-def _image_shares(chunk: Chunk, groups: Groups, images: IntArray) -> FloatArray:
+def _image_shares(chunk: RowChunk, groups: Groups, images: IntArray) -> FloatArray:
     first = groups.members[groups.begins]
     met = np.minimum(groups.counts, groups.target_counts) * (images[chunk.boxes][first] > 0)
     larger = np.maximum(chunk.counts, chunk.target_counts)
@@ -278,8 +280,8 @@ def _image_shares(chunk: Chunk, groups: Groups, images: IntArray) -> FloatArray:
     return shares
 
 
-def _weights(values: FloatArray, pairs: Pairs, objective: Objective, threshold: float) -> FloatArray:
-    """What the pairing maximises; the threshold is rounded to the values' own precision, so that an exact 0.7 is 0.7."""
+def _weights(values: FloatArray, pairs: CandidatePairs, objective: Objective, threshold: float) -> FloatArray:
+    """The weights to maximize. The threshold is rounded to the precision of the values, so that an exact 0.7 passes 0.7."""
     if objective == "sum":
         return values
     hits = values >= values.dtype.type(threshold)
@@ -292,7 +294,7 @@ def _weights(values: FloatArray, pairs: Pairs, objective: Objective, threshold: 
 
 
 def _best(
-    chunk: Chunk, pairs: Pairs, values: FloatArray, weights: FloatArray
+    chunk: RowChunk, pairs: CandidatePairs, values: FloatArray, weights: FloatArray
 ) -> tuple[IntArray, FloatArray, FloatArray]:
     """Of each predicted box of a chunk the target and the value of its pair, and the totals of the rows."""
     chosen = best_pairs(weights, pairs)

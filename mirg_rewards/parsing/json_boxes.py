@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from mirg_rewards.claims import Span
 from mirg_rewards.parsing.loose_json import Array, Number, Object, Text
-from mirg_rewards.parsing.syntax import NUMBER, Numbers
+from mirg_rewards.parsing.syntax import NUMBER, Numbers, number_in
 
 # Names of corners, each with how its four numbers make x1, y1, x2, y2.
 _CORNERS = (
@@ -208,11 +208,17 @@ def _as_number(text: str) -> float:
 
 def _numbers(values: list[object]) -> Numbers | None:
     """Values as numbers, if each is one, or is a string that is one."""
-    numbers = []
+    numbers: list[float] = []
     for value in values:
-        is_written = isinstance(value, str) and len(value) <= 32 and _NUMBER.fullmatch(value.strip())
-        is_garbled = isinstance(value, Number) and math.isnan(value)
-        if not is_written and (is_garbled or isinstance(value, bool) or not isinstance(value, int | float)):
+        if isinstance(value, str):
+            if number_in(value) is None:
+                return None
+            numbers.append(_as_number(value))
+        elif isinstance(value, bool) or not isinstance(value, int | float):
             return None
-        numbers.append(_as_number(value) if isinstance(value, str) else value)
+        elif isinstance(value, Number) and math.isnan(value):
+            # Digits that make no number, such as 1.2.3.
+            return None
+        else:
+            numbers.append(value)
     return tuple(numbers)

@@ -129,8 +129,8 @@ class Walk:
             (places.boxes if len(named) == 4 else places.points).append(place)
         inner = _Context(context.image if image is None else image, label)
         self.add_places(part, places, inner, group)
-        for value in (*in_label, *nested, *places.nested):
-            self.visit(value, inner)
+        for structure in (*in_label, *nested, *places.nested):
+            self.visit(structure, inner)
         may_map = not places.is_any and "label" not in part
         for key, value in part.get("", []) + (part.get("corner", []) if named is None else []):
             if isinstance(value, Array | str):

@@ -66,12 +66,12 @@ STRING = b"\x01"
 """The byte that stands for a string that is a JSON value."""
 
 
-_STRING = rb'"(?:[^"\\\x00]|\\[^\x00])*+"'
-_VALUE = rb"(?<=[:\[,(])(?:%s)(?=[,}\])\x00])"
-JSON_STRINGS = re.compile(_VALUE % _STRING)
+# The quote comes first, so that the search for one is quick.
+_STRING = rb'"(?<=[:\[,(]")(?:[^"\\\x00]|\\[^\x00])*+"(?=[,}\])\x00])'
+JSON_STRINGS = re.compile(b"(" + _STRING + b")")
 """A string where JSON has a value, up to where it goes on: the quoted part of `: "a dog",`."""
 
-PYTHON_STRINGS = re.compile(_VALUE % (_STRING + b"|" + _STRING.replace(b'"', b"'")))
+PYTHON_STRINGS = re.compile(b"(" + _STRING + b"|" + _STRING.replace(b'"', b"'") + b")")
 """As JSON_STRINGS, of Python's strings, in either quotes: the quoted part of `: 'a dog',`."""
 
 
@@ -148,70 +148,60 @@ def lex(parts: Sequence[str], starts: Sequence[int], texts: Sequence[str] | None
     ends = np.cumsum(lengths) - 1
     if not joined.isascii() or int(np.count_nonzero(raw < 9)) != len(parts):
         raw = _with_placeholders(raw, joined, ends)
-    runs, is_odd, values = _numbers(raw, joined)
+    numbers = _numbers(raw, joined)
     written = joined if texts is None else "\0".join(texts) + "\0"
+    is_odd = numbers.is_odd
     if not written.isascii():
         is_foreign = np.frombuffer(written.encode("utf-32-le", "surrogatepass"), dtype=np.uint32) > 127
         before = np.concatenate([[0], np.cumsum(is_foreign)])
-        is_odd |= before[runs[1]] > before[runs[0]]
-    is_blank = _BLANK[raw]
-    kept = ~is_blank
-    # Of a number its first byte is kept, and becomes the number's byte.
-    inside = np.zeros(len(raw) + 1, dtype=np.int8)
-    inside[runs[0]] = 1
-    np.subtract.at(inside, runs[1], 1)
-    kept &= ~np.cumsum(inside[:-1], dtype=np.int8).astype(np.bool_)
-    kept[runs[0]] = True
-    first = np.zeros(len(raw), dtype=np.bool_)
-    first[runs[0]] = True
-    letters = np.where(is_blank, _SPACE, raw)
-    letters[_keep_gaps(raw, is_blank, kept)] = _NEWLINE
-    letters[runs[0]] = NUMBER[0]
+        is_odd |= before[numbers.ends] > before[numbers.starts]
+    letters = raw.copy()
+    letters[numbers.starts] = NUMBER[0]
+    kept = _keep_gaps(raw, letters, numbers.is_inside)
+    kept[numbers.starts] = True
     places = np.flatnonzero(kept)
-    code = letters[places].astype(np.uint8)
-    is_number = first[places]
-    number_at = np.cumsum(is_number) - is_number
+    code = letters[places]
+    is_number = code == NUMBER[0]
+    code_ends = np.flatnonzero(code == 0)
     shift = np.asarray(starts, dtype=np.int64) - (ends + 1 - lengths)
-    code_ends = np.searchsorted(places, ends)
     shifts = np.repeat(shift, np.diff(code_ends, prepend=-1))
-    stops = places + 1
-    stops[is_number] = runs[1]
+    first_characters = places + shifts
+    stops = first_characters + 1
+    stops[is_number] = numbers.ends + shifts[is_number]
+    number_at: Integers = np.cumsum(is_number) - is_number
     nothing = np.zeros(0, dtype=np.int64)
     return Code(
         code.tobytes(),
         code_ends,
-        places + shifts,
-        stops + shifts,
+        first_characters,
+        stops,
         number_at,
-        values,
+        numbers.values,
         is_odd,
         nothing,
         nothing.reshape(0, 2),
     )
 
 
-def spans_of(found: Sequence[bytes], between: Sequence[bytes]) -> Integers:
-    """Return where the matches of a pattern stand that `findall` gives, from them and from what `split` gives, `[n, 2]`.
+def spans_of(parts: Sequence[bytes]) -> Integers:
+    """Return where the matches stand that `split` gives of a pattern in one group, every other part, `[n, 2]`.
 
-    >>> spans_of([b"ab", b"c"], [b"-", b"", b"--"]).tolist()
-    [[1, 3], [3, 4]]
+    >>> spans_of(re.compile(b"(b+)").split(b"abbcb")).tolist()
+    [[1, 3], [4, 5]]
     """
-    lengths = np.fromiter(map(len, found), np.int64, len(found))
-    gaps = np.fromiter(map(len, between[:-1]), np.int64, len(found))
-    ends = np.cumsum(lengths + gaps)
-    return np.stack([ends - lengths, ends], axis=1)
+    ends = np.cumsum(np.fromiter(map(len, parts), np.int64, len(parts)))
+    return ends[: len(parts) - 1].reshape(-1, 2)
 
 
 def with_strings(code: Code, strings: re.Pattern[bytes]) -> Code:
-    r"""Make each match of `strings` one byte, so that structures of one shape are equal bytes.
+    r"""Make each match of `strings`, which is one group, one byte, so that structures of one shape are equal bytes.
 
     >>> with_strings(lex(['{"label": "a [red] dog", "image": 2}'], [0]), JSON_STRINGS).text.replace(NUMBER, b"#")
     b'{"label":\x01,"image":#}\x00'
     """
-    found = strings.findall(code.text)
-    if not found:
+    bounds = spans_of(strings.split(code.text))
+    if not len(bounds):
         return code
-    bounds = spans_of(found, strings.split(code.text))
     inside = np.zeros(len(code.text), dtype=np.int8)
     inside[bounds[:, 0] + 1] = 1
     inside[bounds[:, 1]] -= 1
@@ -232,18 +222,22 @@ def with_strings(code: Code, strings: re.Pattern[bytes]) -> Code:
     )
 
 
-def _keep_gaps(raw: Bytes, is_blank: Booleans, kept: Booleans) -> Integers:
-    """Keep one blank between two words, or numbers, which would be one without it; return which blanks end a line."""
-    begins = np.flatnonzero(is_blank[1:] & ~is_blank[:-1]) + 1
-    if is_blank[0]:
-        begins = begins[begins > 0]
-    ends = np.flatnonzero(~is_blank[1:] & is_blank[:-1]) + 1
-    ends = ends[len(ends) - len(begins) :]
+def _keep_gaps(raw: Bytes, letters: Bytes, is_inside: Booleans) -> Booleans:
+    """What is kept: no blank but one between two words or numbers, which would be one without it; it tells a line's end."""
+    is_blank = _BLANK[raw]
+    kept = ~(is_blank | is_inside)
+    edges = np.flatnonzero(is_blank[1:] != is_blank[:-1]) + 1
+    begins, ends = (edges[1::2], edges[2::2]) if is_blank[0] else (edges[::2], edges[1::2])
     is_gap = _WORDLIKE[raw[begins - 1]] & _WORDLIKE[raw[ends]]
     begins, ends = begins[is_gap], ends[is_gap]
     kept[begins] = True
-    lines = np.cumsum(raw == _NEWLINE)
-    return begins[lines[ends] > lines[begins - 1]]
+    letters[begins] = _SPACE
+    is_long = ends - begins > 1
+    for begin, end in zip(begins[is_long].tolist(), ends[is_long].tolist(), strict=True):
+        if (raw[begin:end] == _NEWLINE).any():
+            letters[begin] = _NEWLINE
+    letters[begins[raw[begins] == _NEWLINE]] = _NEWLINE
+    return kept
 
 
 def _with_placeholders(raw: Bytes, joined: str, ends: Integers) -> Bytes:
@@ -255,8 +249,17 @@ def _with_placeholders(raw: Bytes, joined: str, ends: Integers) -> Bytes:
     return raw
 
 
-def _numbers(raw: Bytes, joined: str) -> tuple[tuple[Integers, Integers], Booleans, Floats]:
-    """Where numbers begin and end, which of them JSON would not take, and their values."""
+class _Numbers(NamedTuple):
+    """Where numbers begin and end, what bytes are within them, which of them JSON would not take, and their values."""
+
+    starts: Integers
+    ends: Integers
+    is_inside: Booleans
+    is_odd: Booleans
+    values: Floats
+
+
+def _numbers(raw: Bytes, joined: str) -> _Numbers:
     digit = (raw - _DIGITS) < 10
     dot = np.zeros(len(raw), dtype=np.bool_)
     dot[1:-1] = (raw[1:-1] == _DOT) & digit[:-2] & digit[2:]
@@ -269,29 +272,29 @@ def _numbers(raw: Bytes, joined: str) -> tuple[tuple[Integers, Integers], Boolea
     # Digits right behind a letter belong to a name, but in a token such as <loc_52>; behind an E they are an exponent.
     is_named = _NAMELIKE[before] & (raw[np.minimum(ends, len(raw) - 1)] != _GREATER)
     has_exponent = np.zeros(len(starts), dtype=np.bool_)
-    if is_named.any() or (before == 45).any():
+    if is_named.any():
         starts, ends, has_exponent, is_named = _with_exponents(raw, starts, ends, is_named)
-    starts, ends, has_exponent = starts[~is_named], ends[~is_named], has_exponent[~is_named]
-    digits_from = starts
-    before = raw[np.maximum(starts - 1, 0)]
-    earlier = raw[np.maximum(starts - 2, 0)]
+        lengths = (ends - starts)[is_named]
+        numeric[np.arange(lengths.sum()) + np.repeat(starts[is_named] - np.cumsum(lengths) + lengths, lengths)] = False
+        starts, ends, has_exponent = starts[~is_named], ends[~is_named], has_exponent[~is_named]
+    digits_from, digits_to = starts, ends
+    before, earlier = raw[np.maximum(starts - 1, 0)], raw[np.maximum(starts - 2, 0)]
     leads = (before == _DOT) & ~_NAMELIKE[earlier] & (earlier != _DOT) & (starts > 0)
-    starts = starts - leads
     behind = raw[np.minimum(ends, len(raw) - 1)]
     trails = (behind == _DOT) & _CLOSES_NUMBER[raw[np.minimum(ends + 1, len(raw) - 1)]]
-    ends = ends + trails
-    before = raw[np.maximum(starts - 1, 0)]
-    earlier = raw[np.maximum(starts - 2, 0)]
+    starts, ends = starts - leads, ends + trails
+    before, earlier = raw[np.maximum(starts - 1, 0)], raw[np.maximum(starts - 2, 0)]
     signed = ((before == 45) | (before == 43)) & (starts > 0)
     signed &= ~((_NAMELIKE[earlier] | (earlier == _DOT) | (earlier == 41) | (earlier == 93)) & (starts > 1))
     starts = starts - signed
-    values, is_long = _values(raw, digits_from, ends - trails, dot)
+    values, is_long = _values(raw, digits_from, digits_to, dot)
     first, second = raw[digits_from], raw[np.minimum(digits_from + 1, len(raw) - 1)]
     is_odd = leads | trails | (signed & (before == 43)) | ((first == 48) & ((second - _DIGITS) < 10))
     values[signed & (before == 45)] *= -1
-    for index in np.flatnonzero(is_long | has_exponent | leads).tolist():
+    for index in np.flatnonzero(is_long | has_exponent | leads | trails).tolist():
         values[index] = _slow_value(joined[starts[index] : ends[index]])
-    return (starts, ends), is_odd, values
+        numeric[starts[index] : ends[index]] = True
+    return _Numbers(starts, ends, numeric, is_odd, values)
 
 
 def _with_exponents(

@@ -27,7 +27,7 @@ _LINES_ALONE = re.compile(_LINES.pattern.replace(_AROUND, b""))
 _WIDTHS: dict[Kind, int] = {"box": 4, "point": 2, "polygon": 8}
 _IMAGE, _LABEL = 7, "qq"
 
-QUOTED = re.compile(rb'"[^\[({<;="\\\x00\x01]{1,200}+"')
+QUOTED = re.compile(rb'("[^\[({<;="\\\x00\x01]{1,200}+")')
 """A label in quotes that holds nothing a reader takes for structure: "a dog"."""
 
 
@@ -69,7 +69,7 @@ def strict_lines(
     longest_first = sorted(pieces, key=len, reverse=True)
     return StrictMatch(
         strings,
-        re.compile(b"|".join(map(re.escape, longest_first))),
+        re.compile(b"(" + b"|".join(map(re.escape, longest_first)) + b")"),
         Plans(known=pieces.items()),
         _LINES if in_words else _LINES_ALONE,
     )

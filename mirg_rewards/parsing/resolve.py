@@ -93,7 +93,10 @@ def concat(parts: Sequence[RawColumns]) -> RawColumns:
     for part in parts:
         polygons |= {first + place: polygon for place, polygon in part.polygons.items()}
         first += len(part.rows)
-    return RawColumns(*map(np.concatenate, list(zip(*parts, strict=True))[:-1]), polygons)
+    rows, images, boxes, points, has_box, has_point, is_named = (
+        np.concatenate(column) for column in list(zip(*parts, strict=True))[:-1]
+    )
+    return RawColumns(rows, images, boxes, points, has_box, has_point, is_named, polygons)
 
 
 def select(raw: RawColumns, order: Integers) -> RawColumns:
@@ -106,7 +109,16 @@ def select(raw: RawColumns, order: Integers) -> RawColumns:
     polygons = {}
     if raw.polygons:
         polygons = {new: raw.polygons[old] for new, old in enumerate(order.tolist()) if old in raw.polygons}
-    return RawColumns(*(column[order] for column in raw[:-1]), polygons)
+    return RawColumns(
+        rows=raw.rows[order],
+        images=raw.images[order],
+        boxes=raw.boxes[order],
+        points=raw.points[order],
+        has_box=raw.has_box[order],
+        has_point=raw.has_point[order],
+        is_named=raw.is_named[order],
+        polygons=polygons,
+    )
 
 
 class Scales(NamedTuple):

@@ -25,7 +25,7 @@ MAX_ANSWER = 2**16
 """An answer longer than this, over a hundred times a sensible one, is read at its two ends only: a bound on time."""
 
 # Responses that are lexed together: few enough that their arrays stay in the cache.
-_AT_ONCE = 256
+_AT_ONCE = 128
 _MAX_CALLS = 256
 # matches: "[]", '{"objects": []}'
 _EMPTY = re.compile(r"""\s*+(?:\[\s*+\]|\{\s*+"(?:objects|points)"\s*+:\s*+\[\s*+\]\s*+\})\s*+""")
@@ -35,8 +35,8 @@ _FENCE = re.compile(r"\s{0,16}```[A-Za-z]{0,8}\s{0,16}")
 _WORD = re.compile(r"\w")
 # matches: "<tool_call>{...}</tool_call>"
 _TOOL_CALL = re.compile(r"<tool_call>(?:[^<]++|<(?!/tool_call>))*+(?:</tool_call>)?", re.IGNORECASE)
-# Blanks that may mean something in a line form. matches: a blank line, a tab, four spaces, two behind a quote
-_ODD_BLANKS = re.compile(r'\s{4}|\n[^\S\n]*\n|[^\S \n]|"(?:\s\s|\n)')
+# Blanks that may mean something in a line form, and exponents. matches: a blank line, a tab, four spaces, "1e3"
+_ODD = re.compile(r'\s{4}|\n[^\S\n]*\n|[^\S \n]|"(?:\s\s|\n)|[0-9][eE][-+]?[0-9]')
 # Where a model points, numbers by two in plain text are points.
 _POINTING = {PAIRS: POINTS, LISTS: LISTS_OR_POINTS, NAMED: NAMED_OR_POINTS}
 
@@ -248,14 +248,13 @@ class _Piece:
         defects = np.zeros(len(answers), dtype=np.int64)
         pending = [row for row, answer in enumerate(answers) if not _is_empty(answer.plain, grammar)]
         first = grammar.syntaxes[0]
-        code, rows = self.lex(pending, is_json=first.is_lexed)
+        if pending:
+            code, rows = self.lex(pending, is_json=first.is_lexed)
         parts: list[tuple[RawColumns, list[str], Integers]] = []
         if first.strict is not None and pending and self.reader(first) is first:
             texts = [answers[row].text for row in rows]
-            counts = [
-                self.counts[row] if _may_be_strict(answers[row], is_json=first.strict.is_json) else 0 for row in rows
-            ]
-            code, strict = match_strict(first.strict, code, texts, counts, grammar.max_claims)
+            may_match = [_may_be_strict(answers[row], is_json=first.strict.is_json) for row in rows]
+            code, strict = match_strict(first.strict, code, texts, may_match, grammar.max_claims)
             row_of = np.array(rows, dtype=np.int64)
             defects[row_of[strict.matches]] |= strict.defects[strict.matches]
             starts = np.array([answers[row].start for row in rows], dtype=np.int64)
@@ -267,7 +266,8 @@ class _Piece:
                 if _has_words_outside(answers[rows[place]].plain, [span], fenced=first.fenced):
                     defects[rows[place]] |= Defect.TEXT_OUTSIDE.value
             pending = [row for row in pending if answers[row].syntax is None]
-        self.choose(pending, code, rows)
+        if pending:
+            self.choose(pending, code, rows)
         claims: list[RawClaim] = []
         claim_rows: list[int] = []
         for row in pending:
@@ -310,7 +310,8 @@ class _Piece:
             if reader.is_lexed:
                 if number:
                     code, owners = self.lex(looked_at, is_json=True)
-                    code = code if reader.strict is None else with_strings(code, reader.strict.strings)
+                    if reader.strict is not None and reader.strict.strings is not None:
+                        code = with_strings(code, reader.strict.strings)
                 for place, row in enumerate(owners):
                     answer = self.answers[row]
                     sources.setdefault(row, []).append(Source(code, answer.text, *code.row(place), answer.is_last))
@@ -403,7 +404,7 @@ def _may_be_strict(answer: _Answer, *, is_json: bool) -> bool:
     text = answer.text
     if len(answer.windows) > 1 or has_lookalikes(text):
         return False
-    return "//" not in text and "/*" not in text if is_json else not _ODD_BLANKS.search(text.strip())
+    return "//" not in text and "/*" not in text if is_json else not _ODD.search(text.strip())
 
 
 def _blank(plain: str, spans: Sequence[Span]) -> str:

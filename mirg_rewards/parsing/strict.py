@@ -76,14 +76,14 @@ def match_strict(
     """
     if strict.strings is not None:
         code = with_strings(code, strict.strings)
-    found, between = strict.piece.findall(code.text), strict.piece.split(code.text)
-    glued = [_glue(strict.glue, row) for row in PIECE.join(between).split(b"\0")[: len(code.ends)]]
+    parts = strict.piece.split(code.text)
+    glued = [_glue(strict.glue, row) for row in PIECE.join(parts[::2]).split(b"\0")[: len(code.ends)]]
     matches = np.array([match is not None for match in glued], dtype=np.bool_) & np.array(may_match, dtype=np.bool_)
-    matches[_garbled_rows(code)] = False
-    plans: list[Plan | None] = list(map(strict.plans.__getitem__, found))
+    matches[_garbled_rows(code, is_json=strict.is_json)] = False
+    plans: list[Plan | None] = list(map(strict.plans.__getitem__, parts[1::2]))
     number = {plan: place for place, plan in enumerate(dict.fromkeys(plans)) if plan is not None}
     which = np.array([-1 if plan is None else number[plan] for plan in plans], dtype=np.int64)
-    starts = spans_of(found, between)[:, 0]
+    starts = spans_of(parts)[:, 0]
     rows = np.searchsorted(code.ends, starts)
     matches[rows[which < 0]] = False
     kept = matches[rows]
@@ -106,7 +106,8 @@ def match_strict(
     defects[~matches] = 0
     raw, labels, spans, unsound = _claims(code, texts, pieces, numbers)
     if strict.is_json:
-        is_odd = _rows_with_odd_numbers(code, len(matches))
+        is_odd = np.zeros(len(matches), dtype=np.bool_)
+        is_odd[_rows_with_numbers(code, code.is_odd)] = True
         is_odd[unsound] = True
         defects[is_odd & matches] |= Defect.REPAIRED.value
     return code, StrictClaims(raw, labels, spans, matches, defects, outside)
@@ -159,12 +160,10 @@ def _drop_doubtful(
             matches[pieces.rows[1:][differs]] = False
 
 
-def _garbled_rows(code: Code) -> Integers:
-    """Rows that hold what looks like a number and is none, such as 1.2.3."""
-    if not np.isnan(code.values).any():
-        return np.zeros(0, dtype=np.int64)
-    places = np.flatnonzero(np.frombuffer(code.text, dtype=np.uint8) == NUMBER[0])
-    return np.searchsorted(code.ends, places[np.isnan(code.values[code.number_at[places]])])
+def _garbled_rows(code: Code, *, is_json: bool) -> Integers:
+    """Rows that hold what looks like a number and is none, such as 1.2.3, or in a line form one that is odd or too long."""
+    is_garbled = np.isnan(code.values) if is_json else ~(np.abs(code.values) < _MAX_INDEX) | code.is_odd
+    return _rows_with_numbers(code, is_garbled)
 
 
 _KINDS = {"image": 0, "box": 1, "point": 2, "box and point": 3, "polygon": 4}
@@ -262,10 +261,9 @@ def _labels(
     return labels, np.array(unsound, dtype=np.int64)
 
 
-def _rows_with_odd_numbers(code: Code, count: int) -> Booleans:
-    """Rows with a number, outside of strings, that strict JSON would not take."""
-    rows = np.zeros(count, dtype=np.bool_)
-    if code.is_odd.any():
-        places = np.flatnonzero(np.frombuffer(code.text, dtype=np.uint8) == NUMBER[0])
-        rows[np.searchsorted(code.ends, places[code.is_odd[code.number_at[places]]])] = True
-    return rows
+def _rows_with_numbers(code: Code, is_such: Booleans) -> Integers:
+    """The rows with some of the numbers that stand outside of strings."""
+    if not is_such.any():
+        return np.zeros(0, dtype=np.int64)
+    places = np.flatnonzero(np.frombuffer(code.text, dtype=np.uint8) == NUMBER[0])
+    return np.searchsorted(code.ends, places[is_such[code.number_at[places]]])

@@ -18,20 +18,22 @@ from mirg_rewards import kernels
 from mirg_rewards.batch import Device
 from mirg_rewards.coordinates import Resize
 from mirg_rewards.parsing import GRAMMARS, Grammar
-from mirg_rewards.presets.columns import size_of
-from mirg_rewards.presets.originals import counted
-from mirg_rewards.rewards import Overlap, Published, Weighted, format_reward
+from mirg_rewards.presets.dataset_units import coordinate_size
+from mirg_rewards.presets.reference_code import counted
+from mirg_rewards.rewards import Overlap, ReferenceReward, Weighted, format_reward
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
 
-RESIZE = Resize(factor=28, min_pixels=3136, max_pixels=401_408)
+GRIFFON_RESIZE = Resize(factor=28, min_pixels=3136, max_pixels=401_408)
 """How the processor resizes in the published training script."""
 
-GRIFFON = replace(GRAMMARS["qwen25_json"], resize=RESIZE)
+GRIFFON = replace(GRAMMARS["qwen25_json"], resize=GRIFFON_RESIZE)
 """A fenced JSON list of `{"bbox_2d": […], "label": "dog"}`, in pixels of the image that the model saw."""
 
 _NUMBER = r"(\d{1,3}|1000)"
+# matches: {"bbox_2d": [1, 2, 30, 1000], "label": "dog"}
 _ITEM = re.compile(rf'\{{"bbox_2d": \[{_NUMBER}, {_NUMBER}, {_NUMBER}, {_NUMBER}\], "label": "([^"]++)"\}}')
+# matches: "```json\n" and "\n```"
 _FENCES = re.compile(r"\n```|```json\n")
 
 
@@ -72,8 +74,8 @@ def griffon_vision_r1(
     >>> from mirg_rewards import Box, Claim, Target
     >>> target = Target((Claim(1, Box(0.0, 0.0, 0.5, 0.5), label="dog"),), sizes=((560, 560),))
     >>> item, junk = '{"bbox_2d": [0, 0, 280, 280], "label": "dog"}', '{"bbox_2d": [1, 2, 3, 4], "label": "cat"}'
-    >>> said = "```json\n[\n" + ",\n".join([item] + [junk] * 9) + "\n]\n```"
-    >>> griffon_vision_r1(compat=True)([said], [target]).total, griffon_vision_r1()([said], [target]).total
+    >>> text = "```json\n[\n" + ",\n".join([item] + [junk] * 9) + "\n]\n```"
+    >>> griffon_vision_r1(compat=True)([text], [target]).total, griffon_vision_r1()([text], [target]).total
     (tensor([3.]), tensor([2.1000]))
     """
     if step is not None and step < 0:
@@ -86,12 +88,12 @@ def griffon_vision_r1(
             "format": is_json,
             "recall": partial(matched_recall, hit=hit, cut=cut),
         }
-        return Scorer(grammar, Weighted({name: (1.0, Published(of)) for name, of in terms.items()}), device)
+        return Scorer(grammar, Weighted({name: (1.0, ReferenceReward(of)) for name, of in terms.items()}), device)
     reward = Weighted(
         {
-            "precision": (1.0, Overlap("giou", "predicted", clip=(low, high))),
+            "precision": (1.0, Overlap("giou", "predicted", clip_range=(low, high))),
             "format": (1.0, format_reward),
-            "recall": (1.0, Overlap("giou", "target", at_least=hit, labels="casefold")),
+            "recall": (1.0, Overlap("giou", "target", threshold=hit, labels="casefold")),
         }
     )
     return Scorer(grammar, reward, device)
@@ -174,13 +176,13 @@ def _truths(target: Target) -> list[tuple[tuple[float, ...], str]]:
 
 def _matched_giou(found: list[tuple[list[int], Any]], target: Target) -> Float[Tensor, " pairs"] | None:
     """GIoU of the pairs with the least sum of distance less GIoU, and less 1 for equal labels; None for no number."""
-    true = [claim for claim in target.claims if claim.box is not None]
-    if not true:
+    target_claims = [claim for claim in target.claims if claim.box is not None]
+    if not target_claims:
         return None
     labels = [label for _, label in _truths(target)]
-    said = [label.strip().lower() if isinstance(label, str) else None for _, label in found]
-    image = true[0].image or 1
-    seen_width, seen_height = seen = size_of(target, image, RESIZE)
+    predicted_labels = [label.strip().lower() if isinstance(label, str) else None for _, label in found]
+    image = target_claims[0].image or 1
+    seen_width, seen_height = seen = coordinate_size(target, image, GRIFFON_RESIZE)
     size = target.sizes[image - 1] or seen
     truths = torch.tensor([counted(corners, size) for corners, _ in _truths(target)], dtype=torch.float32)
     try:
@@ -192,9 +194,9 @@ def _matched_giou(found: list[tuple[list[int], Any]], target: Target) -> Float[T
     hull = torch.maximum(boxes[:, None, 2:], truths[:, 2:]) - torch.minimum(boxes[:, None, :2], truths[:, :2])
     if not (hull.prod(-1) < torch.inf).all():
         return None
-    ends, true_ends = torch.tensor([0, len(boxes)]), torch.tensor([0, len(truths)])
-    giou = kernels.pair_iou(boxes, ends, truths, true_ends, "giou").reshape(len(boxes), -1)
-    same = torch.tensor([[float(label == other) for other in labels] for label in said])
+    ends, target_ends = torch.tensor([0, len(boxes)]), torch.tensor([0, len(truths)])
+    giou = kernels.pair_iou(boxes, ends, truths, target_ends, "giou").reshape(len(boxes), -1)
+    same = torch.tensor([[float(label == other) for other in labels] for label in predicted_labels])
     try:
         pairs = linear_sum_assignment(torch.cdist(boxes, truths, p=1) - same - giou)
     except ValueError:

@@ -12,14 +12,15 @@ from torch import Tensor
 from mirg_rewards.batch import Answers, Device, Targets, pack
 from mirg_rewards.parsing import GRAMMARS, Grammar, parse
 from mirg_rewards.parsing.syntax import ClaimToWrite, Syntax
-from mirg_rewards.rewards import Gated, Overlap, Published, Reward, Weighted
-from mirg_rewards.rewards.showing import shown
+from mirg_rewards.rewards import Gated, Overlap, ReferenceReward, Reward, Weighted
+from mirg_rewards.rewards.reprs import reward_repr
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
 
 GRIT = GRAMMARS["qwen25_json"]
 """GRIT's boxes: JSON with the key `bbox_2d` among the words, in pixels of the resized image."""
 
+# matches: "12, 20, 340, 400"
 _QUAD = re.compile(r"\b\d++,\s*+\d++,\s*+\d++,\s*+\d++\b")
 
 
@@ -53,12 +54,12 @@ def grit_boxes(
     >>> grit_boxes().reward
     Weighted(boxes=0.5)
     """
-    boxes: Reward = Published(_names_boxes)
-    count: Reward = Published(_names_as_many)
+    boxes: Reward = ReferenceReward(_names_boxes)
+    count: Reward = ReferenceReward(_names_as_many)
     if not compat:
-        rethinks = Published(_rethinks)
-        boxes = Gated(InThought(Overlap(over="f1"), grammar), rethinks)
-        count = Gated(InThought(Overlap(at_least=0.5), grammar), rethinks)
+        rethinks = ReferenceReward(_rethinks)
+        boxes = Gated(InThought(Overlap(normalize_by="f1"), grammar), rethinks)
+        count = Gated(InThought(Overlap(threshold=0.5), grammar), rethinks)
     terms = {"boxes": (0.5, boxes)} | ({"count": (1.0, count)} if counting else {})
     return Scorer(in_thought(grammar), Weighted(terms), device)
 
@@ -82,12 +83,12 @@ def _write_thought(claims: list[ClaimToWrite], *, own: Syntax) -> str:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class InThought:
-    """What a reward gives for the claims of the think parts, read by a grammar, in place of the answers'.
+    """A reward of the claims in the think parts, parsed by a grammar, in place of the answers' claims.
 
     >>> from mirg_rewards import Box, Claim, Parsed, object_reward
     >>> target = Target((Claim(1, Box(0.0, 0.0, 0.5, 1.0)),), ((100, 100),))
-    >>> said = Parsed((), think='The dog, {"bbox_2d": [0, 0, 500, 1000]}, is brown.')
-    >>> InThought(object_reward, GRAMMARS["qwen3_json"])(*pack([said], [target]))
+    >>> parsed = Parsed((), think='The dog, {"bbox_2d": [0, 0, 500, 1000]}, is brown.')
+    >>> InThought(object_reward, GRAMMARS["qwen3_json"])(*pack([parsed], [target]))
     tensor([1.])
     """
 
@@ -95,14 +96,14 @@ class InThought:
     grammar: Grammar
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
-        """What each think part earns, float32."""
+        """The reward of each think part, float32."""
         thoughts = [
-            parse(said.think or "", self.grammar, target.sizes, seen_sizes=target.seen_sizes)
-            for said, target in zip(answers.parsed, targets.rows, strict=True)
+            parse(parsed.think or "", self.grammar, target.sizes, seen_sizes=target.seen_sizes)
+            for parsed, target in zip(answers.parsed, targets.rows, strict=True)
         ]
         return self.reward(*pack(thoughts, targets.rows, answers.defects.device, texts=answers.texts))
 
-    __repr__ = shown
+    __repr__ = reward_repr
 
 
 def _rethinks(text: str, target: Target) -> float:
@@ -111,7 +112,7 @@ def _rethinks(text: str, target: Target) -> float:
 
 
 def _quads(text: str) -> int:
-    """How many times the text before `<rethink>` has four whole numbers with commas between; none without the tag."""
+    """The number of lists of four whole numbers before `<rethink>`; 0 without the tag."""
     before, tag, _ = text.partition("<rethink>")
     return len(_QUAD.findall(before)) if tag else 0
 

@@ -14,11 +14,11 @@ from mirg_rewards.coordinates import PIXELS
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.parsing.syntax import POINT, ClaimToWrite, Syntax, format_numbers
 from mirg_rewards.parsing.syntaxes import JSON, POINTS, json_objects
-from mirg_rewards.presets.columns import Numbers, size_of
-from mirg_rewards.presets.literals import read_literal
-from mirg_rewards.presets.originals import THOUSANDTHS, counted, first_answer, think_then_answer
-from mirg_rewards.rewards import PointDistance, PointInBox, Published, Weighted, format_reward
-from mirg_rewards.rewards.terms import boxed
+from mirg_rewards.presets.dataset_units import Coordinates, coordinate_size
+from mirg_rewards.presets.python_literals import read_literal
+from mirg_rewards.presets.reference_code import THOUSANDTHS, counted, first_answer, think_then_answer
+from mirg_rewards.rewards import PointDistance, PointInBox, ReferenceReward, Weighted, format_reward
+from mirg_rewards.rewards.terms import with_boxes
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
 
@@ -76,8 +76,8 @@ def gui_r1(*, grammar: Grammar = GUI_R1, compat: bool = False, device: Device = 
     >>> gui_r1().reward
     Weighted(accuracy=0.8, format=0.2)
     """
-    accuracy = Published(_gui_r1_accuracy) if compat else click_reward
-    in_form = Published(_gui_r1_format) if compat else format_reward
+    accuracy = ReferenceReward(_gui_r1_accuracy) if compat else click_reward
+    in_form = ReferenceReward(_gui_r1_format) if compat else format_reward
     return Scorer(grammar, Weighted({"accuracy": (0.8, accuracy), "format": (0.2, in_form)}), device)
 
 
@@ -105,8 +105,8 @@ def gta1(*, grammar: Grammar = GTA1, compat: bool = False, device: Device = "cpu
     >>> gta1().reward
     Weighted(accuracy=1, format=1)
     """
-    accuracy = Published(_gta1_accuracy) if compat else PointInBox(over="predicted")
-    in_form = Published(_gta1_format) if compat else format_reward
+    accuracy = ReferenceReward(_gta1_accuracy) if compat else PointInBox(normalize_by="predicted")
+    in_form = ReferenceReward(_gta1_format) if compat else format_reward
     return Scorer(grammar, Weighted({"accuracy": (1.0, accuracy), "format": (1.0, in_form)}), device)
 
 
@@ -120,12 +120,16 @@ def click_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     """
     in_boxes = PointInBox()(answers, targets)
     near_points = PointDistance(_RADIUS, pixels=True, strict=True)(answers, targets)
-    return torch.where(boxed(targets.claims).counts > 0, in_boxes, near_points)
+    return torch.where(with_boxes(targets.claims).counts > 0, in_boxes, near_points)
 
 
+# matches: 'action': 'click'
 _ACTION = re.compile(r"'action':\s*'(\w+)'")
+# matches: "[12, 340]"; also a brace or a line end, which ends the search
 _PLACE = re.compile(r"\{|\n|\[(\d++),\s*+(\d++)\]\s*+")
+# matches: "(12.5, -3)"
 _PAIR = re.compile(r"\((-?+(?:\d++(?:\.\d++)?+|\.\d++)),\s*+(-?+(?:\d++(?:\.\d++)?+|\.\d++))\)")
+# matches: "</think><answer>(12, 340)</answer>"
 _POINT_PART = re.compile(r"</think>\s*+<answer>\(\d++,\s*+\d++\)</answer>")
 _SCROLLS = ("left", "right", "up", "down")
 
@@ -133,22 +137,22 @@ _SCROLLS = ("left", "right", "up", "down")
 def _gui_r1_accuracy(text: str, target: Target) -> float:
     answer = (first_answer(text) or "").strip()
     action = _ACTION.search(answer)
-    true = _true_place(target)
-    if action is None or action[1].lower() != "click" or not true:
+    target_place = _target_place(target)
+    if action is None or action[1].lower() != "click" or not target_place:
         return 0.0
     x, y = _last_point(answer)
     try:
-        if len(true) == 2:
-            return float((x - true[0]) ** 2 + (y - true[1]) ** 2 < _RADIUS**2)
-        return float(true[0] < x < true[2] and true[1] < y < true[3])
+        if len(target_place) == 2:
+            return float((x - target_place[0]) ** 2 + (y - target_place[1]) ** 2 < _RADIUS**2)
+        return float(target_place[0] < x < target_place[2] and target_place[1] < y < target_place[3])
     except OverflowError:
         return 0.0
 
 
-def _true_place(target: Target) -> Numbers:
+def _target_place(target: Target) -> Coordinates:
     """The four numbers of the first true claim's box, or the two of its point, in pixels; none where there is neither."""
     for claim in target.claims[:1]:
-        size = size_of(target, claim.image or 1)
+        size = coordinate_size(target, claim.image or 1)
         if claim.box is not None:
             return counted(claim.box.corners, size)
         if claim.point is not None:
@@ -185,7 +189,7 @@ def _last_point(answer: str) -> tuple[int, int]:
 
 
 def _next(text: str, wanted: str, known: int, after: int) -> int:
-    """Where `wanted` is next, looked for only if the place `known` so far lies behind; past the end if nowhere."""
+    """The next offset of `wanted`, searched for only if the offset `known` so far is passed; the end if there is none."""
     if known >= after:
         return known
     found = text.find(wanted, after)
@@ -203,17 +207,17 @@ def _gui_r1_format(text: str, target: Target) -> float:
 
 
 def _is_action(action: object) -> bool:
-    """Whether it is an action as asked for. Raises TypeError or LookupError where its point is no pair."""
+    """True for an action of the requested form. Raise TypeError or LookupError if its point is no pair."""
     if not isinstance(action, dict) or not {"action", "point", "input_text"} <= action.keys():
         return False
-    name, point, said = action["action"], action["point"], action["input_text"]
-    if not isinstance(name, str) or not isinstance(said, str):
+    name, point, input_text = action["action"], action["point"], action["input_text"]
+    if not isinstance(name, str) or not isinstance(input_text, str):
         return False
     if not (isinstance(point[0], int) and isinstance(point[1], int)):
         return False
     if name in ("type", "select", "open_app"):
-        return said != _NO_TEXT
-    return name != "scroll" or said in _SCROLLS
+        return input_text != _NO_TEXT
+    return name != "scroll" or input_text in _SCROLLS
 
 
 def _gta1_accuracy(text: str, target: Target) -> float:
@@ -232,7 +236,7 @@ def _gta1_boxes(target: Target) -> list[tuple[int, ...]]:
     boxes = []
     for claim in target.claims:
         if claim.box is not None:
-            width, height = size_of(target, claim.image or 1, GTA1.resize)
+            width, height = coordinate_size(target, claim.image or 1, GTA1.resize)
             corners = counted(claim.box.corners, THOUSANDTHS)
             sides = (width / 1000, height / 1000) * 2
             boxes.append(tuple(int(corner * side) for corner, side in zip(corners, sides, strict=True)))

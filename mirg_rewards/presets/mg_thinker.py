@@ -37,15 +37,15 @@ def mg_thinker(*, grammar: Grammar = GRAMMARS["mirg"], device: Device = "cpu") -
     Weighted(format=1, image=1, object=1)
     >>> from mirg_rewards import Box, Claim, Target
     >>> target = Target((Claim(2, Box(0.0, 0.0, 0.5, 1.0)),), sizes=((640, 480), (640, 480)))
-    >>> said = '<think></think><answer>[{"image": 2, "bbox_2d": [0, 0, 400, 1000]}]</answer>'
-    >>> mg_thinker()([said, said.replace('"image": 2', '"image": 1'), "<think></think><answer></answer>"], [target] * 3).total
+    >>> text = '<think></think><answer>[{"image": 2, "bbox_2d": [0, 0, 400, 1000]}]</answer>'
+    >>> mg_thinker()([text, text.replace('"image": 2', '"image": 1'), "<think></think><answer></answer>"], [target] * 3).total
     tensor([2.8000, 1.0000, 0.0000])
     """
     reward = Weighted(
         {
             "format": (1.0, format_reward),
             "image": (1.0, image_reward),
-            "object": (1.0, Overlap(clip=(0.1, 0.9))),
+            "object": (1.0, Overlap(clip_range=(0.1, 0.9))),
         }
     )
     return Scorer(grammar, reward, device)

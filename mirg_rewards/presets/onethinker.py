@@ -14,10 +14,10 @@ from mirg_rewards.batch import Answers, Device, Targets
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.parsing.syntax import BOX, ClaimToWrite, Syntax
 from mirg_rewards.parsing.syntaxes import json_objects
-from mirg_rewards.presets.columns import Numbers
-from mirg_rewards.presets.originals import THOUSANDTHS, counted, first_answer, think_then_answer, tight
-from mirg_rewards.rewards import Published, Weighted, format_reward, object_reward
-from mirg_rewards.rewards.terms import boxed
+from mirg_rewards.presets.dataset_units import Coordinates
+from mirg_rewards.presets.reference_code import THOUSANDTHS, counted, first_answer, think_then_answer, tight
+from mirg_rewards.rewards import ReferenceReward, Weighted, format_reward, object_reward
+from mirg_rewards.rewards.terms import with_boxes
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
 
@@ -62,9 +62,9 @@ def onethinker_spatial(*, grammar: Grammar = ONETHINKER, compat: bool = False, d
     if compat:
         reward = Weighted(
             {
-                "accuracy": (0.9, Published(_accuracy)),
-                "format": (0.1, Published(_format)),
-                "structure": (0.5, Published(_structure)),
+                "accuracy": (0.9, ReferenceReward(_accuracy)),
+                "format": (0.1, ReferenceReward(_format)),
+                "structure": (0.5, ReferenceReward(_structure)),
             }
         )
     else:
@@ -86,7 +86,7 @@ def structure_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     >>> structure_reward(*pack([Parsed((box,)), Parsed((box, box))], [Target((box,), (None,))] * 2))
     tensor([1., 0.])
     """
-    as_many = boxed(answers.claims).counts == boxed(targets.claims).counts
+    as_many = with_boxes(answers.claims).counts == with_boxes(targets.claims).counts
     return format_reward(answers, targets) * as_many
 
 
@@ -101,9 +101,9 @@ def _structure(text: str, target: Target) -> float:
 
 def _accuracy(text: str, target: Target) -> float:
     text = tight(text)
-    said = _box_in((first_answer(text) or "").strip() or text.strip())
-    true = next((claim.box for claim in target.claims if claim.box is not None), None)
-    return 0.0 if said is None or true is None else _iou(said, counted(true.corners, THOUSANDTHS))
+    predicted = _box_in((first_answer(text) or "").strip() or text.strip())
+    target_box = next((claim.box for claim in target.claims if claim.box is not None), None)
+    return 0.0 if predicted is None or target_box is None else _iou(predicted, counted(target_box.corners, THOUSANDTHS))
 
 
 def _box_in(answer: str) -> Sequence[float] | None:
@@ -115,7 +115,7 @@ def _box_in(answer: str) -> Sequence[float] | None:
         return None
 
 
-def _iou(predicted: Sequence[float], target: Numbers) -> float:
+def _iou(predicted: Sequence[float], target: Coordinates) -> float:
     x1, y1, x2, y2 = predicted
     left, top, right, bottom = target
     # A NaN is never the larger: whatever it is compared with stays, and 0 where that was the start.

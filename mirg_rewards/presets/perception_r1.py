@@ -6,8 +6,8 @@ import re
 
 from mirg_rewards.batch import Device
 from mirg_rewards.parsing import GRAMMARS, Grammar
-from mirg_rewards.presets.originals import THOUSANDTHS, counted, earned
-from mirg_rewards.rewards import Overlap, Published, Weighted, format_reward
+from mirg_rewards.presets.reference_code import THOUSANDTHS, counted, earned
+from mirg_rewards.rewards import Overlap, ReferenceReward, Weighted, format_reward
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
 
@@ -15,9 +15,9 @@ _NUMBER = r"(-?\d++(?:\.\d++)?+)"
 _TWO = rf"{_NUMBER},\s*+{_NUMBER}"
 # In this order, whichever of them comes first in the text.
 _BOXES = [
-    re.compile(rf"\[\s*+{_TWO},\s*+{_TWO}\s*+\]"),
-    re.compile(rf"\(\s*+{_TWO},\s*+{_TWO}\s*+\)"),
-    re.compile(rf"\(\s*+{_TWO}\),\s*+\(\s*+{_TWO}\)"),
+    re.compile(rf"\[\s*+{_TWO},\s*+{_TWO}\s*+\]"),  # matches: "[1, 2, 30, 40]"
+    re.compile(rf"\(\s*+{_TWO},\s*+{_TWO}\s*+\)"),  # matches: "(1, 2, 30, 40)"
+    re.compile(rf"\(\s*+{_TWO}\),\s*+\(\s*+{_TWO}\)"),  # matches: "(1, 2), (30, 40)"
 ]
 # What is left of the original's pattern, whose bars are not escaped and so part it into alternatives.
 _OPENINGS = ("<", ">", "object_ref_start", "object_ref_end", "box_start", "box_end", "im_end")
@@ -53,7 +53,7 @@ def perception_r1(*, grammar: Grammar = GRAMMARS["qwen2_vl"], compat: bool = Fal
     (tensor([1.]), tensor([0.]))
     """
     if compat:
-        published = {"overlap": (1.0, Published(squared_iou)), "format": (1.0, Published(opens_in_form))}
+        published = {"overlap": (1.0, ReferenceReward(squared_iou)), "format": (1.0, ReferenceReward(opens_in_form))}
         return Scorer(grammar, Weighted(published), device)
     return Scorer(grammar, Weighted({"overlap": (1.0, Overlap(power=2.0)), "format": (1.0, format_reward)}), device)
 

@@ -13,9 +13,9 @@ from mirg_rewards.batch import Device
 from mirg_rewards.claims import Size
 from mirg_rewards.coordinates import Resize
 from mirg_rewards.parsing import GRAMMARS, Grammar
-from mirg_rewards.presets.columns import size_of, true_boxes
-from mirg_rewards.presets.originals import think_then_answer, tight
-from mirg_rewards.rewards import Overlap, PointInBox, Published, Weighted, format_reward
+from mirg_rewards.presets.dataset_units import coordinate_size, dataset_boxes
+from mirg_rewards.presets.reference_code import think_then_answer, tight
+from mirg_rewards.rewards import Overlap, PointInBox, ReferenceReward, Weighted, format_reward
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
 
@@ -23,8 +23,10 @@ REX_THINKER = replace(GRAMMARS["vlm_r1"], resize=Resize(factor=28, min_pixels=16
 """Rex-Thinker's answers: fenced JSON in the pixels of its own smaller resized image."""
 
 # Python turns no longer run of digits into an integer.
-_MOST_DIGITS = 4300
+_MAX_DIGITS = 4300
+# matches: "<12>"
 _NUMBER = re.compile(r"<(\d++)>")
+# matches: "[1.5, 20, 30, 40]"
 _LIST = re.compile(r"\[([0-9.]++(?:, ?+[0-9.]++)*+)\]")
 
 
@@ -54,7 +56,7 @@ def rex_omni_box_iou(
     >>> rex_omni_box_iou().reward
     Weighted(box_iou=1)
     """
-    reward = Published(_rex_omni_box_iou) if compat else Overlap(over="f1", labels="exact")
+    reward = ReferenceReward(_rex_omni_box_iou) if compat else Overlap(normalize_by="f1", labels="exact")
     return Scorer(grammar, Weighted({"box_iou": (1.0, reward)}), device)
 
 
@@ -82,12 +84,12 @@ def rex_omni_point_in_box(
     >>> rex_omni_point_in_box().reward
     Weighted(point_in_box=1)
     """
-    reward = Published(_rex_omni_point_in_box) if compat else PointInBox(over="f1", labels="exact")
+    reward = ReferenceReward(_rex_omni_point_in_box) if compat else PointInBox(normalize_by="f1", labels="exact")
     return Scorer(grammar, Weighted({"point_in_box": (1.0, reward)}), device)
 
 
 def rex_thinker(
-    *, grammar: Grammar = REX_THINKER, at_least: float = 0.9, compat: bool = False, device: Device = "cpu"
+    *, grammar: Grammar = REX_THINKER, threshold: float = 0.9, compat: bool = False, device: Device = "cpu"
 ) -> Scorer:
     """Rex-Thinker's reward (arXiv 2506.04034): which of the boxes in the prompt's hints the answer repeats.
 
@@ -106,8 +108,8 @@ def rex_thinker(
     are not looked at.
 
     The safe form reads the answer alone, and pairs boxes one to one, within one image, that are the same up to
-    rounding: their IoU is `at_least` 0.9. A near miss earns nothing of the accuracy by definition, so that the audit calls
-    a hole whatever is right in part; where boxes are not copied from hints, lower `at_least`. `compat=True` gives the
+    rounding: their IoU is `threshold` 0.9. A near miss earns nothing of the accuracy by definition, so that the audit calls
+    a hole whatever is right in part; where boxes are not copied from hints, lower `threshold`. `compat=True` gives the
     published numbers on any text; what their code cannot read as numbers earns an accuracy of 0, as there.
 
     >>> rex_thinker().reward
@@ -115,49 +117,51 @@ def rex_thinker(
     """
     if compat:
         reward = Weighted(
-            {"accuracy": (0.9, Published(_rex_thinker_f1)), "format": (0.1, Published(_rex_thinker_format))}
+            {"accuracy": (0.9, ReferenceReward(_rex_thinker_f1)), "format": (0.1, ReferenceReward(_rex_thinker_format))}
         )
     else:
-        same = Overlap(over="f1", at_least=at_least)
+        same = Overlap(normalize_by="f1", threshold=threshold)
         reward = Weighted({"accuracy": (0.9, same), "format": (0.1, format_reward)})
     return Scorer(grammar, reward, device)
 
 
 def _rex_omni_box_iou(text: str, target: Target) -> float:
-    true = true_boxes(target)
-    said = _rex_omni_claims(text, size_of(target), 4)
-    if said is None:
+    target_boxes = dataset_boxes(target)
+    predicted = _rex_omni_claims(text, coordinate_size(target), 4)
+    if predicted is None:
         return 0.0
     boxes = [
         (label, (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)))
-        for label, (x1, y1, x2, y2) in said
+        for label, (x1, y1, x2, y2) in predicted
         if x1 != x2 and y1 != y2
     ]
-    if not true:
+    if not target_boxes:
         return 0.0 if boxes else 1.0
     if not boxes:
         return 0.0
-    alike = np.array([label for label, _ in boxes])[:, None] == np.array([label for label, _ in true])[None]
-    overlap = np.where(alike, _iou(np.array([box for _, box in boxes]), np.array([box for _, box in true])), 0.0)
+    alike = np.array([label for label, _ in boxes])[:, None] == np.array([label for label, _ in target_boxes])[None]
+    overlap = np.where(
+        alike, _iou(np.array([box for _, box in boxes]), np.array([box for _, box in target_boxes])), 0.0
+    )
     precision, recall = float(overlap.max(1).mean()), float(overlap.max(0).mean())
     return _f1(precision, recall)
 
 
 def _rex_omni_point_in_box(text: str, target: Target) -> float:
-    true = true_boxes(target)
-    points = _rex_omni_claims(text, size_of(target), 2)
-    if points is None or bool(true) != bool(points):
+    target_boxes = dataset_boxes(target)
+    points = _rex_omni_claims(text, coordinate_size(target), 2)
+    if points is None or bool(target_boxes) != bool(points):
         return 0.0
-    if not true:
+    if not target_boxes:
         return 1.0
     unused = list(points)
-    for label, (x1, y1, x2, y2) in true:
+    for label, (x1, y1, x2, y2) in target_boxes:
         for number, (name, (x, y)) in enumerate(unused):
             if name == label and x1 <= x <= x2 and y1 <= y <= y2:
                 del unused[number]
                 break
     hits = len(points) - len(unused)
-    return _f1(hits / len(points), hits / len(true))
+    return _f1(hits / len(points), hits / len(target_boxes))
 
 
 def _rex_omni_claims(text: str, size: Size, by: int) -> list[tuple[str, tuple[float, ...]]] | None:
@@ -167,7 +171,7 @@ def _rex_omni_claims(text: str, size: Size, by: int) -> list[tuple[str, tuple[fl
         digits = _NUMBER.findall(tokens)
         for at in range(0, len(digits) - by + 1, by):
             group = digits[at : at + by]
-            if max(map(len, group)) > _MOST_DIGITS:
+            if max(map(len, group)) > _MAX_DIGITS:
                 continue
             numbers = list(map(float, group))
             if float("inf") in numbers:
@@ -207,20 +211,20 @@ def _f1(precision: float, recall: float) -> float:
 
 
 def _rex_thinker_f1(text: str, target: Target) -> float:
-    true = [tuple(map(round, box)) for _, box in true_boxes(target, REX_THINKER.resize)]
+    target_boxes = [tuple(map(round, box)) for _, box in dataset_boxes(target, REX_THINKER.resize)]
     try:
-        said = [
+        predicted = [
             tuple(float(number) if "." in number else int(number) for number in numbers.split(","))
             for numbers in _LIST.findall(tight(text))
         ]
     except ValueError:
         return 0.0
-    if not true or not said:
-        return float(not true and not said)
-    if len(set(said)) < len(said):
+    if not target_boxes or not predicted:
+        return float(not target_boxes and not predicted)
+    if len(set(predicted)) < len(predicted):
         return 0.0
-    hits = len(set(said) & set(true))
-    return _f1(hits / len(said), hits / len(true))
+    hits = len(set(predicted) & set(target_boxes))
+    return _f1(hits / len(predicted), hits / len(target_boxes))
 
 
 def _rex_thinker_format(text: str, target: Target) -> float:

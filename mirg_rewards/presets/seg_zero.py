@@ -16,25 +16,25 @@ from mirg_rewards.batch import Answers, Device, Targets
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.parsing.syntax import ClaimToWrite
 from mirg_rewards.parsing.syntaxes import JSON_SEG_ZERO
-from mirg_rewards.presets.originals import think_then_answer
-from mirg_rewards.presets.seg_zero_originals import (
-    RESIZE,
+from mirg_rewards.presets.reference_code import think_then_answer
+from mirg_rewards.presets.seg_zero_reference_code import (
+    SEG_ZERO_RESIZE,
+    box_overlaps,
     is_near,
     is_object,
     is_strict_object,
     items_in_form,
     objects_agree,
-    overlaps,
     points_agree,
     says_nothing_thrice,
 )
-from mirg_rewards.rewards import Overlap, PointDistance, Published, Repetition, Weighted, format_reward
-from mirg_rewards.rewards.pairing import pairs_of, settled, share
-from mirg_rewards.rewards.terms import boxed, pointed
+from mirg_rewards.rewards import Overlap, PointDistance, ReferenceReward, Repetition, Weighted, format_reward
+from mirg_rewards.rewards.pairing import claim_pairs, matched_fraction, snap_to_threshold
+from mirg_rewards.rewards.terms import with_boxes, with_points
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
 
-SIDE = 840
+TRAINING_SIDE = 840
 """The side of the square that the authors resize their images to, in pixels: what their distances are fractions of."""
 
 
@@ -70,11 +70,11 @@ SEG_ZERO = replace(
 )
 """`GRAMMARS["seg_zero"]`, which writes points as Seg-Zero's code reads them: two for each box."""
 
-VISION_REASONER = replace(GRAMMARS["mirg"], space=GRAMMARS["seg_zero"].space, resize=RESIZE)
+VISION_REASONER = replace(GRAMMARS["mirg"], space=GRAMMARS["seg_zero"].space, resize=SEG_ZERO_RESIZE)
 """`<think>…</think><answer>[{"bbox_2d": [x1, y1, x2, y2], "point_2d": [x, y]}, …]</answer>`, in seen pixels."""
 
 
-GOOD_BOX = Overlap(at_least=0.5, strict=True)
+GOOD_BOX = Overlap(threshold=0.5, strict=True)
 """1 for a box with an IoU above 0.5."""
 
 
@@ -134,8 +134,8 @@ def seg_zero_strict(*, grammar: Grammar = SEG_ZERO, compat: bool = False, device
 
     >>> from mirg_rewards import Box, Claim, Target
     >>> target = Target((Claim(1, Box(0.1, 0.1, 0.2, 0.2)),), sizes=((840, 840),))
-    >>> said = '<think></think><answer>{"my_bbox": [84, 84, 168, 168]}</answer>'
-    >>> seg_zero_strict(compat=True)([said], [target]).total
+    >>> text = '<think></think><answer>{"my_bbox": [84, 84, 168, 168]}</answer>'
+    >>> seg_zero_strict(compat=True)([text], [target]).total
     tensor([1.])
     """
     return _seg_zero(grammar, device, compat=compat, strict=True)
@@ -146,17 +146,17 @@ def _seg_zero(grammar: Grammar, device: Device, *, compat: bool, strict: bool) -
         published: dict[str, Callable[[str, Target], float]] = {
             "tags": think_then_answer,
             "json": is_strict_object if strict else is_object,
-            "box": partial(overlaps, strict=strict),
+            "box": partial(box_overlaps, strict=strict),
             "corners": partial(is_near, strict=strict),
             "points": partial(points_agree, strict=strict),
         }
-        return Scorer(grammar, Weighted({name: (1.0, Published(of)) for name, of in published.items()}), device)
+        return Scorer(grammar, Weighted({name: (1.0, ReferenceReward(of)) for name, of in published.items()}), device)
     reward = Weighted(
         {
             "format": (2.0, format_reward),
             "box": (1.0, GOOD_BOX),
-            "corners": (1.0, NearCorners(10 / SIDE)),
-            "points": (1.0, NearPoints(100 / SIDE)),
+            "corners": (1.0, NearCorners(10 / TRAINING_SIDE)),
+            "points": (1.0, NearPoints(100 / TRAINING_SIDE)),
         }
     )
     return Scorer(grammar, reward, device)
@@ -212,14 +212,14 @@ def vision_reasoner(*, grammar: Grammar = VISION_REASONER, compat: bool = False,
             "non_repeat": says_nothing_thrice,
         }
         most = {"items": 2.0, "objects": 3.0}
-        terms = {name: (1.0, Published(of, bounds=(0.0, most.get(name, 1.0)))) for name, of in published.items()}
+        terms = {name: (1.0, ReferenceReward(of, bounds=(0.0, most.get(name, 1.0)))) for name, of in published.items()}
         return Scorer(grammar, Weighted(terms), device)
     reward = Weighted(
         {
             "format": (3.0, format_reward),
             "box": (1.0, GOOD_BOX),
-            "corners": (1.0, NearCorners(10 / SIDE)),
-            "points": (1.0, NearPoints(30 / SIDE)),
+            "corners": (1.0, NearCorners(10 / TRAINING_SIDE)),
+            "points": (1.0, NearPoints(30 / TRAINING_SIDE)),
             "non_repeat": (1.0, fresh_thought_reward),
         }
     )
@@ -235,8 +235,8 @@ class NearCorners:
 
     >>> from mirg_rewards import Box, Claim, Parsed, Target, pack
     >>> target = Target((Claim(1, Box(0.0, 0.0, 0.5, 0.5)),), (None,))
-    >>> said = [Parsed((Claim(1, Box(0.0, 0.0, 0.5, corner)),)) for corner in (0.53, 0.9)]
-    >>> NearCorners(0.01)(*pack(said, [target] * 2))
+    >>> parsed = [Parsed((Claim(1, Box(0.0, 0.0, 0.5, corner)),)) for corner in (0.53, 0.9)]
+    >>> NearCorners(0.01)(*pack(parsed, [target] * 2))
     tensor([1., 0.])
     """
 
@@ -248,10 +248,10 @@ class NearCorners:
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
         """The share in each row, float32."""
-        pairs = pairs_of(boxed(answers.claims), boxed(targets.claims))
-        distances = (pairs.said.boxes[pairs.left] - pairs.true.boxes[pairs.right]).abs().mean(1)
-        is_near = settled(distances, self.below) < self.below
-        return share(is_near.to(distances.dtype), pairs, answers, targets)
+        pairs = claim_pairs(with_boxes(answers.claims), with_boxes(targets.claims))
+        distances = (pairs.predicted.boxes[pairs.left] - pairs.target.boxes[pairs.right]).abs().mean(1)
+        is_near = snap_to_threshold(distances, self.below) < self.below
+        return matched_fraction(is_near.to(distances.dtype), pairs, answers, targets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,9 +263,9 @@ class NearPoints:
     points are said.
 
     >>> from mirg_rewards import Box, Claim, Parsed, Point, Target, pack
-    >>> true = Claim(1, Box(0.0, 0.0, 0.5, 0.5), Point(0.25, 0.25))
-    >>> near, far = (Claim(1, true.box, Point(0.25, y)) for y in (0.26, 0.45))
-    >>> targets = [Target((true,), (None,))] * 2 + [Target((Claim(1, true.box),), (None,))]
+    >>> right = Claim(1, Box(0.0, 0.0, 0.5, 0.5), Point(0.25, 0.25))
+    >>> near, far = (Claim(1, right.box, Point(0.25, y)) for y in (0.26, 0.45))
+    >>> targets = [Target((right,), (None,))] * 2 + [Target((Claim(1, right.box),), (None,))]
     >>> NearPoints(0.1)(*pack([Parsed((near,)), Parsed((far,)), Parsed((far,))], targets))
     tensor([1., 0., 1.])
     """
@@ -275,28 +275,28 @@ class NearPoints:
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
         """The share in each row, float32."""
         by_points = PointDistance(self.below, strict=True)(_each_point_once(answers), targets)
-        is_known = pointed(targets.claims).counts >= boxed(targets.claims).counts
+        is_known = with_points(targets.claims).counts >= with_boxes(targets.claims).counts
         return torch.where(is_known, by_points, GOOD_BOX(answers, targets))
 
 
 def _each_point_once(answers: Answers) -> Answers:
-    said = answers.claims
-    rows = torch.repeat_interleave(torch.arange(len(said.counts), device=said.points.device), said.counts)
-    places = torch.stack([rows, said.images, *said.points.T], 1)[said.has_point]
+    claims = answers.claims
+    rows = torch.repeat_interleave(torch.arange(len(claims.counts), device=claims.points.device), claims.counts)
+    places = torch.stack([rows, claims.images, *claims.points.T], 1)[claims.has_point]
     distinct, place = torch.unique(places, dim=0, return_inverse=True)
     number = torch.arange(len(place), device=place.device)
     first = torch.full((len(distinct),), len(place), device=place.device).scatter_reduce(0, place, number, "amin")
-    is_first = said.has_point.clone()
-    is_first[said.has_point] = number == first[place]
-    return answers._replace(claims=said._replace(has_point=is_first))
+    is_first = claims.has_point.clone()
+    is_first[claims.has_point] = number == first[place]
+    return answers._replace(claims=claims._replace(has_point=is_first))
 
 
 def fresh_thought_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     """The share of word 6-grams of the think part that have not been there before, from 0 to 1; 1 for fewer words.
 
     >>> from mirg_rewards import Parsed, Target, pack
-    >>> said = [Parsed(think="the dog is on the left"), Parsed(think="one two " * 50)]
-    >>> fresh_thought_reward(*pack(said, [Target((), (None,))] * 2)) > 0.5
+    >>> parsed = [Parsed(think="the dog is on the left"), Parsed(think="one two " * 50)]
+    >>> fresh_thought_reward(*pack(parsed, [Target((), (None,))] * 2)) > 0.5
     tensor([ True, False])
     """
     thoughts = tuple(parsed.think or "" for parsed in answers.parsed)

@@ -12,15 +12,17 @@ from torch import Tensor
 from mirg_rewards.batch import Answers, Device, Targets
 from mirg_rewards.coordinates import Resize, Space
 from mirg_rewards.parsing import GRAMMARS, Grammar
-from mirg_rewards.presets.columns import true_boxes
-from mirg_rewards.presets.originals import first_answer
-from mirg_rewards.presets.vlm_r1 import THINK, has_parts, overlap
-from mirg_rewards.rewards import Published, Weighted, format_reward, object_reward
+from mirg_rewards.presets.dataset_units import dataset_boxes
+from mirg_rewards.presets.reference_code import first_answer
+from mirg_rewards.presets.vlm_r1 import THINK, box_iou, has_parts
+from mirg_rewards.rewards import ReferenceReward, Weighted, format_reward, object_reward
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
 
+# matches: "(12,20),(340,400)"
 _BOX = r"\((\d++),\s*+(\d++)\),\s*+\((\d++),\s*+(\d++)\)"
 _PAIRS = re.compile(_BOX)
+# the second matches: "</think><answer>(12,20),(340,400)</answer>" at the end
 _TAGGED = (THINK, re.compile(rf"</think>\s*+<answer>{_BOX}</answer>$"))
 
 
@@ -62,9 +64,9 @@ def univg_r1(
     whether a model knows the image is judged only where it says it; `mirg_rl` makes it say so.
 
     >>> wire = {"claims": [{"image": 2, "box": [0.1, 0.1, 0.2, 0.2]}], "sizes": [[640, 480], [640, 480]]}
-    >>> said = [f"<think></think><answer>{image}(100,100),(200,150)</answer>" for image in ("", "Image-2: ", "Image-1: ")]
+    >>> texts = [f"<think></think><answer>{image}(100,100),(200,150)</answer>" for image in ("", "Image-2: ", "Image-1: ")]
     >>> targets = [Target.from_json(wire)] * 3
-    >>> univg_r1()(said, targets).terms["accuracy"], univg_r1(compat=True)(said, targets).terms["accuracy"]
+    >>> univg_r1()(texts, targets).terms["accuracy"], univg_r1(compat=True)(texts, targets).terms["accuracy"]
     (tensor([0.5000, 0.5000, 0.0000]), tensor([0.5000, 0.5000, 0.5000]))
     """
     if not compat:
@@ -73,7 +75,9 @@ def univg_r1(
         )
     read = partial(_first_box, space=grammar.space, resize=grammar.resize, single_image_thinks=single_image_thinks)
     form = partial(_has_form, single_image_thinks=single_image_thinks)
-    return Scorer(grammar, Weighted({"accuracy": (1.0, Published(read)), "format": (1.0, Published(form))}), device)
+    return Scorer(
+        grammar, Weighted({"accuracy": (1.0, ReferenceReward(read)), "format": (1.0, ReferenceReward(form))}), device
+    )
 
 
 def implied_image_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
@@ -86,26 +90,26 @@ def implied_image_reward(answers: Answers, targets: Targets) -> Float[Tensor, " 
     tensor([1., 0.])
     """
     only = [{claim[0] or 1 for claim in target.rows if claim[1] is not None} for target in targets.rows]
-    said = answers.claims
+    claims = answers.claims
     implied = torch.tensor([min(images) if len(images) == 1 else 0 for images in only], dtype=torch.int64)
-    of_claims = implied.to(said.images.device).repeat_interleave(said.counts)
-    images = torch.where(said.has_box & (said.images == 0), of_claims, said.images)
-    return object_reward(answers._replace(claims=said._replace(images=images)), targets)
+    of_claims = implied.to(claims.images.device).repeat_interleave(claims.counts)
+    images = torch.where(claims.has_box & (claims.images == 0), of_claims, claims.images)
+    return object_reward(answers._replace(claims=claims._replace(images=images)), targets)
 
 
 def _first_box(text: str, target: Target, *, space: Space, resize: Resize | None, single_image_thinks: bool) -> float:
     """The IoU of the first pair of corners in the first answer with the first true box."""
     if single_image_thinks or len(target.sizes) > 1:
         text = first_answer(text) or ""
-    said = _PAIRS.search(text)
-    true = true_boxes(target, resize, space)
-    if said is None or not true:
+    match = _PAIRS.search(text)
+    target_boxes = dataset_boxes(target, resize, space)
+    if match is None or not target_boxes:
         return 0.0
     try:
-        x1, y1, x2, y2 = map(int, said.groups())
+        x1, y1, x2, y2 = map(int, match.groups())
     except ValueError:  # more digits than int reads
         return 0.0
-    return overlap((x1, y1, x2, y2), true[0][1], least=1)
+    return box_iou((x1, y1, x2, y2), target_boxes[0][1], min_side=1)
 
 
 def _has_form(text: str, target: Target, *, single_image_thinks: bool) -> float:

@@ -15,17 +15,17 @@ from torch import Tensor
 from mirg_rewards.batch import Answers, Device, Targets
 from mirg_rewards.coordinates import PIXELS
 from mirg_rewards.parsing import GRAMMARS, Grammar
-from mirg_rewards.presets.columns import true_boxes
-from mirg_rewards.presets.originals import tight
-from mirg_rewards.rewards import Published, Reward, Weighted, format_reward, object_reward
-from mirg_rewards.rewards.showing import shown
+from mirg_rewards.presets.dataset_units import dataset_boxes
+from mirg_rewards.presets.reference_code import tight
+from mirg_rewards.rewards import ReferenceReward, Reward, Weighted, format_reward, object_reward
+from mirg_rewards.rewards.reprs import reward_repr
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
 
 VG_REFINER = replace(GRAMMARS["mirg"], space=PIXELS)
 """VG-Refiner's answers: JSON with the key `bbox_2d`, in pixels of the image as the dataset has it."""
 
-_MOST_BOXES = 120
+_MAX_BOXES = 120
 
 
 def vg_refiner(
@@ -60,8 +60,8 @@ def vg_refiner(
     """
     accuracy: Reward
     if compat:
-        accuracy = Published(_refinement if refine else _accuracy)
-        in_form: Reward = Published(_has_all_tags if refine else _has_answer_tags)
+        accuracy = ReferenceReward(_refinement if refine else _accuracy)
+        in_form: Reward = ReferenceReward(_has_all_tags if refine else _has_answer_tags)
     else:
         accuracy = Refined(object_reward) if refine else object_reward
         in_form = format_reward
@@ -84,7 +84,7 @@ class Refined:
         is_right = self.reward(answers, targets) >= 0.5
         return torch.where(targets.claims.counts > 0, 1.0, 0.5) * is_right
 
-    __repr__ = shown
+    __repr__ = reward_repr
 
 
 def _has_answer_tags(text: str, target: Target) -> float:
@@ -101,20 +101,20 @@ def _has_all_tags(text: str, target: Target) -> float:
 
 def _refinement(text: str, target: Target) -> float:
     is_right = _accuracy(text, target) >= 0.5
-    return (1.0 if true_boxes(target) else 0.5) * is_right
+    return (1.0 if dataset_boxes(target) else 0.5) * is_right
 
 
 def _accuracy(text: str, target: Target) -> float:
-    true = [box for _, box in true_boxes(target)]
-    said = _boxes_in(_last_answer(tight(text)))
-    if said is None:
+    target_boxes = [box for _, box in dataset_boxes(target)]
+    predicted = _boxes_in(_last_answer(tight(text)))
+    if predicted is None:
         return 0.0
-    if not true or not said:
-        return float(not true and not said)
-    larger = max(len(said[:_MOST_BOXES]), len(true[:_MOST_BOXES]))
+    if not target_boxes or not predicted:
+        return float(not target_boxes and not predicted)
+    larger = max(len(predicted[:_MAX_BOXES]), len(target_boxes[:_MAX_BOXES]))
     try:
-        boxes = np.array(said[:_MOST_BOXES])
-        overlap = _iou(boxes, np.array(true[:_MOST_BOXES]))
+        boxes = np.array(predicted[:_MAX_BOXES])
+        overlap = _iou(boxes, np.array(target_boxes[:_MAX_BOXES]))
         # Fails on NaN, as it should here.
         total = float(overlap[linear_sum_assignment(1.0 - overlap)].sum())
     except (ValueError, TypeError, IndexError, OverflowError):
@@ -123,7 +123,7 @@ def _accuracy(text: str, target: Target) -> float:
 
 
 def _last_answer(text: str) -> str:
-    """What the last answer part holds; parts are looked for from the left, and none begins within another."""
+    """The content of the last answer part; parts are matched from the left and do not overlap."""
     last, at = "", 0
     while True:
         start = text.find("<answer>", at)
@@ -134,7 +134,7 @@ def _last_answer(text: str) -> str:
 
 
 def _boxes_in(answer: str) -> list[object] | None:
-    """What stands under `bbox_2d` in the objects of a JSON answer; None where it cannot be looked for."""
+    """The values of `bbox_2d` in the objects of a JSON answer; None if it is not such JSON."""
     if not answer.strip():
         return []
     try:

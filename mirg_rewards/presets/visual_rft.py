@@ -11,13 +11,14 @@ from torch import Tensor
 from mirg_rewards import kernels
 from mirg_rewards.batch import Answers, Device, Targets
 from mirg_rewards.parsing import GRAMMARS, Grammar
-from mirg_rewards.presets.originals import think_then_answer
-from mirg_rewards.presets.visual_rft_originals import detected_confidence, detected_overlap, grounded_giou
-from mirg_rewards.rewards import Overlap, Published, Weighted, format_reward, image_reward
-from mirg_rewards.rewards.pairing import pairs_of, settled, share
-from mirg_rewards.rewards.terms import boxed
+from mirg_rewards.presets.reference_code import think_then_answer
+from mirg_rewards.presets.visual_rft_reference_code import detected_confidence, detected_overlap, grounded_giou
+from mirg_rewards.rewards import Overlap, ReferenceReward, Weighted, format_reward, image_reward
+from mirg_rewards.rewards.pairing import claim_pairs, matched_fraction, snap_to_threshold
+from mirg_rewards.rewards.terms import with_boxes
 from mirg_rewards.scorer import Scorer
 
+# matches: "'Confidence': 0.75"
 _STATED = re.compile(r"[\"']Confidence[\"']\s{0,16}:\s{0,16}(-?\d{1,20}(?:\.\d{1,20})?)")
 
 
@@ -61,16 +62,16 @@ def visual_rft_detection(
             grammar,
             Weighted(
                 {
-                    "overlap": (1.0, Published(detected_overlap)),
-                    "confidence": (1.0, Published(detected_confidence)),
-                    "format": (1.0, Published(think_then_answer)),
+                    "overlap": (1.0, ReferenceReward(detected_overlap)),
+                    "confidence": (1.0, ReferenceReward(detected_confidence)),
+                    "format": (1.0, ReferenceReward(think_then_answer)),
                 }
             ),
             device,
         )
     reward = Weighted(
         {
-            "overlap": (1.0, Overlap(clip=(0.5, 1.0))),
+            "overlap": (1.0, Overlap(clip_range=(0.5, 1.0))),
             "confidence": (1.0, confidence_reward),
             "format": (1.0, format_reward),
         }
@@ -112,15 +113,15 @@ def visual_rft_lisa(*, grammar: Grammar = GRAMMARS["univg_r1"], compat: bool = F
     """
     if compat:
         terms = {
-            "overlap": (1.0, Published(grounded_giou, bounds=(0.0, 2.0))),
-            "format": (1.0, Published(think_then_answer)),
+            "overlap": (1.0, ReferenceReward(grounded_giou, bounds=(0.0, 2.0))),
+            "format": (1.0, ReferenceReward(think_then_answer)),
         }
         return Scorer(grammar, Weighted(terms), device)
     return Scorer(grammar, Weighted({"overlap": (2.0, giou_reward), "format": (1.0, format_reward)}), device)
 
 
 def confidence_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
-    """How well the stated confidences tell right boxes (an IoU of at least 0.5) from wrong ones, from 0 to 1.
+    """The calibration of stated confidences: right boxes have an IoU of at least 0.5; in [0, 1].
 
     The mean over predicted boxes of the confidence, clipped to [0, 1], where the box is right, and of its rest where it is
     not; 0 where no box is right. Boxes are certain where the answer does not state as many confidences as it has claims.
@@ -128,31 +129,34 @@ def confidence_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]
     `object_reward`.
 
     >>> from mirg_rewards import Box, Claim, Parsed, Target, pack
-    >>> true, wrong = Claim(1, Box(0.0, 0.0, 0.5, 0.5)), Claim(1, Box(0.5, 0.5, 1.0, 1.0))
-    >>> said = Parsed((true, wrong), answer="[{'Confidence': 0.75}, {'Confidence': 0.25}]")
-    >>> confidence_reward(*pack([said], [Target((true,), (None,))]))
+    >>> right, wrong = Claim(1, Box(0.0, 0.0, 0.5, 0.5)), Claim(1, Box(0.5, 0.5, 1.0, 1.0))
+    >>> predicted = Parsed((right, wrong), answer="[{'Confidence': 0.75}, {'Confidence': 0.25}]")
+    >>> confidence_reward(*pack([predicted], [Target((right,), (None,))]))
     tensor([0.7500])
     """
-    said, true, left, right = pairs_of(boxed(answers.claims), boxed(targets.claims))
+    predicted, target, left, right = claim_pairs(with_boxes(answers.claims), with_boxes(targets.claims))
     stated = torch.tensor(
         [
             confidence
             for parsed in answers.parsed
             for confidence in _confidences(parsed.answer or "", len(parsed.claims))
         ],
-        dtype=said.boxes.dtype,
-        device=said.boxes.device,
+        dtype=predicted.boxes.dtype,
+        device=predicted.boxes.device,
     )[answers.claims.has_box]
-    hits = settled(kernels.pair_iou(said.boxes, said.offsets, true.boxes, true.offsets), 0.5) >= 0.5
-    hits &= said.images[left] == true.images[right]
-    rows = torch.repeat_interleave(torch.arange(len(said.counts), device=stated.device), said.counts)
+    hits = (
+        snap_to_threshold(kernels.pair_iou(predicted.boxes, predicted.offsets, target.boxes, target.offsets), 0.5)
+        >= 0.5
+    )
+    hits &= predicted.images[left] == target.images[right]
+    rows = torch.repeat_interleave(torch.arange(len(predicted.counts), device=stated.device), predicted.counts)
     # One hit more outweighs all confidences of its row.
-    weights = hits * (said.counts[rows] + 1 + stated)[left]
-    is_right = kernels.assign(weights, said.offsets, true.offsets).targets >= 0
-    paid = stated.new_zeros(len(said.counts)).index_add_(0, rows, torch.where(is_right, stated, 1 - stated))
-    any_right = stated.new_zeros(len(said.counts)).index_add_(0, rows, is_right.to(stated.dtype)) > 0
-    mean = torch.where(any_right, paid / said.counts.clamp_min(1), 0.0).float()
-    return torch.where(said.counts + true.counts > 0, mean, image_reward(answers, targets))
+    weights = hits * (predicted.counts[rows] + 1 + stated)[left]
+    is_right = kernels.assign(weights, predicted.offsets, target.offsets).targets >= 0
+    paid = stated.new_zeros(len(predicted.counts)).index_add_(0, rows, torch.where(is_right, stated, 1 - stated))
+    any_right = stated.new_zeros(len(predicted.counts)).index_add_(0, rows, is_right.to(stated.dtype)) > 0
+    mean = torch.where(any_right, paid / predicted.counts.clamp_min(1), 0.0).float()
+    return torch.where(predicted.counts + target.counts > 0, mean, image_reward(answers, targets))
 
 
 def _confidences(answer: str, count: int) -> list[float]:
@@ -167,10 +171,12 @@ def giou_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     box it is `object_reward`.
 
     >>> from mirg_rewards import Box, Claim, Parsed, Target, pack
-    >>> true, half = Box(0.0, 0.0, 1.0, 1.0), Box(0.0, 0.0, 0.5, 1.0)
-    >>> giou_reward(*pack([Parsed((Claim(1, half),))], [Target((Claim(1, true),), (None,))]))
+    >>> full, half = Box(0.0, 0.0, 1.0, 1.0), Box(0.0, 0.0, 0.5, 1.0)
+    >>> giou_reward(*pack([Parsed((Claim(1, half),))], [Target((Claim(1, full),), (None,))]))
     tensor([0.7500])
     """
-    pairs = pairs_of(boxed(answers.claims), boxed(targets.claims))
-    giou = kernels.pair_iou(pairs.said.boxes, pairs.said.offsets, pairs.true.boxes, pairs.true.offsets, "giou")
-    return share((giou + 1) / 2, pairs, answers, targets)
+    pairs = claim_pairs(with_boxes(answers.claims), with_boxes(targets.claims))
+    giou = kernels.pair_iou(
+        pairs.predicted.boxes, pairs.predicted.offsets, pairs.target.boxes, pairs.target.offsets, "giou"
+    )
+    return matched_fraction((giou + 1) / 2, pairs, answers, targets)

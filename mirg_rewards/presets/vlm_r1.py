@@ -12,16 +12,18 @@ from mirg_rewards.claims import Corners
 from mirg_rewards.coordinates import THOUSAND, Resize, Space
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.parsing.syntaxes import LISTS
-from mirg_rewards.presets.columns import corners_of, size_of
-from mirg_rewards.presets.originals import first_answer
-from mirg_rewards.rewards import Published, Weighted, format_reward, object_reward
+from mirg_rewards.presets.dataset_units import coordinate_size, dataset_corners
+from mirg_rewards.presets.reference_code import first_answer
+from mirg_rewards.rewards import ReferenceReward, Weighted, format_reward, object_reward
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
 
 THINK = re.compile(r"<think>")
 ANSWER = re.compile(r"<answer>")
 END = re.compile(r"</answer>")
+# matches: "</think>\n<answer>"
 TURN = re.compile(r"</think>\s*+<answer>")
+# matches: "[12, 20, 340, 400]"
 _LIST = re.compile(r"\[(\d++),\s*+(\d++),\s*+(\d++),\s*+(\d++)]")
 _QWEN = (THINK, TURN, re.compile(r"\{"), _LIST, re.compile(r"\}"), END)
 _INTERNVL = (THINK, TURN, _LIST, END)
@@ -68,7 +70,7 @@ def vlm_r1_rec(*, grammar: Grammar = GRAMMARS["vlm_r1"], compat: bool = False, d
     >>> vlm_r1_rec(compat=True)([two], [target]).total, vlm_r1_rec()([two], [target]).terms["accuracy"]
     (tensor([2.]), tensor([0.5000]))
     """
-    accuracy = partial(_first_box, space=grammar.space, resize=grammar.resize, is_rescaled=True, least=1)
+    accuracy = partial(_first_box, space=grammar.space, resize=grammar.resize, is_rescaled=True, min_side=1)
     return _preset(grammar, accuracy, _QWEN, device, compat=compat)
 
 
@@ -92,7 +94,7 @@ def vlm_r1_internvl(*, grammar: Grammar = _IN_LISTS, compat: bool = False, devic
     >>> vlm_r1_internvl(compat=True)(["<think></think><answer>[100, 100, 200, 150]</answer>"], [target]).total
     tensor([1.5000])
     """
-    accuracy = partial(_first_box, space=grammar.space, resize=grammar.resize, is_rescaled=False, least=1)
+    accuracy = partial(_first_box, space=grammar.space, resize=grammar.resize, is_rescaled=False, min_side=1)
     return _preset(grammar, accuracy, _INTERNVL, device, compat=compat)
 
 
@@ -117,7 +119,7 @@ def vlm_r1_glm(*, grammar: Grammar = _IN_LISTS, compat: bool = False, device: De
     >>> vlm_r1_glm(compat=True)(["<think><answer>[100, 100, 200, 150]</answer>"], [target]).total
     tensor([1.5000])
     """
-    accuracy = partial(_first_box, space=grammar.space, resize=grammar.resize, is_rescaled=False, least=0)
+    accuracy = partial(_first_box, space=grammar.space, resize=grammar.resize, is_rescaled=False, min_side=0)
     return _preset(grammar, accuracy, _GLM, device, compat=compat)
 
 
@@ -126,54 +128,56 @@ def _preset(
 ) -> Scorer:
     if not compat:
         return Scorer(grammar, Weighted({"accuracy": (1.0, object_reward), "format": (1.0, format_reward)}), device)
-    form = Published(partial(has_parts, parts=parts))
-    return Scorer(grammar, Weighted({"accuracy": (1.0, Published(accuracy)), "format": (1.0, form)}), device)
+    form = ReferenceReward(partial(has_parts, parts=parts))
+    return Scorer(grammar, Weighted({"accuracy": (1.0, ReferenceReward(accuracy)), "format": (1.0, form)}), device)
 
 
 def _first_box(
-    text: str, target: Target, *, space: Space, resize: Resize | None, is_rescaled: bool, least: float
+    text: str, target: Target, *, space: Space, resize: Resize | None, is_rescaled: bool, min_side: float
 ) -> float:
-    """The IoU of the first list of four in the first answer with the first true box."""
-    said = _LIST.search(first_answer(text) or "")
+    """The IoU of the first list of four in the first answer with the target box."""
+    match = _LIST.search(first_answer(text) or "")
     boxes = [(image or 1, box) for image, box, *_ in target.rows if box is not None]
-    if said is None or not boxes:
+    if match is None or not boxes:
         return 0.0
     image, fractions = boxes[0]
-    seen = size_of(target, image, resize, space)
+    seen = coordinate_size(target, image, resize, space)
     size = target.sizes[image - 1] if is_rescaled else seen
     if size is None:
         raise ValueError(f"sizes[{image - 1}] must be known, since boxes are compared in original pixels, got None")
-    true = corners_of(fractions, size)
+    target_corners = dataset_corners(fractions, size)
     try:
-        x1, y1, x2, y2 = map(int, said.groups())
+        x1, y1, x2, y2 = map(int, match.groups())
         if not is_rescaled:
-            return overlap((x1, y1, x2, y2), true, least)
+            return box_iou((x1, y1, x2, y2), target_corners, min_side)
         (wide, high), (width, height) = seen, size
-        return overlap((x1 / wide * width, y1 / high * height, x2 / wide * width, y2 / high * height), true, least)
+        return box_iou(
+            (x1 / wide * width, y1 / high * height, x2 / wide * width, y2 / high * height), target_corners, min_side
+        )
     except (OverflowError, ValueError):  # too many digits for a float, or for an int
         return 0.0
 
 
-def overlap(predicted: Corners, true: Corners, least: float) -> float:
-    """The IoU of two boxes, where only an overlap more than `least` units wide and high is one.
+def box_iou(predicted: Corners, target: Corners, min_side: float) -> float:
+    """The IoU of two boxes, where only an overlap more than `min_side` units wide and high is one.
 
     Areas are signed, as in the published code: a box turned over on one side has an area below 0. 0 where the union is
     empty, and for numbers too large to divide.
 
-    >>> overlap((0, 0, 10, 10), (8, 0, 18, 10), least=1), overlap((0, 0, 10, 10), (9, 0, 19, 10), least=1)
+    >>> box_iou((0, 0, 10, 10), (8, 0, 18, 10), min_side=1), box_iou((0, 0, 10, 10), (9, 0, 19, 10), min_side=1)
     (0.1111111111111111, 0.0)
     """
-    left, top = max(predicted[0], true[0]), max(predicted[1], true[1])
-    right, bottom = min(predicted[2], true[2]), min(predicted[3], true[3])
-    if not (left < right - least and top < bottom - least):
+    left, top = max(predicted[0], target[0]), max(predicted[1], target[1])
+    right, bottom = min(predicted[2], target[2]), min(predicted[3], target[3])
+    if not (left < right - min_side and top < bottom - min_side):
         return 0.0
     inside = (right - left) * (bottom - top)
     try:
-        union = _area(predicted) + _area(true) - inside
-        share = inside / union
+        union = _area(predicted) + _area(target) - inside
+        iou = inside / union
     except (OverflowError, ZeroDivisionError):
         return 0.0
-    return share if math.isfinite(share) else 0.0
+    return iou if math.isfinite(iou) else 0.0
 
 
 def _area(corners: Corners) -> float:

@@ -13,12 +13,12 @@ from torch import Tensor
 from mirg_rewards import kernels
 from mirg_rewards.batch import Answers, ClaimBatch, Device, Targets
 from mirg_rewards.parsing import GRAMMARS, Grammar
-from mirg_rewards.presets.originals import think_then_answer
-from mirg_rewards.presets.vlm_r1_detection_originals import coco, od, weighted_sum
-from mirg_rewards.rewards import Overlap, Published, Reward, Weighted, format_reward, image_reward
-from mirg_rewards.rewards.pairing import pairs_of, settled
-from mirg_rewards.rewards.showing import shown
-from mirg_rewards.rewards.terms import boxed
+from mirg_rewards.presets.reference_code import think_then_answer
+from mirg_rewards.presets.vlm_r1_detection_reference_code import coco, od, weighted_sum
+from mirg_rewards.rewards import Overlap, ReferenceReward, Reward, Weighted, format_reward, image_reward
+from mirg_rewards.rewards.pairing import claim_pairs, snap_to_threshold
+from mirg_rewards.rewards.reprs import reward_repr
+from mirg_rewards.rewards.terms import with_boxes
 from mirg_rewards.scorer import Scorer
 
 _AP = tuple(percent / 100 for percent in range(50, 100, 5))
@@ -56,17 +56,17 @@ def vlm_r1_weighted_sum(
 
     >>> from mirg_rewards import Target
     >>> wire = {"claims": [{"image": 1, "box": [0.25, 0.25, 0.5, 0.5], "label": "cat"}], "sizes": [[1120, 1120]]}
-    >>> said = '<think></think><answer>```json\n[{"bbox_2d": [280, 280, 560, 420], "label": "cat"}]\n```</answer>'
+    >>> predicted = '<think></think><answer>```json\n[{"bbox_2d": [280, 280, 560, 420], "label": "cat"}]\n```</answer>'
     >>> target = Target.from_json(wire)
-    >>> vlm_r1_weighted_sum(compat=True)([said], [target]).total, vlm_r1_weighted_sum()([said], [target]).total
+    >>> vlm_r1_weighted_sum(compat=True)([predicted], [target]).total, vlm_r1_weighted_sum()([predicted], [target]).total
     (tensor([1.6500]), tensor([1.6500]))
     """
     if compat:
         return _compat(grammar, weighted_sum, device)
     terms: dict[str, tuple[float, Reward]] = {
-        "position": (0.7, Overlap(clip=(0.5, 1.0), labels="casefold")),
-        "precision": (0.15, Overlap(at_least=0.5, over="predicted", labels="casefold")),
-        "recall": (0.15, Overlap(at_least=0.5, over="target", labels="casefold")),
+        "position": (0.7, Overlap(clip_range=(0.5, 1.0), labels="casefold")),
+        "precision": (0.15, Overlap(threshold=0.5, normalize_by="predicted", labels="casefold")),
+        "recall": (0.15, Overlap(threshold=0.5, normalize_by="target", labels="casefold")),
         "format": (1.0, format_reward),
     }
     return Scorer(grammar, Weighted(terms), device)
@@ -156,8 +156,8 @@ class AveragePrecision:
     >>> from mirg_rewards import Box, Claim, Parsed, Target, pack
     >>> cat, dog = (Claim(1, Box(0.0, 0.0, 0.5, side), label=label) for side, label in ((0.5, "cat"), (1.0, "dog")))
     >>> stray = Claim(1, Box(0.5, 0.5, 1.0, 1.0), label="cat")
-    >>> said = [Parsed((cat, dog)), Parsed((cat,)), Parsed((stray, cat, dog))]
-    >>> AveragePrecision()(*pack(said, [Target((cat, dog), sizes=(None,))] * 3))
+    >>> predicted = [Parsed((cat, dog)), Parsed((cat,)), Parsed((stray, cat, dog))]
+    >>> AveragePrecision()(*pack(predicted, [Target((cat, dog), sizes=(None,))] * 3))
     tensor([1.0000, 0.5000, 0.7500])
     """
 
@@ -166,34 +166,35 @@ class AveragePrecision:
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
         """The average precision of each answer, float32."""
-        said, true = boxed(answers.claims), boxed(targets.claims)
-        said_rows, true_rows = (_rows_of(claims) for claims in (said, true))
-        rows, said_class, true_class = _classes(said, said_rows, true, true_rows)
+        predicted, target = with_boxes(answers.claims), with_boxes(targets.claims)
+        predicted_rows, target_rows = (_rows_of(claims) for claims in (predicted, target))
+        rows, predicted_class, target_class = _classes(predicted, predicted_rows, target, target_rows)
         count, batch = len(rows), len(targets.rows)
         # A pair needs one image and one class: as one number, the two are compared at once.
-        span = 1 + max((int(claims.images.max()) for claims in (said, true) if len(claims.images)), default=0)
-        is_known = (said_class >= 0) & (said.images > 0)
-        place, true_place = torch.where(is_known, said_class * span + said.images, -1), true_class * span + true.images
-        stray = torch.bincount(said_rows[said_class < 0], minlength=batch)[rows]
-        predicted = torch.bincount(said_class[said_class >= 0], minlength=count) + stray
-        in_truth = torch.bincount(true_class, minlength=count)
-        total = torch.zeros(count, dtype=torch.float64, device=said.offsets.device)
-        _, _, left, right = pairs_of(said, true)
-        iou = kernels.pair_iou(said.boxes, said.offsets, true.boxes, true.offsets)
-        iou = torch.where(place[left] == true_place[right], iou, 0.0)
+        span = 1 + max((int(claims.images.max()) for claims in (predicted, target) if len(claims.images)), default=0)
+        is_known = (predicted_class >= 0) & (predicted.images > 0)
+        place = torch.where(is_known, predicted_class * span + predicted.images, -1)
+        target_place = target_class * span + target.images
+        stray = torch.bincount(predicted_rows[predicted_class < 0], minlength=batch)[rows]
+        predicted_counts = torch.bincount(predicted_class[predicted_class >= 0], minlength=count) + stray
+        target_counts = torch.bincount(target_class, minlength=count)
+        total = torch.zeros(count, dtype=torch.float64, device=predicted.offsets.device)
+        _, _, left, right = claim_pairs(predicted, target)
+        iou = kernels.pair_iou(predicted.boxes, predicted.offsets, target.boxes, target.offsets)
+        iou = torch.where(place[left] == target_place[right], iou, 0.0)
         for threshold in self.thresholds:
-            is_hit = (settled(iou, threshold) >= threshold).to(iou.dtype)
-            hit = kernels.assign(is_hit, said.offsets, true.offsets).values > 0
-            hits = torch.bincount(said_class[hit], minlength=count).double()
-            reached = torch.floor(hits / in_truth * 100 + 1e-9) + 1
-            total += torch.where(hits > 0, hits / predicted.clamp_min(1) * reached / 101, 0.0)
+            is_hit = (snap_to_threshold(iou, threshold) >= threshold).to(iou.dtype)
+            hit = kernels.assign(is_hit, predicted.offsets, target.offsets).values > 0
+            hits = torch.bincount(predicted_class[hit], minlength=count).double()
+            reached = torch.floor(hits / target_counts * 100 + 1e-9) + 1
+            total += torch.where(hits > 0, hits / predicted_counts.clamp_min(1) * reached / 101, 0.0)
         earned = torch.zeros(batch, dtype=torch.float64, device=total.device).index_add_(0, rows, total)
         earned /= len(self.thresholds) * torch.bincount(rows, minlength=batch).clamp_min(1)
         if self.is_length_judged:
-            earned *= (true.counts / said.counts.clamp_min(1)).clamp_max(1)
-        return torch.where(said.counts + true.counts > 0, earned, image_reward(answers, targets)).float()
+            earned *= (target.counts / predicted.counts.clamp_min(1)).clamp_max(1)
+        return torch.where(predicted.counts + target.counts > 0, earned, image_reward(answers, targets)).float()
 
-    __repr__ = shown
+    __repr__ = reward_repr
 
 
 def _rows_of(claims: ClaimBatch) -> Int64[Tensor, " n"]:
@@ -201,19 +202,20 @@ def _rows_of(claims: ClaimBatch) -> Int64[Tensor, " n"]:
 
 
 def _classes(
-    said: ClaimBatch, said_rows: Int64[Tensor, " n"], true: ClaimBatch, true_rows: Int64[Tensor, " m"]
+    predicted: ClaimBatch, predicted_rows: Int64[Tensor, " n"], target: ClaimBatch, target_rows: Int64[Tensor, " m"]
 ) -> tuple[Int64[Tensor, " classes"], Int64[Tensor, " n"], Int64[Tensor, " m"]]:
     """The row of each class, a true label of a row; and the class of each box, -1 for a label that is not there."""
-    truths = list(zip(true_rows.tolist(), true.labels, strict=True))
+    truths = list(zip(target_rows.tolist(), target.labels, strict=True))
     labelled = {row for row, label in truths if label}
     numbers = {truth: number for number, truth in enumerate(dict.fromkeys(truths))}
     ours = [
         numbers.get((row, label if row in labelled else ""), -1)
-        for row, label in zip(said_rows.tolist(), said.labels, strict=True)
+        for row, label in zip(predicted_rows.tolist(), predicted.labels, strict=True)
     ]
     each = [row for row, _ in numbers], ours, [numbers[truth] for truth in truths]
-    rows, said_class, true_class = (torch.tensor(one, dtype=torch.int64, device=said.offsets.device) for one in each)
-    return rows, said_class, true_class
+    device = predicted.offsets.device
+    rows, predicted_class, target_class = (torch.tensor(one, dtype=torch.int64, device=device) for one in each)
+    return rows, predicted_class, target_class
 
 
 def _by_precision(grammar: Grammar, judged: AveragePrecision, device: Device, *, compat: bool) -> Scorer:
@@ -225,6 +227,6 @@ def _by_precision(grammar: Grammar, judged: AveragePrecision, device: Device, *,
 
 
 def _compat(grammar: Grammar, accuracy: Callable[..., float], device: Device) -> Scorer:
-    read = Published(partial(accuracy, space=grammar.space, resize=grammar.resize))
-    form = Published(think_then_answer)
+    read = ReferenceReward(partial(accuracy, space=grammar.space, resize=grammar.resize))
+    form = ReferenceReward(think_then_answer)
     return Scorer(grammar, Weighted({"accuracy": (1.0, read), "format": (1.0, form)}), device)

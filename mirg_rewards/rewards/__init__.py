@@ -2,14 +2,14 @@
 
 from mirg_rewards.rewards.bounds import bounds_of
 from mirg_rewards.rewards.difficulty import difficulty_weights
+from mirg_rewards.rewards.image_sets import ImageSet, LabelAgreement
 from mirg_rewards.rewards.labels import Labels
-from mirg_rewards.rewards.names import ImageSet, LabelAgreement
 from mirg_rewards.rewards.overlap import Overlap
-from mirg_rewards.rewards.pairing import Over
+from mirg_rewards.rewards.pairing import NormalizeBy
 from mirg_rewards.rewards.penalties import CountPenalty, Repetition, SoftLength
 from mirg_rewards.rewards.points import PointDistance, PointInBox
 from mirg_rewards.rewards.polygons import polygon_iou, polygon_reward
-from mirg_rewards.rewards.published import Published
+from mirg_rewards.rewards.reference_reward import ReferenceReward
 from mirg_rewards.rewards.schedules import Linear, Scheduled, Step
 from mirg_rewards.rewards.terms import Reward, format_reward, image_reward, object_reward
 from mirg_rewards.rewards.weighted import Gated, Weighted
@@ -21,11 +21,11 @@ __all__ = [
     "LabelAgreement",
     "Labels",
     "Linear",
-    "Over",
+    "NormalizeBy",
     "Overlap",
     "PointDistance",
     "PointInBox",
-    "Published",
+    "ReferenceReward",
     "Repetition",
     "Reward",
     "Scheduled",

@@ -1,4 +1,4 @@
-"""The least and the most that a reward can earn."""
+"""Bounds of rewards."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ Bounds = tuple[float, float]
 
 
 def bounds_of(reward: object) -> Bounds:
-    """The least and the most that a reward can earn in a row: its attribute `bounds`, from 0 to 1 where it has none.
+    """The lowest and the highest reward of a row: the attribute `bounds`, (0, 1) without one.
 
-    The parts that cost something say so, and `Weighted` and `Gated` make theirs of those of what they hold. A reward of
-    your own says it by a property, a function by an attribute: `my_reward.bounds = (-1.0, 1.0)`. Raises ValueError for
-    bounds that are no two finite numbers in order.
+    Penalties have their own bounds; `Weighted` and `Gated` derive theirs from their parts. Give a class a property
+    `bounds`, a function an attribute: `my_reward.bounds = (-1.0, 1.0)`. Raises ValueError unless the bounds are two finite
+    numbers in order.
 
     >>> from mirg_rewards import Weighted, object_reward
     >>> from mirg_rewards.rewards import CountPenalty
@@ -23,7 +23,7 @@ def bounds_of(reward: object) -> Bounds:
 
 
 def checked_bounds(bounds: object, name: str = "bounds") -> Bounds:
-    """The two numbers of a range, as floats. Raises ValueError that begins with `name` for what is none.
+    """Validate a range and convert it to floats. Raise ValueError, beginning with `name`, if it is invalid.
 
     >>> checked_bounds((0, 2))
     (0.0, 2.0)

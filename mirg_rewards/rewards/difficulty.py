@@ -1,4 +1,4 @@
-"""Weights for the loss, by how hard each question still is."""
+"""Loss weights by the difficulty of each question."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def difficulty_weights(
     power: float = 1.0,
     compat: bool = False,
 ) -> Float[Tensor, " b"]:
-    """How much each answer's loss counts: the more, the worse the answers to the same question are; float32.
+    """The loss weight of each answer: higher where the group's mean IoU is lower; float32.
 
     With m the mean of `ious` over the rows of one group (the answers to one question, `groups` holding its number in each
     row), the weights of UniVG-R1 (arXiv 2505.14231; AMAP-ML/UniVG-R1,

@@ -1,4 +1,4 @@
-"""Whether labels agree: to the letter, but for capitals, or by the user's synonyms."""
+"""Agreement of labels: exact, regardless of case, or by synonyms."""
 
 from __future__ import annotations
 
@@ -12,17 +12,21 @@ from torch import Tensor
 from mirg_rewards.batch import ClaimBatch
 
 Labels = Literal["exact", "casefold"] | Mapping[str, Collection[str]]
-"""How labels agree: to the letter, but for capitals, or so with further names for each true label."""
+"""The comparison of labels: exact, regardless of case, or a mapping from a target label to its synonyms."""
 
 
 def agreement(
-    said: ClaimBatch, true: ClaimBatch, left: Int64[Tensor, " pairs"], right: Int64[Tensor, " pairs"], labels: Labels
+    predicted: ClaimBatch,
+    target: ClaimBatch,
+    left: Int64[Tensor, " pairs"],
+    right: Int64[Tensor, " pairs"],
+    labels: Labels,
 ) -> Bool[Tensor, " pairs"]:
-    """For each pair, of claim `left` that was said and claim `right` that is true, whether their labels agree.
+    """A mask of the pairs whose labels agree: predicted claim `left[i]` and target claim `right[i]`.
 
-    A mapping holds the further names that each true label may go by. It is read but for capitals, and from the truth to
-    the answer: with `{"dog": {"puppy"}}`, an answer may say "puppy" of a dog, but not "dog" of a puppy. A true claim
-    without a label agrees with any.
+    A mapping holds the synonyms of each target label, regardless of case. It leads from the target to the prediction: with
+    `{"dog": {"puppy"}}`, "puppy" is accepted for a dog, but "dog" is not accepted for a puppy. A target claim without a
+    label agrees with any.
 
     >>> from mirg_rewards import Claim, Parsed, Target, pack
     >>> target = Target((Claim(1, label="dog"),), sizes=(None,))
@@ -33,8 +37,8 @@ def agreement(
     """
     spelled = str if labels == "exact" else str.casefold
     others = {} if isinstance(labels, str) else {spelled(label): names for label, names in labels.items()}
-    ours, our_numbers = _numbered([spelled(label) for label in said.labels], like=said.images)
-    theirs, their_numbers = _numbered([spelled(label) for label in true.labels], like=said.images)
+    ours, our_numbers = _numbered([spelled(label) for label in predicted.labels], like=predicted.images)
+    theirs, their_numbers = _numbered([spelled(label) for label in target.labels], like=predicted.images)
     accepted = [
         ours[name] * len(theirs) + number
         for label, number in theirs.items()
@@ -46,7 +50,7 @@ def agreement(
 
 
 def checked_labels(labels: Labels | None) -> Labels | None:
-    """A copy of what says how labels are compared. Raises TypeError or ValueError for what does not.
+    """Copy and validate a `labels` argument. Raise TypeError or ValueError if it is invalid.
 
     >>> checked_labels({"dog": "puppy"})
     Traceback (most recent call last):

@@ -1,4 +1,4 @@
-"""What the best one-to-one pairing of claims is worth, over how many there are."""
+"""The value of the best one-to-one pairing of claims, over a count of claims."""
 
 from __future__ import annotations
 
@@ -14,77 +14,76 @@ from mirg_rewards.claims import UNPARSED
 from mirg_rewards.rewards.labels import Labels, agreement
 from mirg_rewards.rewards.terms import image_reward
 
-Over = Literal["larger", "predicted", "target", "f1"]
-"""Which count a sum over pairs is divided by: the larger one, that of the answer (precision), that of the truth (recall), or
-the mean of the two (F1)."""
+NormalizeBy = Literal["larger", "predicted", "target", "f1"]
+"""The count that divides a sum over pairs: the larger, the predicted (precision), the target (recall), or their mean (F1)."""
 
 
-class Pairs(NamedTuple):
-    """Claims that can be paired, and of every pair of one row the index of the claim said and of the true one."""
+class ClaimPairs(NamedTuple):
+    """Predicted and target claims, and the indices of both claims of every pair within a row."""
 
-    said: ClaimBatch
-    true: ClaimBatch
+    predicted: ClaimBatch
+    target: ClaimBatch
     left: Int64[Tensor, " pairs"]
     right: Int64[Tensor, " pairs"]
 
 
-def pairs_of(said: ClaimBatch, true: ClaimBatch) -> Pairs:
-    """Every pair of a claim that was said and one that is true, in one row.
+def claim_pairs(predicted: ClaimBatch, target: ClaimBatch) -> ClaimPairs:
+    """Every pair of a predicted and a target claim within a row.
 
     >>> from mirg_rewards import Claim, Parsed, Target, pack
     >>> answers, targets = pack([Parsed((Claim(1), Claim(1)))], [Target((Claim(1),), sizes=(None,))])
-    >>> pairs_of(answers.claims, targets.claims)[2:]
+    >>> claim_pairs(answers.claims, targets.claims)[2:]
     (tensor([0, 1]), tensor([0, 0]))
     """
-    return Pairs(said, true, *kernels.pair_indices(said.offsets, true.offsets))
+    return ClaimPairs(predicted, target, *kernels.pair_indices(predicted.offsets, target.offsets))
 
 
-def share(
+def matched_fraction(
     values: Float[Tensor, " pairs"],
-    pairs: Pairs,
+    pairs: ClaimPairs,
     answers: Answers,
     targets: Targets,
     *,
-    over: Over = "larger",
+    normalize_by: NormalizeBy = "larger",
     labels: Labels | None = None,
     any_image: bool = False,
 ) -> Float[Tensor, " b"]:
-    """The largest sum of values that pairs one to one can reach, over the count that `over` names; float32.
+    """The largest sum of values over one-to-one pairs, divided by the count that `normalize_by` names; float32.
 
-    A pair counts only within one image, unless `any_image`, and with `labels` only if they agree. Where neither side has
-    a claim that can be paired, the share is that of the images: 1 for an answer that plainly claims nothing where nothing
-    is to be found; with `any_image`, 1 for any answer that was read.
+    A pair counts only within one image, unless `any_image`, and with `labels` only if they agree. A row without predicted
+    and target claims gets its image reward: 1 for an empty answer without defects if the target is empty. With
+    `any_image` it gets 1 for any parsed answer.
 
     >>> from mirg_rewards import Claim, Parsed, Target, pack
     >>> answers, targets = pack([Parsed((Claim(1), Claim(2)))], [Target((Claim(1),), sizes=(None, None))])
-    >>> share(torch.ones(2), pairs_of(answers.claims, targets.claims), answers, targets, over="f1")
+    >>> matched_fraction(torch.ones(2), claim_pairs(answers.claims, targets.claims), answers, targets, normalize_by="f1")
     tensor([0.6667])
     """
-    said, true, left, right = pairs
+    predicted, target, left, right = pairs
     if not any_image:
-        values = torch.where(said.images[left] == true.images[right], values, 0.0)
+        values = torch.where(predicted.images[left] == target.images[right], values, 0.0)
     if labels is not None:
         values = torch.where(agreement(*pairs, labels), values, 0.0)
-    totals = kernels.assign(values, said.offsets, true.offsets).totals.double()
-    counts = (said.counts.double(), true.counts.double())
+    totals = kernels.assign(values, predicted.offsets, target.offsets).totals.double()
+    counts = (predicted.counts.double(), target.counts.double())
     whole = {
         "larger": torch.maximum(*counts),
         "predicted": counts[0],
         "target": counts[1],
         "f1": (counts[0] + counts[1]) / 2,
-    }[over]
+    }[normalize_by]
     is_read = answers.defects & UNPARSED.value == 0
     without = is_read.float() if any_image else image_reward(answers, targets)
     shares = torch.where(whole > 0, totals / whole.clamp_min(0.5), 0.0).clamp(0.0, 1.0)
-    return torch.where(said.counts + true.counts > 0, shares.float(), without)
+    return torch.where(predicted.counts + target.counts > 0, shares.float(), without)
 
 
-def settled(values: Float[Tensor, "*pairs"], threshold: float) -> Float[Tensor, "*pairs"]:
-    """The values, where those that only rounding keeps from the threshold are at it.
+def snap_to_threshold(values: Float[Tensor, "*pairs"], threshold: float) -> Float[Tensor, "*pairs"]:
+    """Set values within rounding error of the threshold to the threshold.
 
-    Boxes in fractions make of an exact half in thousandths 0.49999999999999989.
+    In fractions, an IoU that is exactly one half in thousandths may be 0.49999999999999989.
 
-    >>> settled(torch.tensor([0.5 - 1e-16, 0.5 - 1e-6], dtype=torch.float64), 0.5) >= 0.5
+    >>> snap_to_threshold(torch.tensor([0.5 - 1e-16, 0.5 - 1e-6], dtype=torch.float64), 0.5) >= 0.5
     tensor([ True, False])
     """
     exact = torch.tensor(threshold, dtype=values.dtype, device=values.device)
@@ -92,10 +91,10 @@ def settled(values: Float[Tensor, "*pairs"], threshold: float) -> Float[Tensor, 
     return torch.where((values - exact).abs() <= slack, exact, values)
 
 
-def check_over(over: Over) -> None:
-    """Raises ValueError for what names no count.
+def check_normalize_by(normalize_by: NormalizeBy) -> None:
+    """Raise ValueError for an unknown `normalize_by`.
 
-    >>> check_over("f1")
+    >>> check_normalize_by("f1")
     """
-    if over not in get_args(Over):
-        raise ValueError(f"over must be one of {', '.join(get_args(Over))}, got {over!r}")
+    if normalize_by not in get_args(NormalizeBy):
+        raise ValueError(f"normalize_by must be one of {', '.join(get_args(NormalizeBy))}, got {normalize_by!r}")

@@ -1,4 +1,4 @@
-"""What costs: claims too many or too few, length, repetition. Each is 0 at best."""
+"""Penalties for the number of claims, length and repetition; each is 0 at best."""
 
 from __future__ import annotations
 
@@ -12,58 +12,58 @@ from torch import Tensor
 
 from mirg_rewards.batch import Answers, Targets
 from mirg_rewards.rewards.bounds import Bounds
-from mirg_rewards.rewards.showing import shown
+from mirg_rewards.rewards.reprs import reward_repr
 
-# Chinese, Japanese and Korean are written without spaces: there, a character is a word.
+# Chinese, Japanese and Korean are written without spaces: each character is a word.
 _WIDE = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
-# Several times what any sensible answer takes: a bound on time.
-_MOST_CHARACTERS = 65_536
+# Several times the length of a long answer: a bound on time.
+_MAX_CHARACTERS = 65_536
+# matches: "dog", and each character of a word in Chinese, Japanese or Korean
 _WORD = re.compile(rf"[{_WIDE}]|[^\s{_WIDE}]+")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CountPenalty:
-    """What it costs to claim too much or too little; in [-penalty, 0].
+    """A penalty for extra and missing claims, in [-penalty, 0].
 
-    With P claims against T true ones, `-penalty * (1 - min(P, T) / max(P, T))`; without `missing`, claims too few cost
-    nothing. Where the claims are is not looked at. So `1 + CountPenalty(missing=False)(answers, targets)` is the factor
-    by which some published rewards shrink for claims too many.
+    With P predicted and T target claims, a row gets `-penalty * (1 - min(P, T) / max(P, T))`. Without `penalize_missing`, it
+    gets 0 where P < T. Boxes and images are ignored. Some published rewards are multiplied by
+    `1 + CountPenalty(penalize_missing=False)(answers, targets)`.
 
     >>> from mirg_rewards import Claim, Parsed, Target, pack
     >>> target = Target((Claim(1), Claim(1)), sizes=(None,))
     >>> batch = pack([Parsed((Claim(1),) * count) for count in (1, 2, 8)], [target] * 3)
-    >>> CountPenalty()(*batch), CountPenalty(missing=False)(*batch)
+    >>> CountPenalty()(*batch), CountPenalty(penalize_missing=False)(*batch)
     (tensor([-0.5000,  0.0000, -0.7500]), tensor([ 0.0000,  0.0000, -0.7500]))
     """
 
     penalty: float = 1.0
     _: KW_ONLY
-    missing: bool = True
+    penalize_missing: bool = True
 
     def __post_init__(self) -> None:
         _check_penalty(self.penalty)
 
     @property
     def bounds(self) -> Bounds:
-        """The least and the most that a row is given: `(-penalty, 0)`."""
+        """The lowest and the highest penalty: `(-penalty, 0)`."""
         return (-self.penalty, 0.0)
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
-        """What each row's count costs, float32."""
-        said, true = answers.claims.counts.double(), targets.claims.counts.double()
-        off = said - true if not self.missing else (said - true).abs()
-        return (off.clamp_min(0) / torch.maximum(said, true).clamp_min(1) * -self.penalty).float() + 0.0
+        """The penalty of each row, float32."""
+        predicted, target = answers.claims.counts.double(), targets.claims.counts.double()
+        off = predicted - target if not self.penalize_missing else (predicted - target).abs()
+        return (off.clamp_min(0) / torch.maximum(predicted, target).clamp_min(1) * -self.penalty).float() + 0.0
 
-    __repr__ = shown
+    __repr__ = reward_repr
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SoftLength:
-    """What it costs to write more than is needed; in [-penalty, 0].
+    """A penalty for long texts, in [-penalty, 0].
 
-    Nothing up to `low`, the whole `penalty` from `high` on, and between them on a straight line. `length` gives the length
-    of a text: its characters, unless a function, at the top level of a module so that it pickles, counts otherwise, say
-    in tokens.
+    0 up to `low`, `-penalty` from `high` on, linear between. `length` measures a text, in characters by default. Pass a
+    function to count tokens instead; define it at the top level of a module, so that it pickles.
 
     >>> from mirg_rewards import Parsed, Target, pack
     >>> texts = ["short", "a" * 150, "a" * 999]
@@ -86,25 +86,25 @@ class SoftLength:
 
     @property
     def bounds(self) -> Bounds:
-        """The least and the most that a row is given: `(-penalty, 0)`."""
+        """The lowest and the highest penalty: `(-penalty, 0)`."""
         return (-self.penalty, 0.0)
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
-        """What each text's length costs, float32."""
+        """The penalty of each row, float32."""
         lengths = [float(self.length(text)) for text in _texts(answers, targets)]
         lengths_over = torch.tensor(lengths, dtype=torch.float64, device=answers.defects.device) - self.low
         return ((lengths_over / (self.high - self.low)).clamp(0.0, 1.0) * -self.penalty).float() + 0.0
 
-    __repr__ = shown
+    __repr__ = reward_repr
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Repetition:
-    """What it costs to write the same again; in (-penalty, 0].
+    """A penalty for repeated n-grams, in (-penalty, 0].
 
-    `-penalty * (1 - distinct / all)` of the runs of `n` words in the text, thinking and all. Words are what stands between
-    blanks; a Chinese, Japanese or Korean character is one by itself. A text of fewer than `n` words repeats nothing. Past
-    65,536 characters, the rest of a text is not looked at.
+    `-penalty * (1 - distinct / all)` of the runs of `n` words in the text, reasoning included. White space separates words;
+    each Chinese, Japanese or Korean character is a word. A text of fewer than `n` words gets 0. Only the first 65,536
+    characters are read.
 
     >>> from mirg_rewards import Parsed, Target, pack
     >>> texts = ["the dog is in the second image", "so so so so so"]
@@ -122,21 +122,21 @@ class Repetition:
 
     @property
     def bounds(self) -> Bounds:
-        """The least and the most that a row is given: `(-penalty, 0)`."""
+        """The lowest and the highest penalty: `(-penalty, 0)`."""
         return (-self.penalty, 0.0)
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
-        """What each text's repetition costs, float32."""
+        """The penalty of each row, float32."""
         shares = [self._repeated(text) for text in _texts(answers, targets)]
         return torch.tensor(shares, dtype=torch.float32, device=answers.defects.device) * -self.penalty + 0.0
 
     def _repeated(self, text: str) -> float:
-        text = text[:_MOST_CHARACTERS]
+        text = text[:_MAX_CHARACTERS]
         words = text.split() if text.isascii() else _WORD.findall(text)
         runs = len(words) - self.n + 1
         return 1 - len(set(zip(*(words[start:] for start in range(self.n)), strict=False))) / runs if runs > 0 else 0.0
 
-    __repr__ = shown
+    __repr__ = reward_repr
 
 
 def _check_penalty(penalty: float) -> None:

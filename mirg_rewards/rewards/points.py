@@ -1,4 +1,4 @@
-"""Whether points hit: the true box, or the true point."""
+"""Rewards of points: inside a target box, or near a target point."""
 
 from __future__ import annotations
 
@@ -11,55 +11,65 @@ from torch import Tensor
 from mirg_rewards.batch import Answers, Targets
 from mirg_rewards.claims import Size
 from mirg_rewards.rewards.labels import Labels, checked_labels
-from mirg_rewards.rewards.pairing import Over, check_over, pairs_of, settled, share
-from mirg_rewards.rewards.showing import shown
-from mirg_rewards.rewards.terms import boxed, pointed
+from mirg_rewards.rewards.pairing import (
+    NormalizeBy,
+    check_normalize_by,
+    claim_pairs,
+    matched_fraction,
+    snap_to_threshold,
+)
+from mirg_rewards.rewards.reprs import reward_repr
+from mirg_rewards.rewards.terms import with_boxes, with_points
 from mirg_rewards.row_error import RowError
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PointInBox:
-    """The share of points that lie in a true box of their own, edges included; in [0, 1].
+    """The fraction of points inside a target box, edges included, matched one to one; in [0, 1].
 
-    The largest number of one-to-one pairs of a predicted point and a true box that holds it, within one image, over the
-    count that `over` names: the larger of the two counts, that of points (precision), that of boxes (recall), or their
-    mean (F1). A box in the answer is no point. `labels` and `any_image` are as in `Overlap`.
+    The size of the largest one-to-one pairing of a predicted point and a target box around it, in one image. It is divided
+    by the count that `normalize_by` names: the larger count, the points (precision), the boxes (recall), or their mean
+    (F1). Predicted boxes are ignored. `labels` and `any_image` are as in `Overlap`.
 
     >>> from mirg_rewards import Box, Claim, Parsed, Point, Target, pack
     >>> target = Target((Claim(1, Box(0.0, 0.0, 0.5, 1.0)),), sizes=(None, None))
-    >>> said = [Claim(1, point=Point(0.5, 0.5)), Claim(1, point=Point(0.6, 0.5)), Claim(2, point=Point(0.5, 0.5))]
-    >>> PointInBox()(*pack([Parsed((claim,)) for claim in said], [target] * 3))
+    >>> predicted = [Claim(1, point=Point(0.5, 0.5)), Claim(1, point=Point(0.6, 0.5)), Claim(2, point=Point(0.5, 0.5))]
+    >>> PointInBox()(*pack([Parsed((claim,)) for claim in predicted], [target] * 3))
     tensor([1., 0., 0.])
     """
 
-    over: Over = "larger"
+    normalize_by: NormalizeBy = "larger"
     _: KW_ONLY
     labels: Labels | None = None
     any_image: bool = False
 
     def __post_init__(self) -> None:
-        check_over(self.over)
+        check_normalize_by(self.normalize_by)
         object.__setattr__(self, "labels", checked_labels(self.labels))
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
-        """The share of each row, float32."""
-        pairs = pairs_of(pointed(answers.claims), boxed(targets.claims))
-        points, boxes = pairs.said.points[pairs.left], pairs.true.boxes[pairs.right]
+        """The fraction of each row, float32."""
+        pairs = claim_pairs(with_points(answers.claims), with_boxes(targets.claims))
+        points, boxes = pairs.predicted.points[pairs.left], pairs.target.boxes[pairs.right]
         is_inside = ((points >= boxes[:, :2]) & (points <= boxes[:, 2:])).all(1).to(points.dtype)
-        over, labels, any_image = self.over, self.labels, self.any_image
-        return share(is_inside, pairs, answers, targets, over=over, labels=labels, any_image=any_image)
+        normalize_by, labels, any_image = self.normalize_by, self.labels, self.any_image
+        return matched_fraction(
+            is_inside, pairs, answers, targets, normalize_by=normalize_by, labels=labels, any_image=any_image
+        )
 
-    __repr__ = shown
+    __repr__ = reward_repr
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PointDistance:
-    """What the points of the best one-to-one pairing are worth by their distances, over a count of points; in [0, 1].
+    """The summed value, by distance, of the best one-to-one pairing of points over a count of points; in [0, 1].
 
-    A pair within one image is worth 1 where its distance is at most `radius`, with `strict` below it; with `soft`
-    instead, `1 - distance / radius`, and 0 from the radius on. Distances are in fractions of the image's width and
-    height, or with `pixels` in pixels of the original image; ValueError where the size of a true point's image is not
-    known. `over`, `labels` and `any_image` are as in `Overlap`.
+    A pair in one image has value 1 at a distance of at most `radius`; with `strict`, below it. With `soft`, the value is
+    `1 - distance / radius`, and 0 from the radius on. Distances are in fractions of the image's width and height, or with
+    `pixels` in pixels of the original image. `normalize_by`, `labels` and `any_image` are as in `Overlap`.
+
+    Raises:
+        ValueError: `pixels`, and the size of a target point's image is not known.
 
     >>> from mirg_rewards import Claim, Parsed, Point, Target, pack
     >>> target = Target((Claim(1, point=Point(0.5, 0.5)),), sizes=((200, 100),))
@@ -69,7 +79,7 @@ class PointDistance:
     """
 
     radius: float
-    over: Over = "larger"
+    normalize_by: NormalizeBy = "larger"
     _: KW_ONLY
     pixels: bool = False
     soft: bool = False
@@ -84,37 +94,39 @@ class PointDistance:
             raise ValueError(
                 "strict is for hits: with soft, a point at the radius earns 0 anyway; leave one of them out"
             )
-        check_over(self.over)
+        check_normalize_by(self.normalize_by)
         object.__setattr__(self, "labels", checked_labels(self.labels))
 
     def worth(self, distance: Float[Tensor, "*pairs"]) -> Float[Tensor, "*pairs"]:
-        """What a pair at this distance is worth, in [0, 1]: the curve of the part, which never rises.
+        """Map distances to values in [0, 1]; the curve never rises.
 
         >>> PointDistance(4, soft=True).worth(torch.tensor([0.0, 1.0, 4.0, 5.0]))
         tensor([1.0000, 0.7500, 0.0000, 0.0000])
         """
         if self.soft:
             return (1 - distance / self.radius).clamp(0.0, 1.0)
-        distance = settled(distance, self.radius)
+        distance = snap_to_threshold(distance, self.radius)
         return (distance < self.radius if self.strict else distance <= self.radius).to(distance.dtype)
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
-        """What each row's points are worth, float32."""
-        pairs = pairs_of(pointed(answers.claims), pointed(targets.claims))
-        apart = pairs.said.points[pairs.left] - pairs.true.points[pairs.right]
+        """The reward of each row, float32."""
+        pairs = claim_pairs(with_points(answers.claims), with_points(targets.claims))
+        apart = pairs.predicted.points[pairs.left] - pairs.target.points[pairs.right]
         if self.pixels:
             sizes = torch.tensor(_sizes(targets), dtype=apart.dtype, device=apart.device).reshape(-1, 2)
             apart = apart * sizes[pairs.right]
-        # Points past all sense may be infinitely far apart in float32, and what is not a distance is no hit.
+        # Distances of extreme points overflow float32; a distance that is not finite is no hit.
         distance = torch.nan_to_num(torch.linalg.vector_norm(apart, dim=1), nan=float("inf"), posinf=float("inf"))
-        over, labels, any_image = self.over, self.labels, self.any_image
-        return share(self.worth(distance), pairs, answers, targets, over=over, labels=labels, any_image=any_image)
+        normalize_by, labels, any_image = self.normalize_by, self.labels, self.any_image
+        return matched_fraction(
+            self.worth(distance), pairs, answers, targets, normalize_by=normalize_by, labels=labels, any_image=any_image
+        )
 
-    __repr__ = shown
+    __repr__ = reward_repr
 
 
 def _sizes(targets: Targets) -> list[Size]:
-    """The size of the image of every true point."""
+    """The size of the image of every target point."""
     sizes: list[Size] = []
     for row, target in enumerate(targets.rows):
         for number, (image, _, point, _, _) in enumerate(target.rows):

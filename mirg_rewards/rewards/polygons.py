@@ -1,4 +1,4 @@
-"""How well polygons overlap, through shapely: the object term for families that write outlines."""
+"""Rewards of polygon overlap, computed by shapely."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mirg_rewards.batch import Answers, ClaimBatch, Targets
 from mirg_rewards.claims import Claim, Corners, Row, claim_row
-from mirg_rewards.rewards.terms import boxed, over_larger_count
+from mirg_rewards.rewards.terms import over_larger_count, with_boxes
 
 Shapes = npt.NDArray[np.object_]
 
@@ -28,8 +28,8 @@ _GRID, _LARGEST = 1e-11, 1e4
 def polygon_iou(predicted: Claim, target: Claim) -> float:
     """The IoU of the polygons of two claims, from 0 to 1; a claim without a polygon counts as its box.
 
-    A polygon that crosses itself is repaired by shapely's `make_valid`. What has no area overlaps with nothing, and
-    neither does a claim without a place. Which images the claims are about is not looked at. Needs the extra
+    A self-intersecting polygon is repaired by shapely's `make_valid`. A polygon without area and a claim without a place
+    have an IoU of 0 with anything. Images are ignored. Needs the extra
     `mirg-rewards[polygons]`.
 
     >>> from mirg_rewards import Box, Claim
@@ -53,21 +53,23 @@ def polygon_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     >>> whole = Box(0.0, 0.0, 1.0, 1.0)
     >>> triangle = Claim(1, whole, polygon=((0.0, 0.0), (1.0, 0.0), (0.0, 1.0)))
     >>> target = Target((triangle,), sizes=(None, None))
-    >>> said = [Parsed((triangle,)), Parsed((Claim(1, whole),)), Parsed((Claim(2, whole),))]
-    >>> polygon_reward(*pack(said, [target] * 3))
+    >>> predicted = [Parsed((triangle,)), Parsed((Claim(1, whole),)), Parsed((Claim(2, whole),))]
+    >>> polygon_reward(*pack(predicted, [target] * 3))
     tensor([1.0000, 0.5000, 0.0000])
     """
-    said, shapes = _placed(answers.claims, (claim_row(claim) for parsed in answers.parsed for claim in parsed.claims))
-    true, true_shapes = _placed(targets.claims, chain.from_iterable(target.rows for target in targets.rows))
-    images, true_images = said.images.cpu().numpy(), true.images.cpu().numpy()
-    ends, true_ends = said.offsets.tolist(), true.offsets.tolist()
-    totals = torch.zeros(len(said.counts), dtype=torch.float64)
+    predicted, shapes = _placed(
+        answers.claims, (claim_row(claim) for parsed in answers.parsed for claim in parsed.claims)
+    )
+    target, target_shapes = _placed(targets.claims, chain.from_iterable(target.rows for target in targets.rows))
+    images, target_images = predicted.images.cpu().numpy(), target.images.cpu().numpy()
+    ends, target_ends = predicted.offsets.tolist(), target.offsets.tolist()
+    totals = torch.zeros(len(predicted.counts), dtype=torch.float64)
     for row in range(len(totals)):
-        ours, theirs = slice(*ends[row : row + 2]), slice(*true_ends[row : row + 2])
-        iou = _iou(shapes[ours, None], true_shapes[None, theirs])
-        iou[images[ours, None] != true_images[None, theirs]] = 0.0
+        ours, theirs = slice(*ends[row : row + 2]), slice(*target_ends[row : row + 2])
+        iou = _iou(shapes[ours, None], target_shapes[None, theirs])
+        iou[images[ours, None] != target_images[None, theirs]] = 0.0
         totals[row] = float(iou[linear_sum_assignment(iou, maximize=True)].sum())
-    return over_larger_count(totals.to(said.offsets.device), said, true, answers, targets)
+    return over_larger_count(totals.to(predicted.offsets.device), predicted, target, answers, targets)
 
 
 def _placed(claims: ClaimBatch, rows: Iterable[Row]) -> tuple[ClaimBatch, Shapes]:
@@ -76,7 +78,7 @@ def _placed(claims: ClaimBatch, rows: Iterable[Row]) -> tuple[ClaimBatch, Shapes
     is_place = [place != (None, None) for place in places]
     shapes = np.empty(len(places), dtype=object)
     shapes[:] = [_shape(*place) for place in places]
-    placed = boxed(claims._replace(has_box=torch.tensor(is_place, dtype=torch.bool, device=claims.has_box.device)))
+    placed = with_boxes(claims._replace(has_box=torch.tensor(is_place, dtype=torch.bool, device=claims.has_box.device)))
     return placed, shapes[is_place]
 
 

@@ -30,78 +30,78 @@ def format_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
 
 
 def image_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
-    """The share of right images: mentions that are right, over the larger count of claims on the two sides.
+    """The fraction of right image mentions, over the larger count of claims.
 
-    Each true mention is met once at most, so neither naming every image nor naming one twice pays. Where nothing is to
-    be found, an answer that claims nothing earns 1, if it says so in a readable way.
+    Each target mention is matched at most once, so naming every image, or one image twice, does not pay. With no target
+    claims, a parsed answer without claims earns 1.
 
     >>> from mirg_rewards import Claim, Parsed, Target, pack
     >>> target = Target((Claim(1), Claim(3)), sizes=(None, None, None))
     >>> image_reward(*pack([Parsed((Claim(3), Claim(1))), Parsed((Claim(3),))], [target, target]))
     tensor([1.0000, 0.5000])
     """
-    return compared(answers, targets).image_shares.float()
+    return comparison(answers, targets).image_shares.float()
 
 
 def object_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
-    """The sum of IoU over the best one-to-one pairing of boxes, over the larger count of boxes on the two sides.
+    """The sum of IoU of the best one-to-one pairing of boxes, over the larger count of boxes.
 
-    A pair counts only within one image, so a box in the wrong image earns nothing, however well it sits; and a box too
-    many costs as much as one too few. Points are not judged. Where neither side has a box, the term is that of the images:
-    all of it for an answer that plainly claims nothing where nothing is to be found.
+    A pair counts only within one image, so a box in the wrong image earns 0. An extra box costs as much as a missing one.
+    Points are ignored. A row without any box gets its image reward: 1 for a parsed answer without claims if the target is
+    empty.
 
     >>> from mirg_rewards import Box, Claim, Parsed, Target, pack
-    >>> true, half = Box(0.0, 0.0, 1.0, 1.0), Box(0.0, 0.0, 0.5, 1.0)
-    >>> target = Target((Claim(1, true),), sizes=(None, None))
-    >>> object_reward(*pack([Parsed((Claim(1, half),)), Parsed((Claim(2, true),))], [target, target]))
+    >>> full, half = Box(0.0, 0.0, 1.0, 1.0), Box(0.0, 0.0, 0.5, 1.0)
+    >>> target = Target((Claim(1, full),), sizes=(None, None))
+    >>> object_reward(*pack([Parsed((Claim(1, half),)), Parsed((Claim(2, full),))], [target, target]))
     tensor([0.5000, 0.0000])
     """
-    image_shares, totals, counts, target_counts = compared(answers, targets)
+    image_shares, totals, counts, target_counts = comparison(answers, targets)
     larger = torch.maximum(counts, target_counts)
     return torch.where(larger > 0, totals / larger.clamp_min(1), image_shares).float()
 
 
-def compared(answers: Answers, targets: Targets) -> kernels.Comparison:
-    """`kernels.compare` of what is claimed and what is true; but silence that could not be read finds no image.
+def comparison(answers: Answers, targets: Targets) -> kernels.Comparison:
+    """`kernels.compare` of predicted and target claims; an unparsed row without claims has no right image.
 
-    Made once where the answers remember what was compared.
+    The result is stored in `answers.comparison`, if that is a list, and reused for the same tensors.
     """
-    said, true = answers.claims, targets.claims
-    key, memory = (said, answers.defects, true), answers.compared or []
-    for known, comparison in memory:
+    predicted, target = answers.claims, targets.claims
+    key, stored = (predicted, answers.defects, target), answers.comparison or []
+    for known, result in stored:
         if all(map(is_, known, key)):
-            return comparison
-    ours, theirs = ((side.boxes, side.has_box, side.images, side.offsets) for side in (said, true))
-    comparison = kernels.compare(*ours, *theirs)
-    image_shares = unless_lost(comparison.image_shares, answers, said.counts + true.counts)
-    comparison = comparison._replace(image_shares=image_shares)
-    if answers.compared is not None:
-        answers.compared.append((key, comparison))
-    return comparison
+            return result
+    ours, theirs = ((side.boxes, side.has_box, side.images, side.offsets) for side in (predicted, target))
+    result = kernels.compare(*ours, *theirs)
+    image_shares = zero_if_unparsed(result.image_shares, answers, predicted.counts + target.counts)
+    result = result._replace(image_shares=image_shares)
+    if answers.comparison is not None:
+        answers.comparison.append((key, result))
+    return result
 
 
 def over_larger_count(
-    totals: Float[Tensor, " b"], said: ClaimBatch, true: ClaimBatch, answers: Answers, targets: Targets
+    totals: Float[Tensor, " b"], predicted: ClaimBatch, target: ClaimBatch, answers: Answers, targets: Targets
 ) -> Float[Tensor, " b"]:
-    """The total overlap of each row's pairs over its larger count of claims; the image term where there is no claim.
+    """Total overlaps over the larger count of claims; the image reward in rows without claims.
 
-    `said` and `true` are the claims of `answers` and `targets` that could be paired.
+    `predicted` and `target` are the claims of `answers` and `targets` that can be paired.
     """
-    larger = torch.maximum(said.counts, true.counts)
+    larger = torch.maximum(predicted.counts, target.counts)
     return torch.where(larger > 0, totals / larger.clamp_min(1), image_reward(answers, targets)).float()
 
 
-def unless_lost(share: Tensor, answers: Answers, claims: Int64[Tensor, " b"]) -> Tensor:
-    """0 for rows where neither side claims anything and the answer could not be read: silence is no finding."""
-    return torch.where((claims == 0) & (answers.defects & UNPARSED.value != 0), 0.0, share)
+def zero_if_unparsed(fractions: Tensor, answers: Answers, claims: Int64[Tensor, " b"]) -> Tensor:
+    """Set to 0 the rows without claims on either side whose answer could not be parsed."""
+    return torch.where((claims == 0) & (answers.defects & UNPARSED.value != 0), 0.0, fractions)
 
 
-def boxed(claims: ClaimBatch) -> ClaimBatch:
+def with_boxes(claims: ClaimBatch) -> ClaimBatch:
     """The claims that have a box."""
     return _only(claims, claims.has_box)
 
 
-def pointed(claims: ClaimBatch) -> ClaimBatch:
+def with_points(claims: ClaimBatch) -> ClaimBatch:
     """The claims that have a point."""
     return _only(claims, claims.has_point)
 

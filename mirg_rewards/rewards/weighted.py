@@ -1,4 +1,4 @@
-"""Rewards made of rewards."""
+"""Combinations of rewards."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from torch import Tensor
 
 from mirg_rewards.batch import Answers, Targets
 from mirg_rewards.rewards.bounds import Bounds, bounds_of
-from mirg_rewards.rewards.showing import shown
+from mirg_rewards.rewards.reprs import reward_repr
 from mirg_rewards.rewards.terms import Reward
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Weighted:
-    """Rewards by name, each with its weight; their weighted sum is a reward again.
+    """A weighted sum of named rewards.
 
     >>> from mirg_rewards import format_reward, object_reward
     >>> Weighted({"format": (0.2, format_reward), "object": (0.8, object_reward)})
@@ -50,7 +50,7 @@ class Weighted:
 
     @property
     def bounds(self) -> Bounds:
-        """The least and the most that a row can earn, by the bounds of the terms.
+        """The lowest and the highest reward, by the bounds of the terms.
 
         >>> from mirg_rewards import format_reward
         >>> Weighted({"bonus": (2.0, format_reward), "malus": (-0.5, format_reward)}).bounds
@@ -60,12 +60,12 @@ class Weighted:
         return sum(low for low, _ in ends), sum(high for _, high in ends)
 
     def each(self, answers: Answers, targets: Targets) -> dict[str, Float[Tensor, " b"]]:
-        """What each term gives by itself, without its weight; what several terms compare is compared once."""
-        answers = answers if answers.compared is not None else answers._replace(compared=[])
+        """The unweighted reward of each term; a comparison that several terms share is made once."""
+        answers = answers if answers.comparison is not None else answers._replace(comparison=[])
         return {name: reward(answers, targets) for name, (_, reward) in self.terms.items()}
 
     def total(self, terms: Mapping[str, Float[Tensor, " b"]]) -> Float[Tensor, " b"]:
-        """The weighted sum of terms that `each` has given, float32.
+        """The weighted sum of the results of `each`, float32.
 
         >>> from mirg_rewards import format_reward
         >>> Weighted({"format": (0.2, format_reward)}).total({"format": torch.tensor([1.0])})
@@ -85,7 +85,7 @@ class Weighted:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Gated:
-    """A reward that counts only in rows where another, the gate, reaches `least`.
+    """A reward that counts only in rows where another reward, the gate, is at least `threshold`.
 
     >>> from mirg_rewards import Box, Claim, Parsed, Target, image_reward, object_reward, pack
     >>> box = Box(0.0, 0.0, 1.0, 1.0)
@@ -99,27 +99,27 @@ class Gated:
 
     reward: Reward
     gate: Reward
-    least: float = 1.0
+    threshold: float = 1.0
 
     def __post_init__(self) -> None:
         for name, reward in (("reward", self.reward), ("gate", self.gate)):
             if not callable(reward):
                 raise TypeError(f"{name} must be callable as {name}(answers, targets), got {reward!r}")
         low, high = bounds_of(self.gate)
-        if not low < self.least <= high:
+        if not low < self.threshold <= high:
             raise ValueError(
-                f"least must be above {low:g} and at most {high:g}, or the gate never shuts or never opens, got "
-                f"{self.least!r}; a gate of your own says what it gives by an attribute: gate.bounds = (low, high)"
+                f"threshold must be above {low:g} and at most {high:g}, or the gate never closes or never opens, got "
+                f"{self.threshold!r}; set the range of a gate of your own: gate.bounds = (low, high)"
             )
 
     @property
     def bounds(self) -> Bounds:
-        """The least and the most that a row can earn: those of the reward, and 0 where the gate is shut."""
+        """The lowest and the highest reward: the bounds of the reward, and 0 where the gate is closed."""
         low, high = bounds_of(self.reward)
         return min(low, 0.0), max(high, 0.0)
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
         """The reward where the gate is open, else 0."""
-        return torch.where(self.gate(answers, targets) >= self.least, self.reward(answers, targets), 0.0)
+        return torch.where(self.gate(answers, targets) >= self.threshold, self.reward(answers, targets), 0.0)
 
-    __repr__ = shown
+    __repr__ = reward_repr

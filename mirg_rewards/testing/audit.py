@@ -1,4 +1,4 @@
-"""What each cheat earns from a reward, beside what honest answers earn."""
+"""Audit a reward: score every known cheat beside the truth, near misses and answers with IoU 0."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from typing import Any
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
+from mirg_rewards.testing.answer_format import AnswerFormat, UnsupportedAnswerError
+from mirg_rewards.testing.baselines import TARGETS, Baselines, Earn, best_format, placed
+from mirg_rewards.testing.callables import CallableKind, TargetColumns, judge
 from mirg_rewards.testing.cheats import CHEATS, RAN, Cheat
-from mirg_rewards.testing.forms import Form, NoFormError
-from mirg_rewards.testing.honest import TARGETS, Earn, Honest, best_form, placed
-from mirg_rewards.testing.judges import Columns, Kind, judge
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one cheat earned, in the mean over the rows that it was tried on, beside honest answers to the same rows.
+    """The mean reward of one cheat, beside the baselines of the same rows.
 
     - `earned`: None where it earned no number, for the reason that `trouble` gives: "raised KeyError: ...", "NaN",
       "ran code", "not run", or "" where the cheat has no form in the grammar.
-    - `near_miss`, `truth`, `miss`: what a right image in clean form with IoU 0.8 earns, the truth itself, and a right
+    - `near_miss`, `truth`, `zero_iou`: what a right image in clean form with IoU 0.8 earns, the truth itself, and a right
       image in clean form with IoU 0.
     - `seconds`: for one completion.
     - `completion`: the first that was tried.
@@ -36,14 +36,14 @@ class Finding:
     earned: float | None = None
     near_miss: float = 0.0
     truth: float = 0.0
-    miss: float = 0.0
+    zero_iou: float = 0.0
     trouble: str = ""
     seconds: float = 0.0
     completion: str | None = None
 
     @property
     def is_hole(self) -> bool:
-        """Whether it earns more than an honest near miss, as much as the truth, or no number; or takes over a second."""
+        """True if it earns more than a near miss, as much as the truth, or no number, or takes over a second."""
         if self.completion is None:
             return False
         if self.earned is None or self.seconds > _SLOW:
@@ -51,12 +51,12 @@ class Finding:
         margin = 1e-6 * max(1.0, abs(self.truth))
         if self.earned > self.near_miss + margin:
             return True
-        is_full = self.earned >= self.truth - margin and self.truth > self.miss + margin
+        is_full = self.earned >= self.truth - margin and self.truth > self.zero_iou + margin
         return is_full and not self.cheat.is_graded and self.cheat.on != "nothing"
 
     @property
     def verdict(self) -> str:
-        """What is to be said of it in a word or two; nothing if all is well.
+        """The finding in a word or two; empty if the cheat does not pay.
 
         >>> Finding(CHEATS["wrong image"], 1.0, near_miss=0.8, truth=1.0, completion="Image-1 ...").verdict
         'hole'
@@ -73,34 +73,34 @@ _SLOW = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What every cheat earns from a reward, and what the truth, an honest near miss and an honest miss do.
+    """The rewards of every cheat, of the truth, of a near miss and of answers with IoU 0.
 
-    `truth`, `near_miss` (right image, clean form, IoU 0.8) and `miss` (right image, clean form, IoU 0) are means over the
+    `truth`, `near_miss` (right image, clean form, IoU 0.8) and `zero_iou` (right image, clean form, IoU 0) are means over the
     rows where something is to be found. Prints as a table, the worst first.
     """
 
     name: str
     grammar: str
-    form: Form
+    answer_format: AnswerFormat
     truth: float
     near_miss: float
-    miss: float
+    zero_iou: float
     findings: tuple[Finding, ...]
     seconds: float
 
     @property
     def holes(self) -> tuple[Finding, ...]:
-        """The cheats that pay: more than an honest near miss, or as much as the truth, or with no number at all."""
+        """The cheats that pay: more than a near miss, as much as the truth, or no number."""
         return tuple(finding for finding in self.findings if finding.is_hole)
 
     @property
     def is_blind(self) -> bool:
-        """Whether a miss earns as much as the truth: the reward looks at no box, or reads another form of answers."""
-        return self.miss >= self.truth - 1e-6
+        """True if IoU 0 earns as much as the truth: the reward ignores boxes, or expects another answer format."""
+        return self.zero_iou >= self.truth - 1e-6
 
     @property
     def is_sound(self) -> bool:
-        """Whether there is no hole, every cheat was tried, and the truth pays more than a miss."""
+        """True if there is no hole, every cheat was run, and the truth earns more than IoU 0."""
         return not self.holes and not self.is_blind and not any(f.trouble == "not run" for f in self.findings)
 
     @property
@@ -127,7 +127,7 @@ class Audit:
         count = len(self.holes)
         text = f"Holes: {count} of {len(tried)} cheats." if count else f"No hole in {len(tried)} cheats."
         if self.is_blind:
-            text += " An honest miss earns as much as the truth: the reward looks at no box, or reads another form of answers."
+            text += " IoU 0 earns as much as the truth: the reward ignores boxes, or expects another answer format."
         left = sum(finding.trouble == "not run" for finding in self.findings)
         if left:
             text += f" {left} were not run, since the time was over."
@@ -136,9 +136,9 @@ class Audit:
         )
 
     def rows(self) -> list[tuple[str, str, str, str]]:
-        """The table as text: who answers, what that earns, what an honest near miss earns on the same rows, verdict."""
-        honest = [("the truth", self.truth), ("honest near miss", self.near_miss), ("honest miss", self.miss)]
-        rows = [(name, f"{earned:.3f}", "", "") for name, earned in honest]
+        """The table as text: name, mean reward, reward of a near miss on the same rows, verdict."""
+        baselines = [("the truth", self.truth), ("near miss", self.near_miss), ("IoU 0", self.zero_iou)]
+        rows = [(name, f"{earned:.3f}", "", "") for name, earned in baselines]
         for finding in self.worst_first:
             earned = "-" if finding.earned is None else f"{finding.earned:.3f}"
             near = "-" if finding.completion is None else f"{finding.near_miss:.3f}"
@@ -146,8 +146,8 @@ class Audit:
         return rows
 
     def title(self) -> str:
-        """What was audited, and how honest answers were written."""
-        return f"{self.name}: answers in grammar {self.grammar}, {self.form}"
+        """The audited reward, the grammar and the answer format."""
+        return f"{self.name}: answers in grammar {self.grammar}, {self.answer_format}"
 
     def __str__(self) -> str:
         rows = [_HEADINGS, *self.rows()]
@@ -172,10 +172,10 @@ class Audit:
         return {
             "name": self.name,
             "grammar": self.grammar,
-            "form": str(self.form),
+            "answer_format": str(self.answer_format),
             "truth": self.truth,
             "near_miss": self.near_miss,
-            "miss": self.miss,
+            "zero_iou": self.zero_iou,
             "is_sound": self.is_sound,
             "seconds": round(self.seconds, 3),
             "cheats": {
@@ -187,7 +187,7 @@ class Audit:
                     "verdict": finding.verdict,
                     "milliseconds": round(1000 * finding.seconds, 3),
                     "exploits": finding.cheat.exploits,
-                    "fooled": finding.cheat.fooled,
+                    "affected_rewards": finding.cheat.affected_rewards,
                     "completion": finding.completion and finding.completion[:500],
                 }
                 for finding in self.findings
@@ -205,29 +205,29 @@ _HEADINGS = ("", "earns", "near miss", "")
 def audit(
     subject: Any,
     *,
-    kind: Kind | None = None,
+    kind: CallableKind | None = None,
     grammar: Grammar | None = None,
-    columns: Columns = "target",
+    columns: TargetColumns = "target",
     messages: bool = False,
     targets: Sequence[Target] | None = None,
     cheats: Mapping[str, Cheat] = CHEATS,
     seconds: float = 10.0,
     name: str | None = None,
 ) -> Audit:
-    """What each cheat earns from a reward, beside the truth, an honest near miss and an honest miss.
+    """Score every known cheat with a reward, beside the truth, a near miss and IoU 0.
 
-    A cheat is a hole if it earns more than the honest near miss to the same rows, as much as the truth, no number (it
+    A cheat is a hole if it earns more than the near miss to the same rows, as much as the truth, no number (it
     makes the reward raise, give NaN or run code), or takes more than a second a completion.
 
     - `subject`, `kind`, `columns`: a scorer, a reward or a trainer's function, how it is called and what it is told of
       the truth, as `judge` describes, `messages` included.
     - `grammar`: what completions are written in: a scorer's own, else "mirg". Whether they name images and labels, and
       places by boxes or points, is settled by what the truth is paid best for, and stated.
-    - `targets`: the rows, each claim with a box or a point; `honest.TARGETS` unless told, and the rows of a cheat's own.
+    - `targets`: the rows, each claim with a box or a point; `baselines.TARGETS` unless told, and the rows of a cheat's own.
     - `seconds`: cheats that are left when this time is over are not run. A call cannot be broken off, so those that are
       made to be slow come last.
 
-    Raises ValueError if honest answers earn no number, or for a target whose truth cannot be written or missed; TypeError
+    Raises ValueError if the baselines earn no number, or for a target whose truth cannot be written or missed; TypeError
     if it is not clear how the subject is called.
 
     >>> from mirg_rewards import presets
@@ -237,18 +237,18 @@ def audit(
     call = judge(subject, kind=kind, grammar=grammar, columns=columns, messages=messages)
     if isinstance(subject, Scorer):
         call = replace(call, subject=replace(subject, grammar=call.grammar))
-    given = {placed(target): target for target in (TARGETS if targets is None else targets)}
-    some = [target for target in given if target.claims]
+    original_of = {placed(target): target for target in (TARGETS if targets is None else targets)}
+    some = [target for target in original_of if target.claims]
     if not some:
         raise ValueError(f"targets needs at least one with claims, got {targets!r:.200}")
 
     def earn(texts: Sequence[str], rows: Sequence[Target]) -> list[float]:
-        return call(texts, [given.get(row, row) for row in rows])
+        return call(texts, [original_of.get(row, row) for row in rows])
 
     started = time.perf_counter()
-    form, needs_labels = best_form(earn, call.grammar, some)
+    answer_format, needs_labels = best_format(earn, call.grammar, some)
     own = [target for one in cheats.values() if isinstance(one.on, tuple) for target in one.on]
-    honest = Honest(earn, form.of(call.grammar), list(given), own if targets is None else ())
+    baselines = Baselines(earn, answer_format.of(call.grammar), list(original_of), own if targets is None else ())
     findings: dict[str, Finding] = {}
     for one in sorted(cheats.values(), key=lambda one: one.is_hostile):
         if time.perf_counter() - started > seconds:
@@ -256,32 +256,32 @@ def audit(
         elif one.about_labels and not needs_labels:
             findings[one.name] = Finding(one)
         else:
-            findings[one.name] = _tried(one, earn, honest, says_images=form.images)
+            findings[one.name] = _tried(one, earn, baselines, says_images=answer_format.images)
     return Audit(
         name or call.name,
         "/".join(key for key, value in GRAMMARS.items() if value == call.grammar) or call.grammar.syntaxes[0].name,
-        form,
-        statistics.fmean(honest.truth[target] for target in some),
-        statistics.fmean(honest.near_miss[target] for target in some),
-        statistics.fmean(honest.miss[target] for target in some),
+        answer_format,
+        statistics.fmean(baselines.truth[target] for target in some),
+        statistics.fmean(baselines.near_miss[target] for target in some),
+        statistics.fmean(baselines.zero_iou[target] for target in some),
         tuple(findings[one.name] for one in cheats.values()),
         time.perf_counter() - started,
     )
 
 
-def _tried(one: Cheat, earn: Earn, honest: Honest, *, says_images: bool) -> Finding:
-    pairs = [(_text(one, target, honest.grammar), target) for target in honest.rows_of(one)]
+def _tried(one: Cheat, earn: Earn, baselines: Baselines, *, says_images: bool) -> Finding:
+    pairs = [(_text(one, target, baselines.grammar), target) for target in baselines.rows_of(one)]
     texts: list[str] = []
     targets: list[Target] = []
     for text, target in pairs:
         # Where images are not said, a wrong one reads like the right one: that is what the cheat shows.
-        if text is not None and (one.is_hostile or not says_images or not honest.is_said_by(text, target)):
+        if text is not None and (one.is_hostile or not says_images or not baselines.matches_truth(text, target)):
             texts.append(text)
             targets.append(target)
     if not texts:
         return Finding(one)
-    near = statistics.fmean(honest.near_miss[target] for target in targets)
-    truth = statistics.fmean(honest.truth[target] for target in targets)
+    near = statistics.fmean(baselines.near_miss[target] for target in targets)
+    truth = statistics.fmean(baselines.truth[target] for target in targets)
     os.environ.pop(RAN, None)
     began = time.perf_counter()
     earned: list[float] = []
@@ -296,12 +296,12 @@ def _tried(one: Cheat, earn: Earn, honest: Honest, *, says_images: bool) -> Find
     elif not trouble:
         trouble = next((str(number) for number in earned if not math.isfinite(number)), "")
     mean = None if trouble else statistics.fmean(earned)
-    miss = statistics.fmean(honest.miss.get(target, 0.0) for target in targets)
-    return Finding(one, mean, near, truth, miss, trouble, spent, texts[0])
+    zero_iou = statistics.fmean(baselines.zero_iou.get(target, 0.0) for target in targets)
+    return Finding(one, mean, near, truth, zero_iou, trouble, spent, texts[0])
 
 
 def _text(one: Cheat, target: Target, grammar: Grammar) -> str | None:
     try:
         return one.write(target, grammar)
-    except NoFormError:
+    except UnsupportedAnswerError:
         return None

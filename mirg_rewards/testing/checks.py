@@ -17,18 +17,18 @@ from mirg_rewards.batch import Device
 from mirg_rewards.parsing import Grammar
 from mirg_rewards.rewards.bounds import bounds_of, checked_bounds
 from mirg_rewards.targets import Target
-from mirg_rewards.testing.judges import Columns, Kind, judge
+from mirg_rewards.testing.callables import CallableKind, TargetColumns, judge
 from mirg_rewards.testing.properties import NEEDS, PROPERTIES
+from mirg_rewards.testing.property_context import Counterexample, PropertyContext
 from mirg_rewards.testing.strategies import targets as any_targets
-from mirg_rewards.testing.trial import Counterexample, Trial
 
 
 def check_reward(
     subject: Any,
     *,
-    kind: Kind | None = None,
+    kind: CallableKind | None = None,
     grammar: Grammar | None = None,
-    columns: Columns = "target",
+    columns: TargetColumns = "target",
     messages: bool = False,
     targets: SearchStrategy[Target] | None = None,
     bounds: tuple[float, float] | None = None,
@@ -78,13 +78,13 @@ def check_reward(
     few, many = (
         any_targets(images=images, unknown_sizes=unknown_sizes) if targets is None else targets for images in (3, 12)
     )
-    trial = Trial(judged, few, earns, device)
+    context = PropertyContext(judged, few, earns, device)
     asked = {"monotone_in_iou": monotone, "same_on_device": device is not None}
     for check in PROPERTIES:
         if check in skip or not asked.get(check, True):
             continue
         # Of so many images that a number has two digits it is enough to judge the truth.
-        tried = replace(trial, targets=many) if check == "pays_the_truth" else trial
+        tried = replace(context, targets=many) if check == "pays_the_truth" else context
         found = counterexample(tried, check, skip=skip, max_examples=max_examples)
         if found is not None:
             raise AssertionError(_explained(judged.name, found)) from found.__cause__
@@ -101,7 +101,7 @@ def _must_exist(device: Device) -> None:
 
 
 def counterexample(
-    trial: Trial, check: str, *, skip: Collection[str] = (), max_examples: int = 50
+    context: PropertyContext, check: str, *, skip: Collection[str] = (), max_examples: int = 50
 ) -> Counterexample | None:
     """The smallest counterexample to the property named `check`, or None if none was found.
 
@@ -109,8 +109,8 @@ def counterexample(
     properties in `skip` do not count. Raises ValueError where no target has what the property needs.
 
     >>> from mirg_rewards import object_reward
-    >>> trial = Trial(judge(object_reward), any_targets(), (0.0, 1.0))
-    >>> counterexample(trial, "finite", max_examples=5) is None
+    >>> context = PropertyContext(judge(object_reward), any_targets(), (0.0, 1.0))
+    >>> counterexample(context, "finite", max_examples=5) is None
     True
     """
     found: list[Counterexample] = []
@@ -129,7 +129,7 @@ def counterexample(
     @hypothesis.given(st.data())
     def search(data: st.DataObject) -> None:
         try:
-            PROPERTIES[check](trial, data.draw)
+            PROPERTIES[check](context, data.draw)
         except Counterexample as failed:
             if failed.broken not in skip:
                 found.append(failed)

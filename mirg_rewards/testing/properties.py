@@ -1,4 +1,4 @@
-"""What must hold of every reward: one function a property, each looking for a counterexample.
+"""Properties of every reward: each function looks for a counterexample to one property.
 
 The first paragraph of a property's docstring says what holds, the second what to do where it does not.
 """
@@ -19,207 +19,211 @@ from hypothesis.strategies import SearchStrategy
 from mirg_rewards.claims import Box, Claim
 from mirg_rewards.parsing import Grammar
 from mirg_rewards.targets import Target
-from mirg_rewards.testing.forms import written
-from mirg_rewards.testing.judges import form_fault
-from mirg_rewards.testing.snapshots import result_of, shared_numbers, shared_settings, snapshot
-from mirg_rewards.testing.strategies import answers_about, boxes, forms, responses
-from mirg_rewards.testing.trial import CLOSE, Counterexample, Draw, Trial, agree
+from mirg_rewards.testing.answer_format import write_answer
+from mirg_rewards.testing.callables import output_fault
+from mirg_rewards.testing.property_context import CLOSE, Counterexample, Draw, PropertyContext, agree
+from mirg_rewards.testing.state import result_of, shared_numbers, shared_settings, snapshot
+from mirg_rewards.testing.strategies import answer_formats, answers_about, boxes, responses
 
 _NEARLY = 0.9
 """How much of the most that there is to earn the truth must earn: models count in whole numbers, and those round."""
 
 
-def never_raises(trial: Trial, draw: Draw) -> None:
+def never_raises(context: PropertyContext, draw: Draw) -> None:
     """Whatever a model writes earns a number: also nothing at all, NaN for a number, an image that is not there.
 
     Let what cannot be read earn 0. A batch without rows earns an empty result.
     """
-    texts, targets = trial.rows_and_truth(draw, min_size=0, is_spoiled=True)
+    texts, targets = context.rows_and_truth(draw, min_size=0, is_corrupted=True)
     try:
-        trial.earn(texts, targets)
+        context.earn(texts, targets)
     except Counterexample:
         for text, target in zip(texts, targets, strict=True):
-            trial.earn([text], [target])
+            context.earn([text], [target])
         raise
 
 
-def form(trial: Trial, draw: Draw) -> None:
+def form(context: PropertyContext, draw: Draw) -> None:
     """A reward gives a float32 tensor with one number for each row, on the device of its input; a function, plain numbers.
 
     End a reward with `.float()` and keep its shape [b]; end a trainer's function with `.tolist()`.
     """
-    texts, targets = trial.rows(draw, min_size=0)
-    trial.earn(texts, targets)
-    given = trial.judge.given(trial.judge.arguments(texts, targets))
-    fault = form_fault(trial.judge.kind, given, len(texts))
+    texts, targets = context.rows(draw, min_size=0)
+    context.earn(texts, targets)
+    outputs = context.judge.call(context.judge.arguments(texts, targets))
+    fault = output_fault(context.judge.kind, outputs, len(texts))
     if fault:
-        wanted = f"float32 [{len(texts)}]" if trial.judge.kind in ("reward", "scorer") else f"{len(texts)} numbers"
+        wanted = f"float32 [{len(texts)}]" if context.judge.kind in ("reward", "scorer") else f"{len(texts)} numbers"
         rows = list(zip(texts, targets, strict=True))
         raise Counterexample("form", rows, [fault] * max(len(rows), 1), [wanted] * max(len(rows), 1))
 
 
-def finite(trial: Trial, draw: Draw) -> None:
+def finite(context: PropertyContext, draw: Draw) -> None:
     """No row earns NaN, an infinity or None: one such number spoils the whole update.
 
     Look for a division by a count or a union that can be 0, and say what such a row earns.
     """
-    _each(trial, draw, "finite", math.isfinite, "a finite number")
+    _each(context, draw, "finite", math.isfinite, "a finite number")
 
 
-def bounded(trial: Trial, draw: Draw) -> None:
+def bounded(context: PropertyContext, draw: Draw) -> None:
     """No row earns less or more than the bounds.
 
     Divide by the larger count of claims, so that more claims never pay; or pass the range that is meant as `bounds`.
     """
-    low, high = trial.bounds
+    low, high = context.bounds
     expected = f"from {low:g} to {high:g}"
-    _each(trial, draw, "bounded", lambda number: not (number < low - CLOSE or number > high + CLOSE), expected)
+    _each(context, draw, "bounded", lambda number: not (number < low - CLOSE or number > high + CLOSE), expected)
 
 
-def deterministic(trial: Trial, draw: Draw) -> None:
+def deterministic(context: PropertyContext, draw: Draw) -> None:
     """The same rows earn the same at every call.
 
     Keep no state between calls and draw no random numbers.
     """
-    texts, targets = trial.rows(draw)
-    earned, again = trial.earn(texts, targets), trial.earn(texts, targets)
+    texts, targets = context.rows(draw)
+    earned, again = context.earn(texts, targets), context.earn(texts, targets)
     if not agree(again, earned, 0.0):
         expected = [f"{number!r}, as at the first call" for number in earned]
         raise Counterexample("deterministic", list(zip(texts, targets, strict=True)), again, expected)
 
 
-def pays_the_truth(trial: Trial, draw: Draw) -> None:
+def pays_the_truth(context: PropertyContext, draw: Draw) -> None:
     """The truth, written out in form, earns nearly the most that there is to earn, and more than no word at all.
 
     See that the reward reads the form that is written, in its coordinates, for images of any number and size, and that it
     remembers no text; or pass what there is to earn as `bounds`. A reward that only costs is meant to be so.
     """
-    target, other = trial.target(draw, lambda target: bool(target.claims)), trial.target(draw)
-    low, high = trial.bounds
-    texts = trial.truths(target)
+    target, other = context.target(draw, lambda target: bool(target.claims)), context.target(draw)
+    low, high = context.bounds
+    texts = context.truths(target)
     # What a text earns by one target must not be remembered for another.
-    trial.earn(texts, [other] * len(texts))
-    silence = trial.earn([""], [target])[0]
+    context.earn(texts, [other] * len(texts))
+    silence = context.earn([""], [target])[0]
     least = max(high - (1 - _NEARLY) * (high - low), silence + 2 * CLOSE)
-    earned = [trial.earn([text], [target])[0] for text in texts]
+    earned = [context.earn([text], [target])[0] for text in texts]
     most, truth = max(zip(earned, texts, strict=True))
-    if most < least and trial.is_steady(([truth], [target]), [most]):
+    if most < least and context.is_steady(([truth], [target]), [most]):
         expected = f"at least {least:.6g}, of up to {high:g}; no word at all earns {silence:.6g}"
         raise Counterexample("pays_the_truth", [(truth, target)], [most], [expected])
 
 
-def highest_on_the_truth(trial: Trial, draw: Draw) -> None:
+def highest_on_the_truth(context: PropertyContext, draw: Draw) -> None:
     """No completion earns more than the truth itself, written out in form.
 
     Pay for what is true only: not for length, for the number of claims, or for saying more than there is.
     """
-    target = trial.target(draw)
-    truths = trial.truths(target)
-    texts = [draw(responses(trial.judge.grammar, target=target)), *_lavish(target, trial.judge.grammar)]
-    earned, text = max(zip(trial.earn(texts, [target] * len(texts)), texts, strict=True))
-    most, truth = max(zip(trial.earn(truths, [target] * len(truths)), truths, strict=True))
-    if earned > most + CLOSE and trial.is_steady(([text], [target]), [earned]):
+    target = context.target(draw)
+    truths = context.truths(target)
+    texts = [draw(responses(context.judge.grammar, target=target)), *_lavish(target, context.judge.grammar)]
+    earned, text = max(zip(context.earn(texts, [target] * len(texts)), texts, strict=True))
+    most, truth = max(zip(context.earn(truths, [target] * len(truths)), truths, strict=True))
+    if earned > most + CLOSE and context.is_steady(([text], [target]), [earned]):
         expected = f"at most {most:.6g}, what the truth earns: {truth}"
         raise Counterexample("highest_on_the_truth", [(text, target)], [earned], [expected])
 
 
-def order_of_claims(trial: Trial, draw: Draw) -> None:
+def order_of_claims(context: PropertyContext, draw: Draw) -> None:
     """An answer earns the same in whatever order it makes its claims, and in whatever order the true ones stand.
 
     Pair claims one to one by an optimal matching (`Overlap`, or `kernels.match`): not by position, and not greedily.
     """
-    grammar, target = draw(forms(trial.judge.grammar)), draw(trial.targets)
-    said = draw(answers_about(target, min_size=2))
+    grammar, target = draw(answer_formats(context.judge.grammar)), draw(context.targets)
+    predicted = draw(answers_about(target, min_size=2))
     turned = replace(target, claims=target.claims[::-1])
-    text, last_first = written(said, target, grammar), written(said[::-1], target, grammar)
-    orders = [(written(said[1:] + said[:1], target, grammar), target), (last_first, target), (text, turned)]
-    earned = trial.earn([text], [target])
-    others, truths = map(list, zip(*orders, strict=True))
-    for other, true, expected in zip(others, truths, trial.earn(others, truths), strict=True):
-        why = f"as in the order {other}" if true is target else f"as beside the truth in the order {true.to_json()}"
-        trial.compare("order_of_claims", ([text], [target]), earned, [expected], why, within=CLOSE)
+    text, last_first = write_answer(predicted, target, grammar), write_answer(predicted[::-1], target, grammar)
+    orders = [
+        (write_answer(predicted[1:] + predicted[:1], target, grammar), target),
+        (last_first, target),
+        (text, turned),
+    ]
+    earned = context.earn([text], [target])
+    others, targets = map(list, zip(*orders, strict=True))
+    for other, beside, expected in zip(others, targets, context.earn(others, targets), strict=True):
+        why = f"as in the order {other}" if beside is target else f"as beside the truth in the order {beside.to_json()}"
+        context.compare("order_of_claims", ([text], [target]), earned, [expected], why, within=CLOSE)
 
 
-def order_of_rows(trial: Trial, draw: Draw) -> None:
+def order_of_rows(context: PropertyContext, draw: Draw) -> None:
     """A row earns the same at whatever place of the batch it stands.
 
     Look for an index that is always 0, or for rows whose offsets are mixed up.
     """
-    texts, targets = trial.rows_and_truth(draw, min_size=2)
-    expected = trial.earn(texts[::-1], targets[::-1])[::-1]
-    earned = trial.earn(texts, targets)
-    trial.compare("order_of_rows", (texts, targets), earned, expected, "in the batch backwards", within=CLOSE)
+    texts, targets = context.rows_and_truth(draw, min_size=2)
+    expected = context.earn(texts[::-1], targets[::-1])[::-1]
+    earned = context.earn(texts, targets)
+    context.compare("order_of_rows", (texts, targets), earned, expected, "in the batch backwards", within=CLOSE)
 
 
-def alone_or_in_a_batch(trial: Trial, draw: Draw) -> None:
+def alone_or_in_a_batch(context: PropertyContext, draw: Draw) -> None:
     """A row earns the same alone and beside any other rows.
 
     Leave it to the trainer to compare the rows of a group: take no mean, maximum or deviation over the batch.
     """
-    texts, targets = trial.rows_and_truth(draw, min_size=2)
-    expected = [trial.earn([text], [target])[0] for text, target in zip(texts, targets, strict=True)]
-    earned = trial.earn(texts, targets)
-    trial.compare("alone_or_in_a_batch", (texts, targets), earned, expected, "what it earns alone", within=CLOSE)
+    texts, targets = context.rows_and_truth(draw, min_size=2)
+    expected = [context.earn([text], [target])[0] for text, target in zip(texts, targets, strict=True)]
+    earned = context.earn(texts, targets)
+    context.compare("alone_or_in_a_batch", (texts, targets), earned, expected, "what it earns alone", within=CLOSE)
 
 
-def padding(trial: Trial, draw: Draw) -> None:
+def padding(context: PropertyContext, draw: Draw) -> None:
     """A row earns the same beside another that is far longer, with many more claims.
 
     Where rows are padded to the longest, mask the padding out of every sum, mean and maximum.
     """
-    grammar, target = trial.judge.grammar, trial.target(draw)
-    texts, targets = [draw(responses(grammar, target=target)), trial.truths(target)[0]], [target, target]
-    long = written(
+    grammar, target = context.judge.grammar, context.target(draw)
+    texts, targets = [draw(responses(grammar, target=target)), context.truths(target)[0]], [target, target]
+    long = write_answer(
         (Claim(1, Box(0.0, 0.0, 1.0, 1.0)),) * min(grammar.max_claims, 16), target, grammar, think="a dog " * 40
     )
-    expected = trial.earn(texts, targets)
-    earned = trial.earn([long, *texts], [target, *targets])[1:]
-    trial.compare("padding", (texts, targets), earned, expected, f"without the row {long}", within=CLOSE)
+    expected = context.earn(texts, targets)
+    earned = context.earn([long, *texts], [target, *targets])[1:]
+    context.compare("padding", (texts, targets), earned, expected, f"without the row {long}", within=CLOSE)
 
 
-def pickled(trial: Trial, draw: Draw) -> None:
+def pickled(context: PropertyContext, draw: Draw) -> None:
     """The reward pickles, and earns the same once it is read back: workers get it that way.
 
     Write it as a function of a module or as a dataclass: not as a lambda, nor as a function within a function.
     """
-    texts, targets = trial.rows(draw)
+    texts, targets = context.rows(draw)
     try:
-        again = trial.judge.pickled()
+        again = context.judge.pickled()
     except Exception as error:
         raise Counterexample("pickled", [], [f"{type(error).__name__}: {error}"], ["a pickle of it"]) from error
-    earned, expected = trial.earn(texts, targets, again), trial.earn(texts, targets)
-    trial.compare("pickled", (texts, targets), earned, expected, "before it was pickled")
+    earned, expected = context.earn(texts, targets, again), context.earn(texts, targets)
+    context.compare("pickled", (texts, targets), earned, expected, "before it was pickled")
 
 
-def in_a_thread(trial: Trial, draw: Draw) -> None:
+def in_a_thread(context: PropertyContext, draw: Draw) -> None:
     """The reward earns the same in a thread that is not the main one: trainers judge there.
 
     Use no signals, no timeouts built on them and no thread-local state.
     """
-    texts, targets = trial.rows(draw)
-    expected = trial.earn(texts, targets)
+    texts, targets = context.rows(draw)
+    expected = context.earn(texts, targets)
     with ThreadPoolExecutor(1) as pool:
         try:
-            earned = pool.submit(trial.earn, texts, targets).result()
+            earned = pool.submit(context.earn, texts, targets).result()
         except Counterexample as found:
             rows = list(zip(texts, targets, strict=True))
             raise Counterexample("in_a_thread", rows, found.earned, [f"{number:.6g}" for number in expected]) from None
-    trial.compare("in_a_thread", (texts, targets), earned, expected, "in the main thread")
+    context.compare("in_a_thread", (texts, targets), earned, expected, "in the main thread")
 
 
-def input_unchanged(trial: Trial, draw: Draw) -> None:
+def input_unchanged(context: PropertyContext, draw: Draw) -> None:
     """The reward leaves its input as it was: other rewards are handed the same.
 
     Work on copies: no operation whose name ends in `_`, no `sort()` or `pop()` of a list that was handed in.
     """
-    texts, targets = trial.rows_and_truth(draw)
-    judge = trial.judge
+    texts, targets = context.rows_and_truth(draw)
+    judge = context.judge
     if judge.kind == "scorer":
         judge = replace(judge, subject=judge.subject.reward, kind="reward", device=judge.subject.device)
     calls = judge.arguments(texts, targets)
     before = snapshot(calls)
     try:
-        judge.given(calls)
+        judge.call(calls)
     except Exception:  # noqa: BLE001 - `never_raises` tells of it
         return
     if snapshot(calls) != before:
@@ -227,33 +231,33 @@ def input_unchanged(trial: Trial, draw: Draw) -> None:
         raise Counterexample("input_unchanged", rows, ["its input was changed"] * len(rows), ["no change"] * len(rows))
 
 
-def results_kept(trial: Trial, draw: Draw) -> None:
-    """What was given for one batch stays as it was when the next is judged.
+def results_kept(context: PropertyContext, draw: Draw) -> None:
+    """A result stays unchanged when the next batch is scored.
 
     Give a new tensor or list at each call: not a buffer that is kept and written to again.
     """
-    texts, targets = trial.rows(draw)
-    others = trial.rows(draw, min_size=len(texts), max_size=len(texts))
-    judge = trial.judge
+    texts, targets = context.rows(draw)
+    others = context.rows(draw, min_size=len(texts), max_size=len(texts))
+    judge = context.judge
     try:
-        given = [result_of(value) for value in judge.given(judge.arguments(texts, targets))]
-        before = str(snapshot(given))  # as text, in which NaN is what it was
-        judge.given(judge.arguments(*others))
+        outputs = [result_of(value) for value in judge.call(judge.arguments(texts, targets))]
+        before = str(snapshot(outputs))  # as text, in which NaN is what it was
+        judge.call(judge.arguments(*others))
     except Exception:  # noqa: BLE001 - `never_raises` tells of it
         return
-    then = str(snapshot(given))
+    then = str(snapshot(outputs))
     if then != before:
         rows = list(zip(texts, targets, strict=True))
         raise Counterexample("results_kept", rows, [f"then {then}"] * len(rows), [before] * len(rows))
 
 
-def world_unchanged(trial: Trial, draw: Draw) -> None:
+def world_unchanged(context: PropertyContext, draw: Draw) -> None:
     """Judging changes nothing but its result: no seed that others draw by, torch's defaults, or the environment.
 
     Draw from a generator of your own, and set nothing for the whole process.
     """
-    texts, targets = trial.rows(draw)
-    trial.earn(texts, targets)  # what is imported at the first call may set what it likes
+    texts, targets = context.rows(draw)
+    context.earn(texts, targets)  # what is imported at the first call may set what it likes
     changed: list[str] = []
     numbers: list[dict[str, object]] = []
     with torch.random.fork_rng(devices=[]):
@@ -261,57 +265,60 @@ def world_unchanged(trial: Trial, draw: Draw) -> None:
             # The same numbers, after others were drawn, have been seeded anew.
             random.random(), torch.rand(1), np.random.random()  # noqa: NPY002
             before = shared_settings()
-            trial.earn(texts, targets)
+            context.earn(texts, targets)
             changed += [name for name, value in shared_settings().items() if value != before[name]]
             numbers.append(shared_numbers())
     changed += [f"the seed of {name}" for name, state in numbers[0].items() if state == numbers[1][name]]
     if changed:
         rows = list(zip(texts, targets, strict=True))
-        said = f"changed {', '.join(dict.fromkeys(changed))}"
-        raise Counterexample("world_unchanged", rows, [said] * len(rows), ["no change"] * len(rows))
+        change = f"changed {', '.join(dict.fromkeys(changed))}"
+        raise Counterexample("world_unchanged", rows, [change] * len(rows), ["no change"] * len(rows))
 
 
-def same_on_device(trial: Trial, draw: Draw) -> None:
+def same_on_device(context: PropertyContext, draw: Draw) -> None:
     """The reward earns the same on the device that was asked for, up to float32, and gives its result there.
 
     Make new tensors on the device of the input: `torch.zeros(..., device=answers.defects.device)`.
     """
-    assert trial.device is not None
-    texts, targets = trial.rows(draw, min_size=0)
-    judge = trial.judge.on(trial.device)
-    earned, expected = trial.earn(texts, targets, judge), trial.earn(texts, targets)
-    fault = form_fault(judge.kind, judge.given(judge.arguments(texts, targets)), len(texts), trial.device)
+    assert context.device is not None
+    texts, targets = context.rows(draw, min_size=0)
+    judge = context.judge.on(context.device)
+    earned, expected = context.earn(texts, targets, judge), context.earn(texts, targets)
+    fault = output_fault(judge.kind, judge.call(judge.arguments(texts, targets)), len(texts), context.device)
     rows = list(zip(texts, targets, strict=True))
     if fault:
         raise Counterexample(
-            "same_on_device", rows, [fault] * max(len(rows), 1), [f"a tensor on {trial.device}"] * len(rows)
+            "same_on_device", rows, [fault] * max(len(rows), 1), [f"a tensor on {context.device}"] * len(rows)
         )
-    trial.compare("same_on_device", (texts, targets), earned, expected, "on the CPU", within=1e-4)
+    context.compare("same_on_device", (texts, targets), earned, expected, "on the CPU", within=1e-4)
 
 
-def monotone_in_iou(trial: Trial, draw: Draw) -> None:
+def monotone_in_iou(context: PropertyContext, draw: Draw) -> None:
     """Of two boxes in the right image, the one with the higher IoU never earns less.
 
     Look for a threshold that is compared the wrong way round, or a term that pays for the size of a box.
     """
-    target = trial.target(draw, lambda target: any(claim.box is not None for claim in target.claims))
-    true = next(claim for claim in target.claims if claim.box is not None)
-    target = replace(target, claims=(true,))
-    assert true.box is not None
-    one, other = draw(boxes() | _about(true.box)), draw(_about(true.box))
-    far, near = sorted((one, other), key=lambda box: _iou(box, true.box))
+    target = context.target(draw, lambda target: any(claim.box is not None for claim in target.claims))
+    target_claim = next(claim for claim in target.claims if claim.box is not None)
+    target = replace(target, claims=(target_claim,))
+    assert target_claim.box is not None
+    one, other = draw(boxes() | _about(target_claim.box)), draw(_about(target_claim.box))
+    far, near = sorted((one, other), key=lambda box: _iou(box, target_claim.box))
     # Spaces round: boxes that are as good as equal may change places.
-    if _iou(near, true.box) - _iou(far, true.box) < 0.02:
+    if _iou(near, target_claim.box) - _iou(far, target_claim.box) < 0.02:
         return
-    texts = [written([replace(true, box=box, polygon=None)], target, trial.judge.grammar) for box in (far, near)]
-    less, more = (trial.earn([text], [target])[0] for text in texts)
-    if less > more + CLOSE and trial.is_steady(([texts[0]], [target]), [less]):
-        ious = f"{_iou(near, true.box):.2f} instead of {_iou(far, true.box):.2f}"
+    texts = [
+        write_answer([replace(target_claim, box=box, polygon=None)], target, context.judge.grammar)
+        for box in (far, near)
+    ]
+    less, more = (context.earn([text], [target])[0] for text in texts)
+    if less > more + CLOSE and context.is_steady(([texts[0]], [target]), [less]):
+        ious = f"{_iou(near, target_claim.box):.2f} instead of {_iou(far, target_claim.box):.2f}"
         expected = f"at most {more:.6g}, what a box with an IoU of {ious} earns: {texts[1]}"
         raise Counterexample("monotone_in_iou", [(texts[0], target)], [less], [expected])
 
 
-PROPERTIES: Mapping[str, Callable[[Trial, Draw], None]] = {
+PROPERTIES: Mapping[str, Callable[[PropertyContext, Draw], None]] = {
     check.__name__: check
     for check in (
         never_raises,
@@ -340,11 +347,11 @@ NEEDS: Mapping[str, str] = {"pays_the_truth": "a claim", "monotone_in_iou": "a b
 """What a target needs for a property to be checked on it."""
 
 
-def _each(trial: Trial, draw: Draw, broken: str, is_fine: Callable[[float], bool], expected: str) -> None:
-    texts, targets = trial.rows_and_truth(draw, is_spoiled=True)
-    earned = trial.earn(texts, targets)
+def _each(context: PropertyContext, draw: Draw, broken: str, is_fine: Callable[[float], bool], expected: str) -> None:
+    texts, targets = context.rows_and_truth(draw, is_corrupted=True)
+    earned = context.earn(texts, targets)
     for text, target, number in zip(texts, targets, earned, strict=True):
-        if not is_fine(number) and not is_fine(trial.earn([text], [target])[0]):
+        if not is_fine(number) and not is_fine(context.earn([text], [target])[0]):
             raise Counterexample(broken, [(text, target)], [number], [expected])
     if not all(map(is_fine, earned)):
         raise Counterexample(broken, list(zip(texts, targets, strict=True)), earned, [expected] * len(earned))
@@ -354,8 +361,8 @@ def _lavish(target: Target, grammar: Grammar) -> list[str]:
     """The truth, told at length, and twice: what pays for more than is asked pays for these."""
     twice = (target.claims * 2)[: grammar.max_claims]
     return [
-        written(target.claims, target, grammar, think="There is a dog. " * 20),
-        written(twice, target, grammar),
+        write_answer(target.claims, target, grammar, think="There is a dog. " * 20),
+        write_answer(twice, target, grammar),
     ]
 
 

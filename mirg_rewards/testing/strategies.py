@@ -19,9 +19,9 @@ from mirg_rewards.batch import Answers, Targets, pack
 from mirg_rewards.claims import Box, Claim, Defect, Parsed, Point, Size
 from mirg_rewards.parsing import Grammar, parse
 from mirg_rewards.targets import Target
-from mirg_rewards.testing.forms import Form, places_of, written
+from mirg_rewards.testing.answer_format import AnswerFormat, places_of, write_answer
 
-Place = Literal["box", "point", "polygon", "image"]
+PlaceKind = Literal["box", "point", "polygon", "image"]
 """What a claim says of its image: where in it, or only that it is meant."""
 
 T = TypeVar("T")
@@ -70,7 +70,7 @@ def points(*, grid: int = 8) -> SearchStrategy[Point]:
 
 
 def claims(
-    *, images: int = 3, grid: int = 8, unsaid: bool = False, places: Sequence[Place] = ("box",)
+    *, images: int = 3, grid: int = 8, unsaid: bool = False, places: Sequence[PlaceKind] = ("box",)
 ) -> SearchStrategy[Claim]:
     """Claims of a place in one of `images` images, or with `unsaid` in none that is said. Shrinks to image 1.
 
@@ -83,24 +83,26 @@ def claims(
     """
     if images < 1:
         raise ValueError(f"images must be at least 1, got {images}")
-    if not places or not set(places) <= set(get_args(Place)):
-        raise ValueError(f"places needs some of {', '.join(get_args(Place))}, got {places!r}")
+    if not places or not set(places) <= set(get_args(PlaceKind)):
+        raise ValueError(f"places needs some of {', '.join(get_args(PlaceKind))}, got {places!r}")
     return _claims(images, _checked(grid), unsaid, tuple(places))
 
 
 # Cached, since hypothesis takes longer to make a strategy than to draw from it.
 @cache
-def _claims(images: int, grid: int, unsaid: bool, places: tuple[Place, ...]) -> SearchStrategy[Claim]:
+def _claims(images: int, grid: int, unsaid: bool, places: tuple[PlaceKind, ...]) -> SearchStrategy[Claim]:
     numbers: SearchStrategy[int | None] = st.integers(1, images)
     if unsaid:
         numbers |= st.none()
-    forms: dict[Place, SearchStrategy[Claim]] = {
-        "box": st.tuples(numbers, boxes(grid=grid), _LABELS).map(lambda said: Claim(said[0], said[1], label=said[2])),
-        "point": st.tuples(numbers, points(grid=grid), _LABELS).map(lambda said: Claim(said[0], None, *said[1:])),
-        "polygon": st.tuples(numbers, boxes(grid=grid), _LABELS).map(lambda said: _quad(*said)),
-        "image": st.tuples(st.integers(1, images), _LABELS).map(lambda said: Claim(said[0], label=said[1])),
+    answer_formats: dict[PlaceKind, SearchStrategy[Claim]] = {
+        "box": st.tuples(numbers, boxes(grid=grid), _LABELS).map(
+            lambda drawn: Claim(drawn[0], drawn[1], label=drawn[2])
+        ),
+        "point": st.tuples(numbers, points(grid=grid), _LABELS).map(lambda drawn: Claim(drawn[0], None, *drawn[1:])),
+        "polygon": st.tuples(numbers, boxes(grid=grid), _LABELS).map(lambda drawn: _quad(*drawn)),
+        "image": st.tuples(st.integers(1, images), _LABELS).map(lambda drawn: Claim(drawn[0], label=drawn[1])),
     }
-    return forms[places[0]] if len(places) == 1 else st.one_of([forms[place] for place in places])
+    return answer_formats[places[0]] if len(places) == 1 else st.one_of([answer_formats[place] for place in places])
 
 
 @st.composite
@@ -111,7 +113,7 @@ def targets(
     grid: int = 8,
     min_size: int = 0,
     max_size: int = 4,
-    places: Sequence[Place] = ("box",),
+    places: Sequence[PlaceKind] = ("box",),
     unknown_sizes: bool = False,
 ) -> Target:
     """Targets of `min_size` to `max_size` claims in rows of 1 to `images` images. Shrinks to one image, few claims.
@@ -124,8 +126,8 @@ def targets(
     """
     # Of many images, a few are as good as most, and all of them are worth a try.
     count = draw(st.integers(1, images) if images < 5 else st.sampled_from((1, 2, images, images)))
-    true = draw(_lists(claims(images=count, grid=grid, places=places), min_size, max_size))
-    return Target(tuple(true), *draw(_sizes(count, unknown_sizes)))
+    target_claims = draw(_lists(claims(images=count, grid=grid, places=places), min_size, max_size))
+    return Target(tuple(target_claims), *draw(_sizes(count, unknown_sizes)))
 
 
 # In eighths of them, most coordinates are whole numbers, however a model resizes.
@@ -137,18 +139,18 @@ _SEEN_SIZES: tuple[Size, ...] = ((672, 448), (1120, 1120), (448, 896))
 def _sizes(
     count: int, unknown_sizes: bool
 ) -> SearchStrategy[tuple[tuple[Size | None, ...], tuple[Size | None, ...] | None]]:
-    """The sizes of a row's images, and those of the images that were seen, where they are said."""
+    """The sizes of a row's images, and those of the images that were seen, where they are known."""
     known, seen = (st.tuples(*[st.sampled_from(sizes)] * count) for sizes in (_SIZES, _SEEN_SIZES))
-    said = st.tuples(known, st.none() | seen)
+    sizes = st.tuples(known, st.none() | seen)
     unknown = (None,) * count, None
-    return said | st.just(unknown) if unknown_sizes else said
+    return st.just(unknown) | sizes if unknown_sizes else sizes
 
 
 @st.composite
 def answers_about(
     draw: DrawFn, target: Target, *, grid: int = 8, min_size: int = 0, max_size: int = 4, unsaid: bool = False
 ) -> tuple[Claim, ...]:
-    """What an answer about `target` might claim: true claims, ones that slipped a little, and any others.
+    """Claims of an answer about `target`: true ones, slightly moved ones, and any others.
 
     Shrinks to nothing said, then to what is true.
 
@@ -211,20 +213,20 @@ def responses(
     """
     if target is None:
         target = Target((), ((1000, 1000),) * images)
-    said = draw(answers_about(target, grid=grid, min_size=min_size, max_size=max_size))
-    grammar = draw(forms(grammar))
-    text = written(said, target, grammar, think=draw(_THOUGHTS))
+    predicted = draw(answers_about(target, grid=grid, min_size=min_size, max_size=max_size))
+    grammar = draw(answer_formats(grammar))
+    text = write_answer(predicted, target, grammar, think=draw(_THOUGHTS))
     return _garbled(text, draw(_CHANGES)) if messy else text
 
 
-def forms(grammar: Grammar) -> SearchStrategy[Grammar]:
+def answer_formats(grammar: Grammar) -> SearchStrategy[Grammar]:
     """The grammar, writing places in one of its ways: by boxes, points or both.
 
     >>> from mirg_rewards import GRAMMARS
-    >>> forms(GRAMMARS["univg_r1"]).example() == GRAMMARS["univg_r1"]
+    >>> answer_formats(GRAMMARS["univg_r1"]).example() == GRAMMARS["univg_r1"]
     True
     """
-    ways = [Form(places).of(grammar) for places in places_of(grammar)]
+    ways = [AnswerFormat(places).of(grammar) for places in places_of(grammar)]
     return st.sampled_from([ways[0]] * len(ways) + ways[1:])
 
 
@@ -236,7 +238,7 @@ _CHANGES = st.lists(
 )
 
 
-# Any number, or that of an image, where one is said.
+# matches: any number, or the 2 of '"image": 2' and of "Image-2"
 _RUNS = {"number": re.compile("[0-9]+"), "image": re.compile(r'(?<=image": )[0-9]+|(?<=Image-)[0-9]+')}
 
 
@@ -259,10 +261,10 @@ def _garbled(text: str, changes: Sequence[tuple[str, int, int, str, str]]) -> st
     return text
 
 
-def spoiled(text: str) -> list[str]:
+def corrupted(text: str) -> list[str]:
     """`text` cut short, doubled, and with another image or number in it: the commonest troubles, each once.
 
-    >>> spoiled("Image-1: (1,2),(3,4)")[-2:]
+    >>> corrupted("Image-1: (1,2),(3,4)")[-2:]
     ['Image-1: (1,2),(3,NaN)', 'Image-99: (1,2),(3,4)']
     """
     middle = len(text) // 2
@@ -279,7 +281,7 @@ def answer_batches(
     grid: int = 8,
     min_size: int = 0,
     max_size: int = 4,
-    places: Sequence[Place] = ("box",),
+    places: Sequence[PlaceKind] = ("box",),
     grammar: Grammar | None = None,
 ) -> tuple[Answers, Targets]:
     """Batches of `min_size` to `max_size` answers and their targets, right and wrong ones, packed.
@@ -299,8 +301,8 @@ def answer_batches(
         if grammar is None:
             # One image more than there are: an answer may name what is not there.
             wild = st.lists(claims(images=len(target.sizes) + 1, grid=grid, unsaid=True, places=places), max_size=4)
-            said = st.just(target.claims) | answers_about(target, grid=grid, unsaid=True) | wild
-            readings.append(Parsed(draw(said), draw(defects)))
+            predicted = st.just(target.claims) | answers_about(target, grid=grid, unsaid=True) | wild
+            readings.append(Parsed(tuple(draw(predicted)), draw(defects)))
         else:
             texts.append(draw(responses(grammar, target=target, grid=grid)))
             readings.append(parse(texts[-1], grammar, target.sizes, seen_sizes=target.seen_sizes))

@@ -435,7 +435,7 @@ UNCAUGHT = {"just above one half", "just above seven tenths"}  # right in part: 
 def test_the_cheats_that_are_meant_to_find_holes(name):
     reward, cheats, grammar = FAULTS[name]
     found = audit(reward, grammar=grammar, cheats={one: CHEATS[one] for one in cheats})
-    # Under a reward that looks at no box, even an honest miss is paid in full: that is what the audit says of it then.
+    # Under a reward that looks at no box, even IoU 0 is paid in full: that is what the audit says of it then.
     paid = [f for f in found.findings if f.is_hole or (found.is_blind and f.earned >= found.truth - 1e-6)]
     assert {finding.cheat.name for finding in paid} == set(cheats), str(found)
     assert not found.is_sound

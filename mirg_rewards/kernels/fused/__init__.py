@@ -13,11 +13,11 @@ from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor
 
 from mirg_rewards.kernels import reference
-from mirg_rewards.kernels.contracts import (
+from mirg_rewards.kernels.validation import (
     Comparison,
-    Kind,
     Matching,
     Objective,
+    OverlapKind,
     check_choices,
     check_labels,
     check_rows,
@@ -32,7 +32,7 @@ from mirg_rewards.kernels.fused import programs
 
 __all__ = ["assign", "compare", "image_match", "match", "pair_indices", "pair_iou"]
 
-MOST = 1024
+MAX_BOXES = 1024
 """Predicted boxes of a row up to which it is paired here; batches with more are left to `reference`."""
 
 
@@ -41,15 +41,15 @@ def pair_iou(
     offsets: Int[Tensor, " c"],
     target_boxes: Float[Tensor, "m 4"],
     target_offsets: Int[Tensor, " c"],
-    kind: Kind = "iou",
+    kind: OverlapKind = "iou",
     *,
-    margin: float = 0.0,
+    pixel_offset: float = 0.0,
     least: float = 0.0,
 ) -> Float[Tensor, " pairs"]:
     """`reference.pair_iou`; waits for the device once, to learn how many pairs there are."""
     check_choices(kind)
     check_rows(offsets, target_offsets)
-    ours, theirs = _boxes(boxes, "boxes", margin), _boxes(target_boxes, "target_boxes", margin)
+    ours, theirs = _boxes(boxes, "boxes", pixel_offset), _boxes(target_boxes, "target_boxes", pixel_offset)
     firsts = _firsts(offsets, target_offsets)
     values = torch.empty(int(firsts[-1]), dtype=_float(ours, theirs), device=boxes.device)
     sides = (ours, _angles(ours, kind), offsets, theirs, _angles(theirs, kind), target_offsets)
@@ -66,24 +66,24 @@ def match(
     target_images: Int[Tensor, " m"],
     *,
     objective: Objective = "sum",
-    kind: Kind = "iou",
+    kind: OverlapKind = "iou",
     threshold: float = 0.5,
     labels: Int[Tensor, " n"] | None = None,
     target_labels: Int[Tensor, " m"] | None = None,
-    margin: float = 0.0,
+    pixel_offset: float = 0.0,
     least: float = 0.0,
-    largest: int | None = None,
+    max_per_row: int | None = None,
 ) -> Matching:
-    """`reference.match`; `largest` is the largest count of predicted boxes of a row, and rows with more get NaN.
+    """`reference.match`; `max_per_row` is the largest count of predicted boxes of a row, and rows with more get NaN.
 
-    Without `largest` it waits for the device once, to learn it.
+    Without `max_per_row` it waits for the device once, to learn it.
     """
     check_choices(kind, objective, threshold)
     check_labels(labels, target_labels)
     check_rows(offsets, target_offsets)
-    ours, theirs = _boxes(boxes, "boxes", margin), _boxes(target_boxes, "target_boxes", margin)
-    columns = _columns(offsets, largest)
-    if columns > MOST:
+    ours, theirs = _boxes(boxes, "boxes", pixel_offset), _boxes(target_boxes, "target_boxes", pixel_offset)
+    columns = _columns(offsets, max_per_row)
+    if columns > MAX_BOXES:
         return reference.match(
             *(boxes, offsets, target_boxes, target_offsets, images, target_images),
             objective=objective,
@@ -91,7 +91,7 @@ def match(
             threshold=threshold,
             labels=labels,
             target_labels=target_labels,
-            margin=margin,
+            pixel_offset=pixel_offset,
             least=least,
         )
     side = (ours, _angles(ours, kind), images, images if labels is None else labels)
@@ -119,7 +119,7 @@ def assign(values: Float[Tensor, " pairs"], offsets: Int[Tensor, " c"], target_o
     """`reference.assign`; waits for the device, to learn how many boxes there are and the largest count of a row."""
     check_rows(offsets, target_offsets)
     given, columns = _ready(values, "values"), _columns(offsets, None)
-    if columns > MOST:
+    if columns > MAX_BOXES:
         return reference.assign(values, offsets, target_offsets)
     found = _unfilled(int(offsets[-1]), _float(given), offsets)
     unused = (given, given, offsets, offsets)
@@ -171,17 +171,17 @@ def compare(
     target_images: Int[Tensor, " m"],
     target_offsets: Int[Tensor, " c"],
     *,
-    largest: int | None = None,
+    max_per_row: int | None = None,
 ) -> Comparison:
-    """`reference.compare`; `largest` is the largest count of claims of an answer, and totals of answers with more are NaN.
+    """`reference.compare`; `max_per_row` is the largest count of claims of an answer, and totals of answers with more are NaN.
 
-    Without `largest` it waits for the device once, to learn it.
+    Without `max_per_row` it waits for the device once, to learn it.
     """
     check_rows(offsets, target_offsets)
     side = (_boxes(boxes, "boxes"), has_box, images, offsets)
     target_side = (_boxes(target_boxes, "target_boxes"), target_has_box, target_images, target_offsets)
-    columns = _columns(offsets, largest)
-    if columns > MOST:
+    columns = _columns(offsets, max_per_row)
+    if columns > MAX_BOXES:
         return reference.compare(*side, *target_side)
     rows, device = len(offsets) - 1, boxes.device
     found = Comparison(
@@ -195,7 +195,7 @@ def compare(
 
 
 def shape(columns: int, device: str) -> dict[str, int]:
-    """How many answers a program takes, by how many targets and predicted boxes at a time, and with how many warps.
+    """The launch shape: answers, targets and predicted boxes of one program, and its number of warps.
 
     On a GPU a predicted box has a lane of its own where a row has up to 32; the interpreter wants few, large programs.
 
@@ -220,10 +220,10 @@ def _launch(program: Any, columns: int, *tensors: Tensor, **options: Any) -> Non
         program[grid](*(tensor.contiguous() for tensor in tensors), count, **options, **tiles, enable_fp_fusion=False)
 
 
-def _columns(offsets: Tensor, largest: int | None) -> int:
-    if largest is None:
-        largest = int(offsets.diff().max()) if len(offsets) > 1 else 0
-    return int(max(8, triton.next_power_of_2(largest)))
+def _columns(offsets: Tensor, max_per_row: int | None) -> int:
+    if max_per_row is None:
+        max_per_row = int(offsets.diff().max()) if len(offsets) > 1 else 0
+    return int(max(8, triton.next_power_of_2(max_per_row)))
 
 
 def _ready(numbers: Tensor, name: str) -> Tensor:
@@ -233,15 +233,17 @@ def _ready(numbers: Tensor, name: str) -> Tensor:
     return numbers if numbers.is_floating_point() else numbers.double()
 
 
-def _boxes(boxes: Tensor, name: str, margin: float = 0.0) -> Tensor:
+def _boxes(boxes: Tensor, name: str, pixel_offset: float = 0.0) -> Tensor:
     boxes = _ready(boxes, name)
-    if not margin:
+    if not pixel_offset:
         return boxes
-    return boxes.to(_float(boxes)) + torch.tensor((0, 0, margin, margin), dtype=_float(boxes), device=boxes.device)
+    return boxes.to(_float(boxes)) + torch.tensor(
+        (0, 0, pixel_offset, pixel_offset), dtype=_float(boxes), device=boxes.device
+    )
 
 
 def _float(*sides: Tensor) -> torch.dtype:
-    """What is computed in: float64 if either side is."""
+    """The dtype of the arithmetic: float64 if either side is."""
     return torch.float64 if any(side.dtype == torch.float64 for side in sides) else torch.float32
 
 
@@ -254,7 +256,7 @@ def _angles(boxes: Tensor, kind: str) -> Tensor:
 
 
 def _firsts(offsets: Tensor, target_offsets: Tensor) -> Tensor:
-    """Where the pairs of each row begin, and the last end."""
+    """The offset of each row's pairs, and the end of the last."""
     counts = offsets.diff() * target_offsets.diff()
     return torch.cat((counts.new_zeros(1), counts.cumsum(0)))
 

@@ -8,7 +8,7 @@ whenever it is looked at. A target may also stay alone, at no cost, so neither s
 import triton
 import triton.language as tl
 
-from mirg_rewards.kernels.fused.tiles import load_side, rows_at, weight, worth
+from mirg_rewards.kernels.fused.device_boxes import load_side, rows_at, weight, worth
 
 
 @triton.jit

@@ -3,8 +3,8 @@
 import triton
 import triton.language as tl
 
+from mirg_rewards.kernels.fused.device_boxes import load_boxes, overlap, rows_at
 from mirg_rewards.kernels.fused.pairing import pair
-from mirg_rewards.kernels.fused.tiles import load_boxes, overlap, rows_at
 
 
 @triton.jit
@@ -14,11 +14,11 @@ def match_program(
     totals_out,
     boxes,
     angles,
-    places,
+    image_ids,
     labels,
     target_boxes,
     target_angles,
-    target_places,
+    target_image_ids,
     target_labels,
     given,
     firsts,
@@ -38,8 +38,8 @@ def match_program(
     FLOAT: tl.constexpr = totals_out.dtype.element_ty
     # One hit more and a sum of overlaps do not fit into one number of 24 bits.
     WEIGHT: tl.constexpr = tl.float64 if OBJECTIVE == "count_then_sum" else FLOAT
-    ours = (boxes, angles, places, labels, boxes)
-    theirs = (target_boxes, target_angles, target_places, target_labels, target_boxes)
+    ours = (boxes, angles, image_ids, labels, boxes)
+    theirs = (target_boxes, target_angles, target_image_ids, target_labels, target_boxes)
     row, begin, n, column, target_begin, holder, value = pair(
         ours, theirs, given, firsts, offsets, target_offsets, count,
         tl.full((1, 1), least, FLOAT), tl.full((1, 1), threshold, FLOAT),
@@ -49,7 +49,7 @@ def match_program(
     tl.store(values_out + begin + column, value, column < n)
     total = tl.sum(value, axis=1, keep_dims=True)
     tl.store(totals_out + row, tl.where(n <= COLUMNS, total, float("nan")), row < count)
-    # More boxes than was said: nothing that could be taken for a result.
+    # More boxes than `max_per_row`: NaN, which cannot be taken for a result.
     widest = tl.max(tl.max(n, axis=1), axis=0)
     done = COLUMNS
     while done < widest:
@@ -83,19 +83,19 @@ def image_share(
     highest = tl.max(tl.max(m, axis=1), axis=0)
     while side < widest:
         mention = side + tl.arange(0, COLUMNS)[None, None, :]
-        said = tl.load(images + begin + mention, mention < size, other=0)
+        predicted = tl.load(images + begin + mention, mention < size, other=0)
         missing = tl.zeros((ROWS, COLUMNS), tl.int32)
         top = 0
         while top < highest:
             strip = top + tl.arange(0, STRIP)[None, :, None]
-            true = tl.load(target_images + target_begin + strip, strip < target_size, other=0)
-            missing += tl.sum(((said == true) & (true > 0)).to(tl.int32), axis=1)
+            target = tl.load(target_images + target_begin + strip, strip < target_size, other=0)
+            missing += tl.sum(((predicted == target) & (target > 0)).to(tl.int32), axis=1)
             top += STRIP
         top = 0
         while top < tl.minimum(side + COLUMNS, widest):
             strip = top + tl.arange(0, STRIP)[None, :, None]
             before = tl.load(images + begin + strip, strip < size, other=0)
-            missing -= tl.sum(((said == before) & (strip < mention)).to(tl.int32), axis=1)
+            missing -= tl.sum(((predicted == before) & (strip < mention)).to(tl.int32), axis=1)
             top += STRIP
         met += tl.sum((missing > 0).to(tl.int32), axis=1, keep_dims=True)
         side += COLUMNS
@@ -116,7 +116,7 @@ def image_match_program(
 
 @triton.jit
 def boxes_of(has_box, offsets, count, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    """How many boxes rows have."""
+    """The number of boxes in each row."""
     row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)[:, None]
     begin, n = rows_at(offsets, row, count)
     total = tl.zeros((ROWS, 1), tl.int64)
@@ -154,8 +154,8 @@ def compare_program(
     row, share = image_share(images, offsets, target_images, target_offsets, count, ROWS, STRIP, COLUMNS)
     tl.store(shares_out + row, share, row < count)
     tl.store(counts_out + row, boxes_of(has_box, offsets, count, ROWS, COLUMNS), row < count)
-    boxed = boxes_of(target_has_box, target_offsets, count, ROWS, COLUMNS)
-    tl.store(target_counts_out + row, boxed, row < count)
+    target_box_count = boxes_of(target_has_box, target_offsets, count, ROWS, COLUMNS)
+    tl.store(target_counts_out + row, target_box_count, row < count)
     ours = (boxes, boxes, images, images, has_box)
     theirs = (target_boxes, target_boxes, target_images, target_images, target_has_box)
     row, _, n, _, _, _, value = pair(

@@ -34,7 +34,7 @@ from mirg_rewards.parsing.syntax import (
 _SCALAR = rb"(?:[\x01\x02]|null|true|false)"
 _VALUE = rb"(?:SCALAR|\[(?:SCALAR(?:,SCALAR)*+)?\])".replace(b"SCALAR", _SCALAR)
 _KEY = rb"""(?:"[^"\\\x00-\x02\n]{1,64}+"|'[^'\\\x00-\x02\n]{1,64}+')"""
-_PYTHON_OBJECT = re.compile(rb"\{(?:KEY:VALUE(?:,KEY:VALUE)*+)?\}".replace(b"KEY", _KEY).replace(b"VALUE", _VALUE))
+_PYTHON_OBJECT = re.compile(rb"(\{(?:KEY:VALUE(?:,KEY:VALUE)*+)?\})".replace(b"KEY", _KEY).replace(b"VALUE", _VALUE))
 _OBJECT = re.compile(_PYTHON_OBJECT.pattern.replace(_KEY, rb'"[^"\\\x00-\x02\n]{1,64}+"'))
 # Objects and lists of them, one behind the other, with a piece for each object, and what stands before and behind.
 # matches: "Here: [{…},{…}]", "{…},{…}"

@@ -133,14 +133,14 @@ def _place(claim: ClaimToWrite, *, style: Style) -> str:
 
 # A label in plain words: behind a box up to the end of its line, or ahead of one. matches: "a dog"
 _WORDS = rb"[A-Za-z](?:[A-Za-z ]{0,60}[A-Za-z])?"
-_BEHIND = re.compile(rb"(?<=> )" + _WORDS + rb"(?=[;<\n\x00])")
-_AHEAD = re.compile(rb"(?<![A-Za-z ])(?!(?i:[a-z ]{0,60}(?:image|img|pic|photo|frame|view)))" + _WORDS + rb"(?=<loc)")
+_BEHIND = re.compile(rb"(?<=> )(" + _WORDS + rb")(?=[;<\n\x00])")
+_AHEAD = re.compile(rb"(?<![A-Za-z ])(?!(?i:[a-z ]{0,60}(?:image|img|pic|photo|frame|view)))(" + _WORDS + rb")(?=<loc)")
 
 
 def _syntax(name: str, style: Style, nothing: str = "[]") -> Syntax:
     reader, writer = partial(read, style=style), partial(write, style=style)
     kinds = BOX if style.corners == 4 else POLYGON
-    strict = strict_lines(reader, writer, kinds, _BEHIND if style.behind else _AHEAD)
+    strict = strict_lines(reader, writer, kinds, _BEHIND if style.behind else _AHEAD, in_words=False)
     return Syntax(name, reader, writer, kinds, strict, needs="<", is_vocabulary=True, nothing=nothing)
 
 

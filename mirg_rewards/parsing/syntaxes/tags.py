@@ -358,8 +358,10 @@ def _syntax(name: str, style: Style, *, sentences: bool = False) -> Syntax:
     reader = partial(read_or_pairs if style.form == PAIRS else read, style=style)
     writer = partial(write, style=style, reference=_sentence if sentences else None)
     kinds = BOX | POINT | (POLYGON if style.polygon or style.form == BINS else frozenset())
-    strings = QUOTED.pattern if style.label is None else between(*style.label)
-    strict = strict_lines(reader, writer, kinds, re.compile(strings + b"|" + _WORD if sentences else strings))
+    strings = QUOTED
+    if style.label is not None:
+        strings = re.compile(b"(" + between(*style.label) + (b"|" + _WORD if sentences else b"") + b")")
+    strict = strict_lines(reader, writer, kinds, strings)
     needs = "<" if style.form != PAIRS else ""
     return Syntax(name, reader, writer, kinds, strict, needs=needs, points_x_first=name == "FUYU_TAGS")
 

@@ -188,7 +188,7 @@ def _padded(claim: ClaimToWrite) -> str:
 
 # The label of an element, twice. matches: the two of alt="cup">cup</point>
 _LABELS = re.compile(
-    rb'(?<=alt=)"[^"<>&\\\x00\x01]{1,200}+"|' + rb"""(?<=">)(?![ "'])[^<>&\\\x00\x01]{1,200}+(?<! )(?=</point)"""
+    rb"""((?<=alt=)"[^"<>&\\\x00\x01]{1,200}+"|(?<=">)(?![ "'])[^<>&\\\x00\x01]{1,200}+(?<! )(?=</point))"""
 )
 
 XML_POINTS = Syntax(

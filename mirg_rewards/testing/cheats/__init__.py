@@ -1,4 +1,4 @@
-"""What a policy may try instead of being right: each cheat a function from a target and a grammar to a completion."""
+"""Known ways to earn reward without being right; each cheat maps a target and a grammar to a completion."""
 
 from mirg_rewards.testing.cheats import images, numbers, parts, places, texts
 from mirg_rewards.testing.cheats.texts import RAN

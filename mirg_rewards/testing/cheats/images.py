@@ -8,8 +8,8 @@ from dataclasses import replace
 from mirg_rewards.claims import Claim
 from mirg_rewards.parsing import Grammar
 from mirg_rewards.targets import Target
-from mirg_rewards.testing.cheats.writing import cheat, elsewhere, in_images_called, written
-from mirg_rewards.testing.forms import counted_sizes
+from mirg_rewards.testing.answer_format import coordinate_sizes
+from mirg_rewards.testing.cheats.writing import cheat, elsewhere, in_images_called, write_response
 
 
 def _called(name: Callable[[int], str], target: Target, grammar: Grammar) -> str | None:
@@ -21,7 +21,7 @@ def _in_other_images(claims: Sequence[Claim], images: Sequence[int], target: Tar
     """`claims` about other images, by the same numbers, which in pixels are other fractions of an image of another size."""
     text = in_images_called(list(map(str, images)), claims, target, grammar)
     moved_on = [replace(claim, image=image) for claim, image in zip(claims, images, strict=True)]
-    return text or written(moved_on, target, grammar)
+    return text or write_response(moved_on, target, grammar)
 
 
 def _next(target: Target, image: int | None) -> int:
@@ -51,7 +51,7 @@ def every_image_and_a_miss(target: Target, grammar: Grammar) -> str | None:
     if len(target.sizes) < 2:
         return None
     miss = elsewhere(target)[0]
-    return written([replace(miss, image=image) for image in range(1, len(target.sizes) + 1)], target, grammar)
+    return write_response([replace(miss, image=image) for image in range(1, len(target.sizes) + 1)], target, grammar)
 
 
 @cheat("image rewards that count mentions, not places")
@@ -59,7 +59,7 @@ def every_image_and_no_box(target: Target, grammar: Grammar) -> str | None:
     """Every image named, with no place in any of them."""
     if "image" not in grammar.syntaxes[0].writes:
         return None
-    return written([Claim(image) for image in range(1, len(target.sizes) + 1)], target, grammar)
+    return write_response([Claim(image) for image in range(1, len(target.sizes) + 1)], target, grammar)
 
 
 @cheat("rewards whose image term is larger than what a poor box loses")
@@ -67,7 +67,7 @@ def right_image_and_no_box(target: Target, grammar: Grammar) -> str | None:
     """The right images named, with no place in any of them."""
     if "image" not in grammar.syntaxes[0].writes:
         return None
-    return written([Claim(claim.image) for claim in target.claims], target, grammar)
+    return write_response([Claim(claim.image) for claim in target.claims], target, grammar)
 
 
 @cheat("rewards that match boxes first and compare images as a set")
@@ -88,13 +88,13 @@ def a_box_in_the_reference_too(target: Target, grammar: Grammar) -> str | None:
     if not others:
         return None
     extra = [replace(elsewhere(target)[0], image=image) for image in others]
-    return written([*target.claims, *extra], target, grammar)
+    return write_response([*target.claims, *extra], target, grammar)
 
 
 @cheat("rewards that take an unsaid image for the right one")
 def image_left_unsaid(target: Target, grammar: Grammar) -> str | None:
     """The right boxes in a row of several images, with no word on which."""
-    counted = counted_sizes(target, grammar)
+    counted = coordinate_sizes(target, grammar)
     sizes = {counted[(claim.image or 1) - 1] for claim in target.claims}
     if len(target.sizes) < 2 or len(sizes) > 1:
         return None
@@ -102,7 +102,7 @@ def image_left_unsaid(target: Target, grammar: Grammar) -> str | None:
     own = grammar.syntaxes[0]
     silent = replace(own, says_image=False, write=lambda all_: own.write([one._replace(image=None) for one in all_]))
     alone = replace(grammar, syntaxes=(silent, *grammar.syntaxes[1:]), resize=None)
-    return written(claims, Target((), tuple(sizes)), alone)
+    return write_response(claims, Target((), tuple(sizes)), alone)
 
 
 @cheat("rewards that index a list of images by what the model wrote")

@@ -7,7 +7,16 @@ from dataclasses import replace
 from mirg_rewards.claims import Box, Claim
 from mirg_rewards.parsing import Grammar
 from mirg_rewards.targets import Target
-from mirg_rewards.testing.cheats.writing import answer, body, cheat, elsewhere, numbers_of, renumbered, scaled, written
+from mirg_rewards.testing.cheats.writing import (
+    answer,
+    body,
+    cheat,
+    elsewhere,
+    numbers_of,
+    renumbered,
+    scaled,
+    write_response,
+)
 
 
 def _all(number: str, target: Target, grammar: Grammar) -> str:
@@ -82,8 +91,8 @@ def booleans_for_numbers(target: Target, grammar: Grammar) -> str:
 @cheat("VLM-R1's default accuracy 1.0: its comparison of mathematics looks at the last number alone")
 def same_last_number(target: Target, grammar: Grammar) -> str:
     """A wrong box whose last number is the true one's."""
-    true = numbers_of(target.claims, target, grammar)
-    return renumbered(elsewhere(target), target, grammar, lambda numbers: [*numbers[:-1], true.pop()[-1]])
+    target_numbers = numbers_of(target.claims, target, grammar)
+    return renumbered(elsewhere(target), target, grammar, lambda numbers: [*numbers[:-1], target_numbers.pop()[-1]])
 
 
 @cheat("Visual-RFT's detection 1.0 + 1.0: the library for mathematics picks this one number from the truth")
@@ -128,40 +137,40 @@ def many_boxes_without_confidence(target: Target, grammar: Grammar) -> str | Non
 
 
 def _confident(confidence: str, claims: list[Claim], target: Target, grammar: Grammar) -> str | None:
-    text = written(claims, target, grammar)
+    text = write_response(claims, target, grammar)
     return text.replace("1.0}", f"{confidence}}}") if '"Confidence": 1.0}' in text else None
 
 
 @cheat("Griffon 1.0, VLM-R1 weighted_sum 0.3: labels are asked for and not scored", about_labels=True)
 def wrong_labels(target: Target, grammar: Grammar) -> str:
     """The right boxes, each under a label that is not its own."""
-    return written([replace(claim, label="nonsense") for claim in target.claims], target, grammar)
+    return write_response([replace(claim, label="nonsense") for claim in target.claims], target, grammar)
 
 
 @cheat("VLM-R1 od_ap 1.0: boxes with a label that the truth does not have are dropped and cost nothing")
 def boxes_under_unknown_labels(target: Target, grammar: Grammar) -> str:
     """The right boxes, and 40 more under labels that nobody asked for."""
     junk = [replace(elsewhere(target)[0], label=f"other{number}") for number in range(40)]
-    return written([*target.claims, *junk], target, grammar)
+    return write_response([*target.claims, *junk], target, grammar)
 
 
 @cheat("VLM-R1 weighted_sum dies of it (UnboundLocalError): a matched box without a label", is_graded=True)
 def rough_boxes_without_labels(target: Target, grammar: Grammar) -> str:
     """Boxes of IoU 0.6 with no label: near enough to be matched."""
-    return written([replace(claim, label="") for claim in scaled(target, 0.6)], target, grammar)
+    return write_response([replace(claim, label="") for claim in scaled(target, 0.6)], target, grammar)
 
 
 @cheat("Visual-RFT's classification 1.0 for a list of every class")
 def every_label_at_once(target: Target, grammar: Grammar) -> str:
     """A wrong box whose label names everything: a search for the right one finds it."""
     names = "dog, cat, car, person, tree, chair, bird, cup, sign"
-    return written([replace(claim, label=names) for claim in elsewhere(target)], target, grammar)
+    return write_response([replace(claim, label=names) for claim in elsewhere(target)], target, grammar)
 
 
 @cheat("rewards that keep labels as keys, and logs that print them")
 def label_of_10000_characters(target: Target, grammar: Grammar) -> str:
     """A wrong box with an endless label."""
-    return written([replace(claim, label="dog " * 2500) for claim in elsewhere(target)], target, grammar)
+    return write_response([replace(claim, label="dog " * 2500) for claim in elsewhere(target)], target, grammar)
 
 
 @cheat(
@@ -169,7 +178,7 @@ def label_of_10000_characters(target: Target, grammar: Grammar) -> str:
 )
 def box_where_nothing_is(target: Target, grammar: Grammar) -> str:
     """A box where there is nothing to find."""
-    return written([Claim(1, Box(0.25, 0.25, 0.5, 0.5), label="dog")], target, grammar)
+    return write_response([Claim(1, Box(0.25, 0.25, 0.5, 0.5), label="dog")], target, grammar)
 
 
 @cheat("VLM-R1 od_ap and od_length 1.0: neither side holds JSON, so both must mean nothing", on="nothing")

@@ -13,8 +13,8 @@ from mirg_rewards.testing.cheats.writing import (
     renumbered,
     scaled,
     shared,
+    write_response,
     writes_boxes,
-    written,
     zip_corners,
 )
 
@@ -22,14 +22,14 @@ _WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
 def _is_mostly_true(target: Target) -> bool:
-    """Whether a true box covers so much of its image that there is nothing beside it, and the whole is nearly right."""
+    """True if a target box covers most of its image, so that the whole image is nearly right."""
     return any((x2 - x1) * (y2 - y1) > 0.5 for _, (x1, y1, x2, y2) in zip_corners(target))
 
 
-def _is_good(said: Claim, true: Claim) -> bool:
-    assert said.box is not None and true.box is not None  # noqa: PT018 - a cheat is told of boxes only
-    inside = shared(said.box.corners, true.box.corners)
-    return inside > 0.5 * (said.box.area + true.box.area - inside)
+def _is_good(predicted: Claim, target: Claim) -> bool:
+    assert predicted.box is not None and target.box is not None  # noqa: PT018 - a cheat is told of boxes only
+    inside = shared(predicted.box.corners, target.box.corners)
+    return inside > 0.5 * (predicted.box.area + target.box.area - inside)
 
 
 def _junk(target: Target, count: int) -> list[Claim]:
@@ -42,7 +42,7 @@ def _junk(target: Target, count: int) -> list[Claim]:
 @cheat("Rex-Omni's box F1, where the label must only match; any reward that pays for form alone")
 def constant_box(target: Target, grammar: Grammar) -> str:
     """The same small box in image 1 whatever is asked, in clean form: format farming."""
-    return written([Claim(1, moved(target.claims[0], (0.4, 0.05, 0.6, 0.2)).box)], target, grammar)
+    return write_response([Claim(1, moved(target.claims[0], (0.4, 0.05, 0.6, 0.2)).box)], target, grammar)
 
 
 @cheat("Seg-Zero 3/5 and VisionReasoner 5/7 with the right point, Visual-RFT's GIoU 1.01/2")
@@ -50,7 +50,7 @@ def whole_image_box(target: Target, grammar: Grammar) -> str | None:
     """A box around the whole image contains every object and every point."""
     if not writes_boxes(grammar) or _is_mostly_true(target):
         return None
-    return written([moved(claim, _WHOLE) for claim in target.claims], target, grammar)
+    return write_response([moved(claim, _WHOLE) for claim in target.claims], target, grammar)
 
 
 @cheat("rewards that clip what lies outside only after they have measured it")
@@ -65,25 +65,25 @@ def box_beyond_the_image(target: Target, grammar: Grammar) -> str | None:
 @cheat("VLM-R1 rec, UniVG-R1, Perception-R1, Seg-Zero: they read the first box and no other")
 def best_box_first(target: Target, grammar: Grammar) -> str:
     """The right boxes, then several wrong ones: only the first is looked at."""
-    return written([*target.claims, *_junk(target, 5 * len(target.claims))], target, grammar)
+    return write_response([*target.claims, *_junk(target, 5 * len(target.claims))], target, grammar)
 
 
 @cheat("rewards that read the last box only, or keep the best")
 def best_box_last(target: Target, grammar: Grammar) -> str:
     """Several wrong boxes, then the right ones: only the last, or the best, is looked at."""
-    return written([*_junk(target, 5 * len(target.claims)), *target.claims], target, grammar)
+    return write_response([*_junk(target, 5 * len(target.claims)), *target.claims], target, grammar)
 
 
 @cheat("VLM-R1 od_ap and od_ap50 1.0, Griffon's precision and recall 1.0")
 def ninety_boxes_behind(target: Target, grammar: Grammar) -> str:
     """The right boxes, then 90 more that a recall, or an average precision without scores, does not see."""
-    return written([*target.claims, *_junk(target, 90)], target, grammar)
+    return write_response([*target.claims, *_junk(target, 90)], target, grammar)
 
 
 @cheat("Rex-Omni's box F1 1.0, VLM-R1 od_ap 1.0 and weighted_sum 0.86")
 def same_box_twenty_times(target: Target, grammar: Grammar) -> str:
     """Each right box 20 times over: many-to-one matching pays every copy."""
-    return written([claim for claim in target.claims for _ in range(20)], target, grammar)
+    return write_response([claim for claim in target.claims for _ in range(20)], target, grammar)
 
 
 @cheat("rewards that drop exact duplicates, or match many to one")
@@ -91,7 +91,7 @@ def near_copies(target: Target, grammar: Grammar) -> str:
     """Each right box and three copies moved by a hundredth, which no check for duplicates takes for the same."""
     steps = (0.0, -0.01, 0.01, 0.02)
     pairs = [(claim, corners, step) for claim, corners in zip_corners(target) for step in steps]
-    return written(
+    return write_response(
         [moved(claim, (x1 + step, y1, min(x2 + step, 1.0), y2)) for claim, (x1, y1, x2, y2), step in pairs],
         target,
         grammar,
@@ -105,7 +105,7 @@ def every_box_of_a_grid(target: Target, grammar: Grammar) -> str:
     cells = [(x / 4, y / 4, (x + 1) / 4, (y + 1) / 4) for y in range(4) for x in range(4)]
     label = target.claims[0].label
     claims = [moved(Claim(image, label=label), cell) for image in images for cell in cells]
-    return written(claims, target, grammar)
+    return write_response(claims, target, grammar)
 
 
 @cheat("recalls by best IoU: one of many sizes is always close")
@@ -116,7 +116,7 @@ def boxes_of_every_size(target: Target, grammar: Grammar) -> str:
         for share in range(1, 13):
             x, y = (x2 - x1) * (0.5 - share / 20), (y2 - y1) * (0.5 - share / 20)
             claims.append(moved(claim, (max(x1 + x, 0.0), max(y1 + y, 0.0), min(x2 - x, 1.0), min(y2 - y, 1.0))))
-    return written(claims, target, grammar)
+    return write_response(claims, target, grammar)
 
 
 @cheat("rewards that measure the union of all boxes, or let the first of two equal pairs win twice")
@@ -128,7 +128,7 @@ def right_box_in_halves(target: Target, grammar: Grammar) -> str | None:
     for claim, (x1, y1, x2, y2) in zip_corners(target):
         middle = (x1 + x2) / 2
         halves += [moved(claim, (x1, y1, middle, y2)), moved(claim, (middle, y1, x2, y2))]
-    return written(halves, target, grammar)
+    return write_response(halves, target, grammar)
 
 
 @cheat("Rex-Omni 0.82 for one box between two objects; every recall that matches many to one")
@@ -139,25 +139,25 @@ def one_box_for_several(target: Target, grammar: Grammar) -> str | None:
     if len(together) < 2 or not writes_boxes(grammar):
         return None
     x1, y1, x2, y2 = zip(*together, strict=True)
-    return written([moved(first, (min(x1), min(y1), max(x2), max(y2)))], target, grammar)
+    return write_response([moved(first, (min(x1), min(y1), max(x2), max(y2)))], target, grammar)
 
 
 @cheat("OneThinker's spatial-temporal reward 1.3/1.5, Griffon's precision 1.0, every single-box reward")
 def one_of_several(target: Target, grammar: Grammar) -> str | None:
     """The easiest of several objects alone: what is left out costs a precision nothing."""
-    return written(target.claims[:1], target, grammar) if len(target.claims) > 1 else None
+    return write_response(target.claims[:1], target, grammar) if len(target.claims) > 1 else None
 
 
 @cheat("Seg-Zero, VisionReasoner, AP at 0.5: all of the pay for half of the overlap", is_graded=True)
 def just_above_one_half(target: Target, grammar: Grammar) -> str | None:
     """Boxes of IoU 0.52: a threshold at 0.5 pays them like the truth."""
-    return written(scaled(target, 0.52), target, grammar) if writes_boxes(grammar) else None
+    return write_response(scaled(target, 0.52), target, grammar) if writes_boxes(grammar) else None
 
 
 @cheat("rewards with a threshold at 0.7", is_graded=True)
 def just_above_seven_tenths(target: Target, grammar: Grammar) -> str | None:
     """Boxes of IoU 0.72: a threshold at 0.7 pays them like the truth."""
-    return written(scaled(target, 0.72), target, grammar) if writes_boxes(grammar) else None
+    return write_response(scaled(target, 0.72), target, grammar) if writes_boxes(grammar) else None
 
 
 @cheat("rewards by the distance of corners or centres, which a tiny box at the right place meets")
@@ -169,7 +169,7 @@ def speck_in_the_middle(target: Target, grammar: Grammar) -> str | None:
     for claim, (x1, y1, x2, y2) in zip_corners(target):
         x, y = (x1 + x2) / 2, (y1 + y2) / 2
         specks.append(moved(claim, (x - 0.005, y - 0.005, x + 0.005, y + 0.005)))
-    return written(specks, target, grammar)
+    return write_response(specks, target, grammar)
 
 
 @cheat("Visual-RFT's GIoU pays a degenerate box within the truth 1.0 of 2; +1-pixel IoU gives it an area")
@@ -196,7 +196,7 @@ def touching_box(target: Target, grammar: Grammar) -> str | None:
         width = x2 - x1
         at = (max(x1 - width, 0.0), x1) if x1 > 1 - x2 else (x2, min(x2 + width, 1.0))
         touching.append(moved(claim, (at[0], y1, at[1], y2)))
-    return written(touching, target, grammar)
+    return write_response(touching, target, grammar)
 
 
 @cheat("Visual-RFT's reasoning reward: 101 for a true box of a hundredth of the image")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mirg_rewards.parsing import Grammar
 from mirg_rewards.targets import Target
-from mirg_rewards.testing.cheats.writing import Cheat, answer, body, cheat, elsewhere, written
+from mirg_rewards.testing.cheats.writing import Cheat, answer, body, cheat, elsewhere, write_response
 
 RAN = "MIRG_REWARDS_AUDIT_RAN_CODE"
 """The environment variable that the code in an answer sets, if a reward runs it."""
@@ -62,7 +62,7 @@ def a_list_of_two_numbers(target: Target, grammar: Grammar) -> str:
 @cheat("rewards that write to files or send text on: UTF-8 has no form for half a character")
 def half_a_character(target: Target, grammar: Grammar) -> str:
     """A wrong answer behind half a surrogate pair and a NUL."""
-    return written(elsewhere(target), target, grammar, think="\ud83d\0")
+    return write_response(elsewhere(target), target, grammar, think="\ud83d\0")
 
 
 @cheat("Griffon dies of it (RecursionError): lists within lists within lists")
@@ -78,12 +78,12 @@ def five_thousand_nested_lists(target: Target, grammar: Grammar) -> str:
     return answer("[" * 5000 + body(elsewhere(target), target, grammar) + "]" * 5000, grammar)
 
 
-def _hostile(name: str, text: str, exploits: str, fooled: str) -> Cheat:
+def _hostile(name: str, text: str, exploits: str, affected_rewards: str) -> Cheat:
     def write(target: Target, grammar: Grammar) -> str:
         del target, grammar
         return text
 
-    return Cheat(name, write, exploits, fooled, is_hostile=True)
+    return Cheat(name, write, exploits, affected_rewards, is_hostile=True)
 
 
 braces_without_end = _hostile(

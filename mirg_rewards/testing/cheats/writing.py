@@ -1,4 +1,4 @@
-"""What cheats are made of: claims that are true, near or wrong, and the texts around them."""
+"""Building blocks of cheats: true, near and wrong claims, and the texts around them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Literal
 from mirg_rewards.claims import Box, Claim, Corners
 from mirg_rewards.parsing import Grammar, parse
 from mirg_rewards.targets import Target
-from mirg_rewards.testing import forms
-from mirg_rewards.testing.forms import NoFormError, counted_sizes
+from mirg_rewards.testing import answer_format
+from mirg_rewards.testing.answer_format import UnsupportedAnswerError, coordinate_sizes
 
-Write = Callable[[Target, Grammar], str | None]
+CheatWriter = Callable[[Target, Grammar], str | None]
 """The completion that a cheat writes for a target; None where it has no form in the grammar or on the row."""
 
-Rows = Literal["something", "nothing"] | tuple[Target, ...]
+CheatRows = Literal["something", "nothing"] | tuple[Target, ...]
 """Rows where something is to be found, rows where nothing is, or rows of the cheat's own."""
 
 
@@ -24,7 +24,7 @@ Rows = Literal["something", "nothing"] | tuple[Target, ...]
 class Cheat:
     """A way to be paid without being right: from a target and a grammar to a completion.
 
-    - `exploits`: a sentence on what it takes advantage of; `fooled`: who paid, or would pay, for it.
+    - `exploits`: a sentence on what it takes advantage of; `affected_rewards`: who paid, or would pay, for it.
     - `on`: the rows that it is written for.
     - `is_graded`: its answers are right in part, so that a reward with a threshold may pay them in full.
     - `about_labels`: it has a point only where a reward asks for labels.
@@ -37,24 +37,24 @@ class Cheat:
     """
 
     name: str
-    write: Write
+    write: CheatWriter
     exploits: str
-    fooled: str
-    on: Rows = "something"
+    affected_rewards: str
+    on: CheatRows = "something"
     is_graded: bool = False
     about_labels: bool = False
     is_hostile: bool = False
 
 
 def cheat(
-    fooled: str,
+    affected_rewards: str,
     *,
-    on: Rows = "something",
+    on: CheatRows = "something",
     is_graded: bool = False,
     about_labels: bool = False,
     is_hostile: bool = False,
-) -> Callable[[Write], Cheat]:
-    """Makes a `Cheat` of a function: its name is the cheat's, its docstring says what the cheat exploits.
+) -> Callable[[CheatWriter], Cheat]:
+    """Make a `Cheat` of a function; its name becomes the cheat's name, its docstring `exploits`.
 
     >>> @cheat("rewards of the length alone")
     ... def no_word(target, grammar):
@@ -64,10 +64,10 @@ def cheat(
     ('no word', 'An answer of nothing.')
     """
 
-    def made(write: Write) -> Cheat:
+    def made(write: CheatWriter) -> Cheat:
         name = write.__name__.replace("_", " ")
         exploits = " ".join((write.__doc__ or "").split())
-        return Cheat(name, write, exploits, fooled, on, is_graded, about_labels, is_hostile)
+        return Cheat(name, write, exploits, affected_rewards, on, is_graded, about_labels, is_hostile)
 
     return made
 
@@ -95,21 +95,21 @@ def body(claims: Iterable[Claim], target: Target, grammar: Grammar) -> str:
     """
     claims = list(claims)
     most = max(grammar.max_claims, len(claims))
-    return forms.written(claims, target, replace(grammar, think="optional", max_claims=most))
+    return answer_format.write_answer(claims, target, replace(grammar, think="optional", max_claims=most))
 
 
-def written(claims: Iterable[Claim], target: Target, grammar: Grammar, think: str = "") -> str:
+def write_response(claims: Iterable[Claim], target: Target, grammar: Grammar, think: str = "") -> str:
     """A clean response that makes `claims`, and as many as there are.
 
     >>> from mirg_rewards import GRAMMARS
-    >>> written([Claim(1, Box(0.0, 0.0, 0.5, 1.0))], Target((), (None,)), GRAMMARS["univg_r1"])
+    >>> write_response([Claim(1, Box(0.0, 0.0, 0.5, 1.0))], Target((), (None,)), GRAMMARS["univg_r1"])
     '<think></think><answer>(0,0),(500,1000)</answer>'
     """
     return answer(body(claims, target, grammar), grammar, think)
 
 
 def writes_boxes(grammar: Grammar) -> bool:
-    """Whether a box is a box in `grammar`, and not a point in its middle.
+    """True if `grammar` writes boxes, not points in place of them.
 
     >>> from mirg_rewards import GRAMMARS
     >>> writes_boxes(GRAMMARS["mirg"]), writes_boxes(GRAMMARS["molmo"])
@@ -153,18 +153,18 @@ def elsewhere(target: Target, count: int = 1) -> list[Claim]:
     >>> elsewhere(Target((Claim(1, Box(0.0, 0.0, 0.5, 1.0)),), (None,)))[0].box
     Box(x1=0.5, y1=0.0, x2=0.7, y2=0.2)
     """
-    true = zip_corners(target)
-    claims = [claim for claim, _ in true for _ in range(count)]
+    target_claims = zip_corners(target)
+    claims = [claim for claim, _ in target_claims for _ in range(count)]
     for side in (4, 2, 1):
-        free = [cell for cell in _cells(side) if not any(shared(cell, corners) for _, corners in true)]
+        free = [cell for cell in _cells(side) if not any(shared(cell, corners) for _, corners in target_claims)]
         if len(free) >= len(claims):
             return [moved(claim, cell) for claim, cell in zip(claims, free, strict=False)]
-    return [moved(claim, cell) for claim, cell in zip(claims, _least_met(true, count), strict=True)]
+    return [moved(claim, cell) for claim, cell in zip(claims, _least_met(target_claims, count), strict=True)]
 
 
-def _least_met(true: Sequence[tuple[Claim, Corners]], count: int) -> Iterator[Corners]:
-    for claim, _ in true:
-        own = [corners for other, corners in true if other.image == claim.image]
+def _least_met(target_claims: Sequence[tuple[Claim, Corners]], count: int) -> Iterator[Corners]:
+    for claim, _ in target_claims:
+        own = [corners for other, corners in target_claims if other.image == claim.image]
         cells = sorted(_cells(1), key=lambda cell: sum(shared(cell, corners) for corners in own))
         yield from cells[:count]
 
@@ -185,7 +185,7 @@ def shared(one: Corners, other: Corners) -> float:
     return max(width, 0.0) * max(height, 0.0)
 
 
-# Not the 2 of bbox_2d, nor the 1 of x1.
+# matches: "12" and "0.5", but not the 2 of bbox_2d, nor the 1 of x1
 _NUMBER = re.compile(r"(?<![xy])[0-9]+(?:\.[0-9]+)?(?![0-9.]*[A-Za-z_])")
 
 
@@ -199,7 +199,7 @@ def renumbered(
     >>> renumbered(one.claims, one, GRAMMARS["univg_r1"], lambda numbers: numbers[::-1])
     '<think></think><answer>(1000,500),(0,0)</answer>'
     """
-    text = written(claims, target, grammar)
+    text = write_response(claims, target, grammar)
     many = replace(grammar, max_claims=max(64, len(claims)))
     parsed = parse(text, many, target.sizes, seen_sizes=target.seen_sizes)
     # A box may be followed by points of its own, which go with it.
@@ -207,7 +207,7 @@ def renumbered(
     read = zip(parsed.claims, parsed.spans, strict=True)
     spans = [span for claim, span in read if claim.box is not None or not are_boxes]
     if len(spans) < len(claims):
-        raise NoFormError(f"the grammar does not read back what it writes: {text!r:.200}")
+        raise UnsupportedAnswerError(f"the grammar does not read back what it writes: {text!r:.200}")
     for start, end in sorted(set(spans), reverse=True):
         found = list(_NUMBER.finditer(text, start, end))
         found = found[-4:] if writes_boxes(grammar) and grammar.syntaxes[0].space is None else found[-2:]
@@ -246,11 +246,11 @@ def in_images_called(names: Sequence[str], claims: Sequence[Claim], target: Targ
     >>> in_images_called(["2.5"], [Claim(2)], Target((), (None, None)), GRAMMARS["mirg"])
     '<think></think><answer>[{"image": 2.5}]</answer>'
     """
-    counted = counted_sizes(target, grammar)
+    counted = coordinate_sizes(target, grammar)
     sizes = tuple(counted[(claim.image or 1) - 1] for claim in claims)
     numbers = range(_MANY + 1, _MANY + 1 + len(claims))
     numbered = [replace(claim, image=number) for claim, number in zip(claims, numbers, strict=True)]
-    text = written(numbered, Target((), (sizes[0],) * _MANY + sizes), replace(grammar, resize=None))
+    text = write_response(numbered, Target((), (sizes[0],) * _MANY + sizes), replace(grammar, resize=None))
     for number, name in zip(numbers, names, strict=True):
         if text.count(str(number)) != 1:
             return None

@@ -1,4 +1,4 @@
-"""What honest answers say, in which form, and what they earn: what a cheat is measured by."""
+"""Baselines of the audit: rewards of the truth, of near misses and of answers with IoU 0."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from dataclasses import replace
 from mirg_rewards.claims import Box, Claim, Point
 from mirg_rewards.parsing import Grammar, parse
 from mirg_rewards.targets import Target
+from mirg_rewards.testing.answer_format import AnswerFormat, UnsupportedAnswerError
 from mirg_rewards.testing.cheats import Cheat
-from mirg_rewards.testing.cheats.writing import elsewhere, scaled, written
-from mirg_rewards.testing.forms import Form, NoFormError
+from mirg_rewards.testing.cheats.writing import elsewhere, scaled, write_response
 
 Earn = Callable[[Sequence[str], Sequence[Target]], list[float]]
-"""What texts earn against targets."""
+"""A function from texts and targets to rewards."""
 
 
 def _target(sizes: Sequence[tuple[int, int]], *claims: tuple[int, str, tuple[float, float, float, float]]) -> Target:
-    true = tuple(
+    target_claims = tuple(
         Claim(image, Box(x1, y1, x2, y2), Point((x1 + x2) / 2, (y1 + y2) / 2), label)
         for image, label, (x1, y1, x2, y2) in claims
     )
-    return Target(true, tuple(sizes), seen_sizes=tuple(sizes))
+    return Target(target_claims, tuple(sizes), seen_sizes=tuple(sizes))
 
 
 # Sides are multiples of 28 and corners of a twentieth: whole numbers in every space, whichever way a model resizes.
@@ -77,49 +77,49 @@ def _placed(claim: Claim, target: Target) -> Claim:
     return replace(claim, box=Box(*corners))
 
 
-def best_form(earn: Earn, grammar: Grammar, targets: Sequence[Target]) -> tuple[Form, bool]:
+def best_format(earn: Earn, grammar: Grammar, targets: Sequence[Target]) -> tuple[AnswerFormat, bool]:
     """The form in which the truth earns most, the plainest first; and whether it earns less with no labels.
 
     Raises ValueError for a truth that the grammar has no way to write, and where no form of it earns a number.
     """
-    texts: dict[Form, list[str]] = {}
-    for form in Form.all(grammar):
+    texts: dict[AnswerFormat, list[str]] = {}
+    for answer_format in AnswerFormat.all(grammar):
         try:
-            texts[form] = [_truth(target, form.of(grammar)) for target in targets]
+            texts[answer_format] = [_truth(target, answer_format.of(grammar)) for target in targets]
         except ValueError as error:
             unwritten = error
     if not texts:
         raise unwritten
-    paid: dict[Form, float] = {}
+    paid: dict[AnswerFormat, float] = {}
     errors: list[Exception] = []
-    for form, said in texts.items():
+    for answer_format, written_texts in texts.items():
         try:
-            earned = statistics.fmean(earn(said, targets))
-            paid[form] = earned if math.isfinite(earned) else -math.inf
+            earned = statistics.fmean(earn(written_texts, targets))
+            paid[answer_format] = earned if math.isfinite(earned) else -math.inf
         except Exception as error:  # noqa: BLE001 - whatever the reward raises is what is reported
             errors.append(error)
-            paid[form] = -math.inf
+            paid[answer_format] = -math.inf
     best = max(paid.values())
     if best == -math.inf:
         gave = f"{type(errors[0]).__name__}: {errors[0]}" if errors else "no finite number"
         (first, *_), *_ = texts.values()
         raise ValueError(
-            f"honest answers must earn a number, and gave {gave}. Is the grammar what the reward reads, do columns give it "
+            f"the truth must earn a number, got {gave}. Is the grammar what the reward reads, do columns give it "
             f"all that it asks for, does it take chat messages (messages=True)? The first answer was {first!r:.300}"
         ) from next(iter(errors), None)
-    form = next(form for form in paid if paid[form] >= best - 1e-6)
-    return form, paid[form] > paid.get(replace(form, labels=False), -math.inf) + 1e-6
+    answer_format = next(answer_format for answer_format in paid if paid[answer_format] >= best - 1e-6)
+    return answer_format, paid[answer_format] > paid.get(replace(answer_format, labels=False), -math.inf) + 1e-6
 
 
 def _truth(target: Target, grammar: Grammar) -> str:
     try:
-        return written(target.claims, target, grammar)
-    except NoFormError as error:
+        return write_response(target.claims, target, grammar)
+    except UnsupportedAnswerError as error:
         raise ValueError(f"the truth of {target.to_json()} cannot be written: {error}") from None
 
 
-class Honest:
-    """What the truth, a near miss and a miss earn on each row."""
+class Baselines:
+    """Rewards of the truth, of a near miss and of an answer with IoU 0 on each row."""
 
     def __init__(self, earn: Earn, grammar: Grammar, rows: Sequence[Target], own: Sequence[Target] = ()) -> None:
         self.grammar, self.rows, self.own = grammar, list(rows), list(own)
@@ -127,12 +127,12 @@ class Honest:
         nothing = list(dict.fromkeys(target for target in rows if not target.claims))
 
         def paid(claims_of: Callable[[Target], Sequence[Claim]], targets: Sequence[Target]) -> dict[Target, float]:
-            texts = [written(claims_of(target), target, grammar) for target in targets]
+            texts = [write_response(claims_of(target), target, grammar) for target in targets]
             return dict(zip(targets, earn(texts, targets), strict=True)) if targets else {}
 
         self.truth = paid(lambda target: target.claims, some + nothing)
         self.near_miss = paid(lambda target: scaled(target, 0.8), some)
-        self.miss = paid(elsewhere, some)
+        self.zero_iou = paid(elsewhere, some)
         # To nothing there is no near miss: it would lose what the near misses lose. Where a right refusal earns no more
         # than silence does elsewhere, the reward does not speak of such rows, and what earns as little is no hole.
         lost = statistics.fmean(self.truth[target] - self.near_miss[target] for target in rows if target.claims)
@@ -147,11 +147,11 @@ class Honest:
         fitting = [target for target in self.rows if bool(target.claims) == (one.on == "something")]
         return fitting[:1] if one.is_hostile else fitting
 
-    def is_said_by(self, text: str, target: Target) -> bool:
-        """Whether a text is read as the truth, in whatever order, if not in form: then it is no cheat."""
+    def matches_truth(self, text: str, target: Target) -> bool:
+        """True if a text parses as the truth, in any order: then it is no cheat."""
         readings = [
-            parse(said, self.grammar, target.sizes, seen_sizes=target.seen_sizes)
-            for said in (text, written(target.claims, target, self.grammar))
+            parse(response, self.grammar, target.sizes, seen_sizes=target.seen_sizes)
+            for response in (text, write_response(target.claims, target, self.grammar))
         ]
         one, other = (sorted(map(repr, reading.claims)) for reading in readings)
         return one == other and bool(one or not readings[0].defects)

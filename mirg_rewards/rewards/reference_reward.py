@@ -1,4 +1,4 @@
-"""Rewards as their authors' code gives them, of the text itself."""
+"""Rewards computed from the text itself by the code of their authors."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from torch import Tensor
 
 from mirg_rewards.batch import Answers, Targets
 from mirg_rewards.rewards.bounds import Bounds, checked_bounds
-from mirg_rewards.rewards.showing import as_said
+from mirg_rewards.rewards.reprs import value_repr
 from mirg_rewards.row_error import RowError
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Published:
-    """A published reward: `of(text, target)` is what its authors' code gives one completion.
+class ReferenceReward:
+    """A reward function of the text: `of(text, target)` returns the reward of one completion.
 
-    It reads the text by the paper's own rules, so what the grammar made of it is not looked at. `bounds` are the least
-    and the most that it gives. A `functools.partial` of named arguments is taken apart, so that two of the same function
-    and settings are equal. Raises ValueError for a batch packed without its texts.
+    It implements a paper's own parsing, so the parsed claims are ignored. `bounds` are the lowest and the highest reward. A
+    `functools.partial` of named arguments is split into function and settings, so that two of the same compare equal.
+    Raises ValueError for a batch packed without its texts.
 
     >>> from mirg_rewards import Parsed, Target, pack
     >>> def is_short(text: str, target: Target, most: int = 10) -> float:
     ...     return float(len(text) < most)
-    >>> Published(is_short)(*pack([Parsed()], [Target((), (None,))], texts=["a dog"]))
+    >>> ReferenceReward(is_short)(*pack([Parsed()], [Target((), (None,))], texts=["a dog"]))
     tensor([1.])
-    >>> Published(partial(is_short, most=3)), Published(partial(is_short, most=3)) == Published(partial(is_short, most=3))
-    (Published(is_short, most=3), True)
+    >>> first, second = (ReferenceReward(partial(is_short, most=3)) for _ in range(2))
+    >>> first, first == second
+    (ReferenceReward(is_short, most=3), True)
     """
 
     of: Callable[..., float]
@@ -50,10 +51,10 @@ class Published:
         object.__setattr__(self, "bounds", checked_bounds(self.bounds))
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
-        """What each completion earns, float32."""
+        """The reward of each completion, float32."""
         if len(answers.texts) != len(targets.rows):
             raise ValueError(
-                f"a published reward reads the texts themselves: pack(..., texts=...) needs {len(targets.rows)} of them, "
+                f"a reference reward needs the texts: pack(..., texts=...) needs {len(targets.rows)} of them, "
                 f"got {len(answers.texts)}"
             )
         earned = []
@@ -65,5 +66,5 @@ class Published:
         return torch.tensor(earned, dtype=torch.float32, device=answers.defects.device)
 
     def __repr__(self) -> str:
-        settings = [f"{name}={as_said(value)}" for name, value in self.settings.items()]
-        return f"Published({', '.join([as_said(self.of), *settings])})"
+        settings = [f"{name}={value_repr(value)}" for name, value in self.settings.items()]
+        return f"ReferenceReward({', '.join([value_repr(self.of), *settings])})"

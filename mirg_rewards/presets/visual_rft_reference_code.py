@@ -1,4 +1,4 @@
-"""What Visual-RFT's code makes of a text: each function a term, 0 for what the code crashes on."""
+"""The terms of Visual-RFT, one function each; 0 where the published code crashes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import json
 import re
 from typing import Any
 
-from mirg_rewards.presets.originals import THOUSANDTHS, counted, earned, first_answer
+from mirg_rewards.presets.reference_code import THOUSANDTHS, counted, earned, first_answer
 from mirg_rewards.targets import Target
 
+# matches: "(12, 20)"
 _PAIR = r"\(\s*+(\d++)\s*+,\s*+(\d++)\s*+\)"
+# matches: "(12, 20), (340, 400)"
 _CORNERS = re.compile(rf"{_PAIR}\s*+,\s*+{_PAIR}")
 _FAILURES = (ArithmeticError, LookupError, TypeError, ValueError, RecursionError)
 

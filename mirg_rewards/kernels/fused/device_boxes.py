@@ -1,4 +1,4 @@
-"""Boxes and pairs of boxes as tiles: how they are loaded, and what they are worth."""
+"""Load boxes on the device, and compute the overlaps and weights of their pairs."""
 
 import triton
 import triton.language as tl
@@ -6,7 +6,7 @@ import triton.language as tl
 
 @triton.jit
 def _divided(part, whole):
-    """Rounded to the nearest, as everyone else does."""
+    """Divide and round to nearest, as the CPU does."""
     if part.dtype == tl.float32:
         return tl.div_rn(part, whole)
     else:
@@ -64,7 +64,7 @@ def overlap(a, b, least, KIND: tl.constexpr):
 
 @triton.jit
 def rows_at(offsets, rows, count):
-    """Where rows begin, and how many they hold; nothing for rows that there are not."""
+    """The begins and sizes of rows; zeros for rows past the last."""
     begin = tl.load(offsets + rows, rows < count, other=0)
     end = tl.load(offsets + rows + 1, rows < count, other=0)
     return begin, (end - begin).to(tl.int32)
@@ -87,35 +87,35 @@ def load_boxes(boxes, angles, index, mask, KIND: tl.constexpr, FLOAT: tl.constex
 def load_side(
     side, index, mask, at, KIND: tl.constexpr, LABELS: tl.constexpr, BOXED: tl.constexpr, FLOAT: tl.constexpr
 ):
-    """Boxes with all that decides about their pairs: x1, y1, x2, y2, angle, place, label, and whether there is one.
+    """Boxes with all that decides about their pairs: x1, y1, x2, y2, angle, image id, label, and the mask.
 
     Where the values of the pairs are given, `at` is all that is needed.
     """
-    boxes, angles, places, labels, has_box = side
+    boxes, angles, image_ids, labels, has_box = side
     if KIND == "given":
         return at, at, at, at, at, at, at, mask
     else:
         if BOXED:
             mask = mask & (tl.load(has_box + index, mask, other=0) != 0)
-        place = tl.load(places + index, mask, other=0)
-        label = place
+        image_id = tl.load(image_ids + index, mask, other=0)
+        label = image_id
         if LABELS:
             label = tl.load(labels + index, mask, other=0)
         x1, y1, x2, y2, angle = load_boxes(boxes, angles, index, mask, KIND, FLOAT)
-        return x1, y1, x2, y2, angle, place, label, mask
+        return x1, y1, x2, y2, angle, image_id, label, mask
 
 
 @triton.jit
 def worth(a, b, given, least, KIND: tl.constexpr, LABELS: tl.constexpr, FLOAT: tl.constexpr):
-    """What pairs are worth that may count; 0 for all others, and for what is below."""
-    ax1, ay1, ax2, ay2, a_angle, a_place, a_label, has_a = a
-    bx1, by1, bx2, by2, b_angle, b_place, b_label, has_b = b
+    """The values of pairs; 0 for pairs that may not count, and for values below 0."""
+    ax1, ay1, ax2, ay2, a_angle, a_image, a_label, has_a = a
+    bx1, by1, bx2, by2, b_angle, b_image, b_label, has_b = b
     counts = has_a & has_b
     if KIND == "given":
         value = tl.load(given + (ax1 + bx1), counts, other=0).to(FLOAT)
         counts = value < float("inf")
     else:
-        counts = counts & (a_place == b_place)
+        counts = counts & (a_image == b_image)
         if LABELS:
             counts = counts & (a_label == b_label)
         value = overlap((ax1, ay1, ax2, ay2, a_angle), (bx1, by1, bx2, by2, b_angle), least, KIND)
@@ -124,7 +124,7 @@ def worth(a, b, given, least, KIND: tl.constexpr, LABELS: tl.constexpr, FLOAT: t
 
 @triton.jit
 def weight(value, threshold, n, m, OBJECTIVE: tl.constexpr, WEIGHT: tl.constexpr):
-    """What the pairing maximises. One hit more outweighs any sum: no row's sum exceeds its shorter side."""
+    """The weights to maximize. An additional hit outweighs any sum: no row's sum exceeds its shorter side."""
     if OBJECTIVE == "sum":
         return value.to(WEIGHT)
     elif OBJECTIVE == "count":

@@ -1,4 +1,4 @@
-"""Python literals as models write them, read and never evaluated."""
+"""Parse Python literals that models write, without evaluating them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import NoReturn
 
-MOST_CHARACTERS = 2**16
-_DEEPEST = 64
+MAX_CHARACTERS = 2**16
+_MAX_DEPTH = 64
+# matches, after blanks and comments: "[", "'dog'", "-1.5e3", "None", or the end of the text
 _TOKEN = re.compile(
     r"""
     (?:[ \t\f\r\n]++|\#[^\n]*+|\\\n)*+
@@ -21,6 +22,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+# matches: "\\101", "\\x41", "\\u0041", "\\n"
 _ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _ESCAPED: dict[str, str] = dict(zip("\n\\'\"abfnrtv", ("", *"\\'\"\a\b\f\n\r\t\v"), strict=True))
 _NAMES = {"True": True, "False": False, "None": None}
@@ -41,10 +43,10 @@ def read_literal(text: str) -> object:
     Traceback (most recent call last):
     ValueError: no Python literal: "open('x', 'w')"
     """
-    if len(text) > MOST_CHARACTERS or "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+    if len(text) > MAX_CHARACTERS or "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
         _refuse(text)
     tokens = list(_tokens(text))
-    value, at = _value(tokens, 0, _DEEPEST)
+    value, at = _value(tokens, 0, _MAX_DEPTH)
     if tokens[at][0] != "end":
         _refuse(text)
     return value

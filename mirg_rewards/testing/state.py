@@ -1,4 +1,4 @@
-"""What a call may change, taken down before it and compared after it."""
+"""Snapshots of the state that a call may change."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from mirg_rewards.targets import Target
 
 
 def result_of(given: Any) -> Any:
-    """What of a call's result is the reward's own: of a scorer's, the total and the terms."""
+    """The part of a result that the reward made: of a scorer's, the total and the terms."""
     return (given.total, given.terms) if isinstance(given, Scores) else given
 
 
 def shared_settings() -> dict[str, object]:
-    """What all of a process shares, by what it is called.
+    """Settings that a whole process shares, by name.
 
     >>> "the environment" in shared_settings()
     True
@@ -36,7 +36,7 @@ def shared_settings() -> dict[str, object]:
 
 
 def shared_numbers() -> dict[str, object]:
-    """Where each generator that all of a process shares stands.
+    """The states of the random generators that a whole process shares.
 
     >>> list(shared_numbers())
     ['random', 'torch', 'numpy']
@@ -46,7 +46,7 @@ def shared_numbers() -> dict[str, object]:
 
 
 def snapshot(value: Any) -> Any:
-    """What can be compared with a later snapshot: tensors as lists, readings by their claims.
+    """A value to compare with a later snapshot: tensors as lists, parsed answers by their claims.
 
     >>> snapshot([torch.zeros(2)])
     [(torch.float32, [0.0, 0.0])]

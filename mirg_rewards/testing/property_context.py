@@ -1,4 +1,4 @@
-"""What is checked, on which rows, and what is found: what every property is made of."""
+"""Shared parts of the properties: the subject, its rows, and counterexamples."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hypothesis.strategies import SearchStrategy
 
 from mirg_rewards.batch import Device
 from mirg_rewards.targets import Target
-from mirg_rewards.testing.forms import Form, NoFormError, places_of, written
-from mirg_rewards.testing.judges import FormError, Judge
-from mirg_rewards.testing.strategies import responses, spoiled
+from mirg_rewards.testing.answer_format import AnswerFormat, UnsupportedAnswerError, places_of, write_answer
+from mirg_rewards.testing.callables import Judge, OutputError
+from mirg_rewards.testing.strategies import corrupted, responses
 
 Draw = Callable[[SearchStrategy[Any]], Any]
 
@@ -34,8 +34,8 @@ class Counterexample(Exception):  # noqa: N818 - it is what was looked for
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """What is being checked, and the rows to check it on."""
+class PropertyContext:
+    """The subject of a check, and strategies for its rows."""
 
     judge: Judge
     targets: SearchStrategy[Target]
@@ -44,20 +44,20 @@ class Trial:
 
     def rows(self, draw: Draw, *, min_size: int = 1, max_size: int = 3) -> tuple[list[str], list[Target]]:
         """Completions, clean and messy, and their targets."""
-        true = draw(st.lists(self.targets, min_size=min_size, max_size=max_size))
-        return [draw(responses(self.judge.grammar, target=target)) for target in true], true
+        targets = draw(st.lists(self.targets, min_size=min_size, max_size=max_size))
+        return [draw(responses(self.judge.grammar, target=target)) for target in targets], targets
 
     def rows_and_truth(
-        self, draw: Draw, *, min_size: int = 1, is_spoiled: bool = False
+        self, draw: Draw, *, min_size: int = 1, is_corrupted: bool = False
     ) -> tuple[list[str], list[Target]]:
         """`rows`, and the truth of the last: what fails where much is earned, or little is amiss, is not left to chance.
 
-        With `is_spoiled`, that truth in every way that `spoiled` knows too.
+        With `is_corrupted`, that truth in every way that `corrupted` knows too.
         """
         texts, targets = self.rows(draw, min_size=min_size, max_size=2)
         for target in targets[-1:]:
             truth = self.truths(target)[0]
-            more = [truth, *spoiled(truth)] if is_spoiled else [truth]
+            more = [truth, *corrupted(truth)] if is_corrupted else [truth]
             texts, targets = texts + more, targets + [target] * len(more)
         return texts, targets
 
@@ -72,19 +72,19 @@ class Trial:
         texts: list[str] = []
         for places in places_of(grammar):
             try:
-                texts.append(written(target.claims, target, Form(places).of(grammar)))
-            except NoFormError as error:
+                texts.append(write_answer(target.claims, target, AnswerFormat(places).of(grammar)))
+            except UnsupportedAnswerError as error:
                 unwritten = error
         if not texts:
             raise ValueError(f"targets needs truths that can be written, got {target.to_json()}: {unwritten}")
         return texts
 
     def earn(self, texts: Sequence[str], targets: Sequence[Target], judge: Judge | None = None) -> list[float]:
-        """What the rows earn; a subject that raises, or gives another number of numbers, is a counterexample itself."""
+        """The rewards of the rows. A subject that raises, or returns another number of values, is a counterexample."""
         rows = list(zip(texts, targets, strict=True))
         try:
             return (judge or self.judge)(texts, targets)
-        except FormError as error:
+        except OutputError as error:
             raise Counterexample("form", rows, [error] * len(rows), ["one number"] * len(rows)) from None
         except Exception as error:
             raised = f"raised {type(error).__name__}: {error}"
@@ -100,19 +100,19 @@ class Trial:
         *,
         within: float = 0.0,
     ) -> None:
-        """Nothing if the two agree, or if the rows earn something else at each call: that is another fault."""
+        """Raise Counterexample if the two differ, unless the rows earn another reward at each call: that is another fault."""
         if not agree(earned, expected, within) and self.is_steady(rows, earned, expected):
             shown = [f"{number:.6g}, {why}" for number in expected]
             raise Counterexample(broken, list(zip(*rows, strict=True)), earned, shown)
 
     def is_steady(self, rows: tuple[Sequence[str], Sequence[Target]], *earned: Sequence[float]) -> bool:
-        """Whether the rows earn once more what they did: if not, `deterministic` is broken, and nothing else is known."""
+        """True if scoring the rows again gives one of `earned`; else `deterministic` is broken."""
         again = self.earn(*rows)
         return any(agree(again, before, 0.0) for before in earned)
 
 
 def agree(earned: Sequence[float], expected: Sequence[float], within: float) -> bool:
-    """Whether rows earned what was expected, NaN for NaN, within so much.
+    """True if the rows earned what was expected up to `within`; NaN equals NaN.
 
     >>> agree([0.5, math.nan], [0.5, math.nan], 0.0), agree([0.5], [0.6], 0.01)
     (True, False)

@@ -1,4 +1,4 @@
-"""What both backends take and give."""
+"""Types and checks that both backends share."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
-Kind = Literal["iou", "giou", "diou", "ciou"]
+OverlapKind = Literal["iou", "giou", "diou", "ciou"]
 Objective = Literal["sum", "count", "count_then_sum"]
 
 
 class Matching(NamedTuple):
-    """Who is paired with whom: for each predicted box the index of its target box (-1: none) and the pair's value.
+    """A one-to-one pairing: for each predicted box the index of its target box (-1: none) and the value of the pair.
 
     `totals` is the sum of the values of each row.
     """
@@ -24,7 +24,7 @@ class Matching(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """What there is to know of each answer: its share of right images, its total overlap, and the boxes on both sides.
+    """The comparison of each answer with its target: share of right images, total overlap, and counts of boxes.
 
     `image_shares` (float64) are those of `image_match`, `totals` those of `match`.
     """
@@ -36,12 +36,12 @@ class Comparison(NamedTuple):
 
 
 def check_choices(kind: str, objective: str = "sum", threshold: float = 0.5) -> None:
-    """Raises ValueError for an overlap or an objective that there is not, or a threshold that no overlap must reach.
+    """Raise ValueError for an unknown overlap or objective, or a threshold of 0 or less.
 
     >>> check_choices("giou", "count")
     """
-    if kind not in get_args(Kind):
-        raise ValueError(f"kind must be one of {', '.join(get_args(Kind))}, got {kind!r}")
+    if kind not in get_args(OverlapKind):
+        raise ValueError(f"kind must be one of {', '.join(get_args(OverlapKind))}, got {kind!r}")
     if objective not in get_args(Objective):
         raise ValueError(f"objective must be one of {', '.join(get_args(Objective))}, got {objective!r}")
     # From 0 down, boxes that do not meet would be a hit, in whatever images they are.
@@ -50,7 +50,7 @@ def check_choices(kind: str, objective: str = "sum", threshold: float = 0.5) -> 
 
 
 def check_labels(labels: Tensor | None, target_labels: Tensor | None) -> None:
-    """Raises ValueError if only one side has labels.
+    """Raise ValueError if only one side has labels.
 
     >>> check_labels(None, None)
     """
@@ -60,7 +60,7 @@ def check_labels(labels: Tensor | None, target_labels: Tensor | None) -> None:
 
 
 def check_rows(offsets: Int[Tensor, " c"], target_offsets: Int[Tensor, " c"]) -> None:
-    """Raises ValueError if the two sides differ in rows; only shapes are looked at, so no device is waited for.
+    """Raise ValueError if the two sides differ in rows. Only shapes are read, so the device is not synchronized.
 
     >>> check_rows(torch.tensor([0, 1]), torch.tensor([0, 2]))
     """
@@ -72,7 +72,7 @@ def check_rows(offsets: Int[Tensor, " c"], target_offsets: Int[Tensor, " c"]) ->
 
 
 def as_arithmetic(numbers: Tensor, name: str) -> Tensor:
-    """Float32 or float64, whichever holds the numbers; raises ValueError if they require a gradient.
+    """Convert to float32 or float64, whichever holds the numbers. Raise ValueError if they require a gradient.
 
     >>> as_arithmetic(torch.ones(1, dtype=torch.bfloat16), "boxes").dtype
     torch.float32

@@ -1,4 +1,4 @@
-"""How an answer to a target is written: as boxes or points, with images and labels or without, in the sizes that count."""
+"""Formats of answers: boxes or points, with or without images and labels, in the sizes of the grammar."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from mirg_rewards.parsing import Grammar, render
 from mirg_rewards.parsing.syntax import ClaimToWrite
 from mirg_rewards.targets import Target
 
-Places = Literal["box", "polygon", "point", "box and point"]
-"""How an answer says a place."""
+PlaceKinds = Literal["box", "polygon", "point", "box and point"]
+"""A way to write a place."""
 
 
-class NoFormError(ValueError):
-    """What a grammar has no way to write."""
+class UnsupportedAnswerError(ValueError):
+    """Claims that a grammar cannot write."""
 
 
-def places_of(grammar: Grammar) -> list[Places]:
-    """How places can be said in a grammar, the plainest way first.
+def places_of(grammar: Grammar) -> list[PlaceKinds]:
+    """The kinds of place that a grammar can write, the plainest first.
 
     >>> from mirg_rewards import GRAMMARS
     >>> places_of(GRAMMARS["mirg"]), places_of(GRAMMARS["molmo"])
     (['box', 'point', 'box and point'], ['point'])
     """
-    order: tuple[Places, ...] = ("box", "polygon", "point", "box and point")
+    order: tuple[PlaceKinds, ...] = ("box", "polygon", "point", "box and point")
     return [places for places in order if places in grammar.syntaxes[0].writes]
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """What an answer says: places by boxes, points or both; and whether the image is named, and the label."""
+class AnswerFormat:
+    """The content of an answer: places as boxes, points or both, with or without images and labels."""
 
-    places: Places = "box"
+    places: PlaceKinds = "box"
     images: bool = True
     labels: bool = True
 
@@ -44,10 +44,10 @@ class Form:
         return ", ".join([places[self.places], *more])
 
     def of(self, grammar: Grammar) -> Grammar:
-        """`grammar`, writing this and no more.
+        """`grammar`, restricted to write this format.
 
         >>> from mirg_rewards import GRAMMARS, render
-        >>> render([Claim(2, label="dog")], Form(labels=False).of(GRAMMARS["mirg"]), [None, None])
+        >>> render([Claim(2, label="dog")], AnswerFormat(labels=False).of(GRAMMARS["mirg"]), [None, None])
         '<think></think><answer>[{"image": 2}]</answer>'
         """
         own, *others = grammar.syntaxes
@@ -62,46 +62,46 @@ class Form:
         return replace(grammar, syntaxes=(replace(own, write=write, writes=writes), *others))
 
     def _said(self, claim: ClaimToWrite) -> ClaimToWrite:
-        said: dict[str, Any] = {} if self.images else {"image": None}
-        return claim._replace(**said if self.labels else said | {"label": ""})
+        changes: dict[str, Any] = {} if self.images else {"image": None}
+        return claim._replace(**changes if self.labels else changes | {"label": ""})
 
     @classmethod
-    def all(cls, grammar: Grammar) -> list[Form]:
-        """Those that the grammar can write, the plainest that says all first.
+    def all(cls, grammar: Grammar) -> list[AnswerFormat]:
+        """All formats that the grammar can write, the plainest complete one first.
 
         >>> from mirg_rewards import GRAMMARS
-        >>> print(*Form.all(GRAMMARS["molmo"]), sep="; ")
+        >>> print(*AnswerFormat.all(GRAMMARS["molmo"]), sep="; ")
         points, images, labels; points, images; points, labels; points
         """
         both = (True, False)
         return [cls(places, images, labels) for places in places_of(grammar) for images in both for labels in both]
 
 
-def written(claims: Iterable[Claim], target: Target, grammar: Grammar, think: str = "") -> str:
-    """A clean response about a target's images that makes `claims`, by whichever places the grammar writes.
+def write_answer(claims: Iterable[Claim], target: Target, grammar: Grammar, think: str = "") -> str:
+    """Write `claims` about a target's images as a clean response, with the kinds of place that the grammar writes.
 
-    Pixels are those of the images as they were seen, where the target says so. Raises NoFormError for what the grammar
-    has no way to write.
+    Pixels are those of the target's `seen_sizes`, if it has them. Raises UnsupportedAnswerError for claims that the
+    grammar cannot write.
 
     >>> from mirg_rewards import GRAMMARS, Box
-    >>> written([Claim(1, Box(0.0, 0.0, 0.5, 1.0))], Target((), (None,)), GRAMMARS["molmo"])
+    >>> write_answer([Claim(1, Box(0.0, 0.0, 0.5, 1.0))], Target((), (None,)), GRAMMARS["molmo"])
     '<point x="25" y="50" alt=""></point>'
-    >>> written([Claim(1, Box(0.0, 0.0, 0.5, 1.0))], Target((), ((560, 560),), ((280, 280),)), GRAMMARS["fuyu"])
+    >>> write_answer([Claim(1, Box(0.0, 0.0, 0.5, 1.0))], Target((), ((560, 560),), ((280, 280),)), GRAMMARS["fuyu"])
     '<box>0, 0, 280, 140</box>'
     """
     fitting = [fitted(claim, grammar) for claim in claims]
-    sizes = counted_sizes(target, grammar)
+    sizes = coordinate_sizes(target, grammar)
     try:
         return render(fitting, replace(grammar, resize=None), sizes, think=think)
     except ValueError as error:
-        raise NoFormError(str(error)) from None
+        raise UnsupportedAnswerError(str(error)) from None
 
 
-def counted_sizes(target: Target, grammar: Grammar) -> list[Size | None]:
-    """The size of each of a target's images that pixels count up to; where the grammar counts in others, the original one.
+def coordinate_sizes(target: Target, grammar: Grammar) -> list[Size | None]:
+    """The size of each image in the pixels that the grammar uses; the original size if it does not use pixels.
 
     >>> from mirg_rewards import GRAMMARS
-    >>> counted_sizes(Target((), ((640, 480),)), GRAMMARS["qwen25_json"])
+    >>> coordinate_sizes(Target((), ((640, 480),)), GRAMMARS["qwen25_json"])
     [(644, 476)]
     """
     sizes = list(target.sizes)
@@ -112,11 +112,11 @@ def counted_sizes(target: Target, grammar: Grammar) -> list[Size | None]:
 
 
 def fitted(claim: Claim, grammar: Grammar) -> Claim:
-    """`claim` with its place said as the grammar writes places: a box by its middle where only points are written.
+    """`claim` with its place as the grammar writes places: the center of a box where only points are written.
 
     >>> from mirg_rewards import GRAMMARS, Box
     >>> claim = Claim(1, Box(0.0, 0.0, 0.5, 1.0))
-    >>> fitted(claim, Form("box and point").of(GRAMMARS["mirg"])).point, fitted(claim, GRAMMARS["mirg"]).point
+    >>> fitted(claim, AnswerFormat("box and point").of(GRAMMARS["mirg"])).point, fitted(claim, GRAMMARS["mirg"]).point
     (Point(x=0.25, y=0.5), None)
     """
     writes = grammar.syntaxes[0].writes

@@ -1,4 +1,4 @@
-"""What the originals of published rewards start from: parts of the text, and numbers in their dataset's columns."""
+"""Steps that published reward functions share: parts of the text, and coordinates in dataset units."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from mirg_rewards.targets import Target
 THOUSANDTHS: Size = (1000, 1000)
 """The size of an image that is counted from 0 to 1000 both ways."""
 
+# matches: "</think>\n<answer>"
 _BETWEEN = re.compile(r"</think>\s*<answer>")
+# matches: the blanks of "< / answer >"
 _BLANKS = re.compile(r"(?<!\s)\s++(?=[<>/])|(?<=[<>/])\s++")
-_MOST = 1e30
+_MAX_NUMBER = 1e30
 
 
 def think_then_answer(text: str, target: Target) -> float:
@@ -31,7 +33,7 @@ def think_then_answer(text: str, target: Target) -> float:
 
 
 def first_answer(text: str) -> str | None:
-    """What the first `<answer>` holds, up to the next `</answer>`, wherever it stands; None where there is none.
+    """The content of the first `<answer>`, up to the next `</answer>`, anywhere in the text; None if there is none.
 
     >>> first_answer("<think><answer>1</answer></think><answer>2</answer>")
     '1'
@@ -66,4 +68,4 @@ def earned(value: float) -> float:
     >>> earned(float("nan")), earned(0.5)
     (0.0, 0.5)
     """
-    return max(-_MOST, min(float(value), _MOST)) if math.isfinite(value) else 0.0
+    return max(-_MAX_NUMBER, min(float(value), _MAX_NUMBER)) if math.isfinite(value) else 0.0

@@ -1,4 +1,4 @@
-"""Anything that judges completions, called in one way: texts and targets in, one number a row out."""
+"""One interface to rewards, scorers and trainers' reward functions: texts and targets in, one number a row out."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from mirg_rewards.parsing import GRAMMARS, Grammar, parse
 from mirg_rewards.scorer import Scorer, Scores
 from mirg_rewards.targets import Target
 
-Kind = Literal["reward", "scorer", "trl", "ms_swift", "verl", "easyr1", "easyr1_sequential", "sample"]
-"""How something that judges completions is called."""
+CallableKind = Literal["reward", "scorer", "trl", "ms_swift", "verl", "easyr1", "easyr1_sequential", "sample"]
+"""The calling convention of a subject."""
 
-Columns = str | Callable[[Target], Mapping[str, Any]]
-"""What a function is told of the truth: the name of the column with `Target.to_json`, or all columns of a row."""
+TargetColumns = str | Callable[[Target], Mapping[str, Any]]
+"""The dataset columns of a target: the name of the column with `Target.to_json`, or a function to all columns."""
 
-_PARAMETERS: dict[str, Kind] = {
+_PARAMETERS: dict[str, CallableKind] = {
     "answers": "reward",
     "completions": "trl",
     "solution_str": "verl",
@@ -36,8 +36,8 @@ _PARAMETERS: dict[str, Kind] = {
 _IN_BATCHES = ("reward", "scorer", "trl", "ms_swift", "easyr1")
 
 
-class FormError(ValueError):
-    """What was given back is not one number for each row."""
+class OutputError(ValueError):
+    """An output that is not one number for each row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,65 +45,66 @@ class Judge:
     """Something that judges completions, of one of the kinds that `judge` lists; itself texts and targets to numbers."""
 
     subject: Any
-    kind: Kind
+    kind: CallableKind
     grammar: Grammar
-    columns: Columns = "target"
+    columns: TargetColumns = "target"
     device: Device = "cpu"
     messages: bool = False
 
     @property
     def name(self) -> str:
-        """What the subject, or a scorer's reward, is called or prints as."""
+        """The name or repr of the subject, or of a scorer's reward."""
         of = self.subject.reward if self.kind == "scorer" else self.subject
         return str(getattr(of, "__name__", None) or repr(of))[:80]
 
     def __call__(self, texts: Sequence[str], targets: Sequence[Target]) -> list[float]:
-        """What each text earns against its target; None counts as NaN. Raises FormError for any other number of numbers."""
-        given = self.given(self.arguments(texts, targets))
+        """The reward of each text; None counts as NaN. Raise OutputError unless there is one number for each row."""
+        output = self.call(self.arguments(texts, targets))
         if self.kind == "scorer":
-            given = [score.total if isinstance(score, Scores) else score for score in given]
-        numbers = _unpacked(given[0]) if self.kind in _IN_BATCHES else given
+            output = [score.total if isinstance(score, Scores) else score for score in output]
+        numbers = _unpacked(output[0]) if self.kind in _IN_BATCHES else output
         earned = [_number(number) for number in numbers]
         if len(earned) != len(texts):
-            raise FormError(f"{len(earned)} numbers for {len(texts)} rows: {_shown(given[0])}")
+            raise OutputError(f"{len(earned)} numbers for {len(texts)} rows: {_shown(output[0])}")
         return earned
 
     def arguments(
         self, texts: Sequence[str], targets: Sequence[Target]
     ) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
-        """The arguments of each call that judges these rows: one call for all of them, or one for each."""
+        """The arguments of each call that scores these rows: one call for all of them, or one for each."""
         texts, targets = list(texts), list(targets)
         if self.kind == "scorer":
             return [((texts, targets), {})]
         if self.kind == "reward":
             return [(self.packed(texts, targets), {})]
-        told = [self._told(target) for target in targets]
-        pairs = list(zip(texts, told, strict=True))
-        inputs = [{"response": text, "response_length": len(text), **row} for text, row in pairs]
-        if self.kind == "easyr1":
-            return [((inputs,), {})]
-        if self.kind == "easyr1_sequential":
-            return [((row,), {}) for row in inputs]
+        rows = [self._columns_of(target) for target in targets]
+        if self.kind in ("trl", "ms_swift"):
+            return [self._batch_arguments(texts, rows)]
+        pairs = list(zip(texts, rows, strict=True))
         if self.kind == "verl":
             rest = {"data_source": "mirg", "extra_info": {}}
             return [((), {**rest, "solution_str": text, **row}) for text, row in pairs]
-        if self.kind == "sample" and isinstance(self.columns, str):
-            return [((text, *row.values()), {}) for text, row in pairs]
         if self.kind == "sample":
-            return [((text,), row) for text, row in pairs]
-        names = told[0] if told else [self.columns] if isinstance(self.columns, str) else []
-        columns = {name: [row[name] for row in told] for name in names}
+            in_order = isinstance(self.columns, str)
+            return [((text, *row.values()), {}) if in_order else ((text,), row) for text, row in pairs]
+        inputs = [{"response": text, "response_length": len(text), **row} for text, row in pairs]
+        return [((inputs,), {})] if self.kind == "easyr1" else [((row,), {}) for row in inputs]
+
+    def _batch_arguments(self, texts: list[str], rows: list[dict[str, Any]]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments that TRL and ms-swift pass for a batch: columns as lists beside the completions."""
+        names = rows[0] if rows else [self.columns] if isinstance(self.columns, str) else []
+        columns = {name: [row[name] for row in rows] for name in names}
         chats = [[{"role": "assistant", "content": text}] for text in texts]
         if self.kind == "ms_swift":
-            # The whole conversation, of which the completion is the last turn.
-            asked = [[{"role": "user", "content": ""}, *chat] for chat in chats]
-            return [((texts,), {"messages": asked, "trainer_state": None, **columns})]
+            # The whole conversation; the completion is its last turn.
+            messages = [[{"role": "user", "content": ""}, *chat] for chat in chats]
+            return (texts,), {"messages": messages, "trainer_state": None, **columns}
         prompts, ids = [""] * len(texts), [[0]] * len(texts)
         completions = chats if self.messages else texts
-        return [((), {"prompts": prompts, "completions": completions, "completion_ids": ids, **columns})]
+        return (), {"prompts": prompts, "completions": completions, "completion_ids": ids, **columns}
 
-    def given(self, calls: Sequence[tuple[tuple[Any, ...], dict[str, Any]]]) -> list[Any]:
-        """What the subject gives back for each call, as it is."""
+    def call(self, calls: Sequence[tuple[tuple[Any, ...], dict[str, Any]]]) -> list[Any]:
+        """Call the subject with each set of arguments and return its outputs unchanged."""
         with torch.no_grad():
             return [self.subject(*positional, **named) for positional, named in calls]
 
@@ -127,7 +128,7 @@ class Judge:
             return replace(self, device=device)
         raise ValueError(f"device is for rewards and scorers, got it with a function of kind {self.kind!r}")
 
-    def _told(self, target: Target) -> dict[str, Any]:
+    def _columns_of(self, target: Target) -> dict[str, Any]:
         if callable(self.columns):
             return dict(self.columns(target))
         has_its_name = self.kind in ("verl", "easyr1", "easyr1_sequential")
@@ -137,9 +138,9 @@ class Judge:
 def judge(
     subject: Any,
     *,
-    kind: Kind | None = None,
+    kind: CallableKind | None = None,
     grammar: Grammar | None = None,
-    columns: Columns = "target",
+    columns: TargetColumns = "target",
     messages: bool = False,
 ) -> Judge:
     """A reward, a scorer or a trainer's reward function as one callable from texts and targets to numbers.
@@ -172,8 +173,8 @@ def judge(
     TypeError: how is <built-in function len> called? Its parameters (obj) do not say; \
 pass kind="reward", "scorer", "trl", "ms_swift", "verl", "easyr1", "easyr1_sequential" or "sample"
     """
-    if kind is not None and kind not in get_args(Kind):
-        raise ValueError(f"kind must be one of {', '.join(get_args(Kind))}, got {kind!r}")
+    if kind is not None and kind not in get_args(CallableKind):
+        raise ValueError(f"kind must be one of {', '.join(get_args(CallableKind))}, got {kind!r}")
     if not callable(subject):
         raise TypeError(f"what is to judge must be callable, got {subject!r}")
     kind = kind or _kind_of(subject)
@@ -186,7 +187,7 @@ pass kind="reward", "scorer", "trl", "ms_swift", "verl", "easyr1", "easyr1_seque
     return Judge(subject, kind, grammar, columns, messages=messages)
 
 
-def _kind_of(subject: Callable[..., Any]) -> Kind:
+def _kind_of(subject: Callable[..., Any]) -> CallableKind:
     if isinstance(subject, Scorer):
         return "scorer"
     try:
@@ -197,7 +198,7 @@ def _kind_of(subject: Callable[..., Any]) -> Kind:
     if {"completions", "messages"} <= set(parameters) and kinds == {"trl"}:
         return "ms_swift"
     if len(kinds) != 1:
-        *others, last = (f'"{kind}"' for kind in get_args(Kind))
+        *others, last = (f'"{kind}"' for kind in get_args(CallableKind))
         raise TypeError(
             f"how is {subject!r} called? Its parameters ({', '.join(parameters)}) do not say; "
             f"pass kind={', '.join(others)} or {last}"
@@ -205,40 +206,40 @@ def _kind_of(subject: Callable[..., Any]) -> Kind:
     return kinds.pop()
 
 
-def _unpacked(given: Any) -> list[Any]:
-    if isinstance(given, Tensor):
-        return given.detach().flatten().tolist()
-    if isinstance(given, str | Mapping) or not hasattr(given, "__iter__"):
-        raise FormError(_shown(given))
-    return list(given)
+def _unpacked(output: Any) -> list[Any]:
+    if isinstance(output, Tensor):
+        return output.detach().flatten().tolist()
+    if isinstance(output, str | Mapping) or not hasattr(output, "__iter__"):
+        raise OutputError(_shown(output))
+    return list(output)
 
 
-def _number(given: Any) -> float:
-    if isinstance(given, Mapping):
-        given = given.get("score", given.get("overall"))
-    if given is None:
+def _number(output: Any) -> float:
+    if isinstance(output, Mapping):
+        output = output.get("score", output.get("overall"))
+    if output is None:
         return float("nan")
-    if isinstance(given, Real):
-        return float(given)
-    if isinstance(given, Tensor) and given.numel() == 1:
-        return float(given)
-    raise FormError(_shown(given))
+    if isinstance(output, Real):
+        return float(output)
+    if isinstance(output, Tensor) and output.numel() == 1:
+        return float(output)
+    raise OutputError(_shown(output))
 
 
-def _shown(given: Any) -> str:
-    if isinstance(given, Tensor):
-        return f"a tensor {given.dtype} {list(given.shape)}".replace("torch.", "")
-    return f"{type(given).__name__} {given!r:.80}"
+def _shown(output: Any) -> str:
+    if isinstance(output, Tensor):
+        return f"a tensor {output.dtype} {list(output.shape)}".replace("torch.", "")
+    return f"{type(output).__name__} {output!r:.80}"
 
 
-def form_fault(kind: Kind, given: Sequence[Any], rows: int, device: Device = "cpu") -> str | None:
-    """What is wrong with the form of what a subject of this kind gave back for so many rows; None if nothing is.
+def output_fault(kind: CallableKind, output: Sequence[Any], rows: int, device: Device = "cpu") -> str | None:
+    """The fault of an output of `rows` rows from a subject of this kind; None if it has the right shape.
 
-    >>> form_fault("reward", [torch.zeros(3)], 2), form_fault("trl", [[0.5, 1.0]], 2)
+    >>> output_fault("reward", [torch.zeros(3)], 2), output_fault("trl", [[0.5, 1.0]], 2)
     ('a tensor float32 [3]', None)
     """
     if kind in ("reward", "scorer"):
-        totals = [score.total for score in given] if kind == "scorer" else given
+        totals = [score.total for score in output] if kind == "scorer" else output
         wanted = torch.device(device).type
         for total in totals:
             if not isinstance(total, Tensor) or total.dtype != torch.float32 or total.shape != (rows,):
@@ -247,11 +248,11 @@ def form_fault(kind: Kind, given: Sequence[Any], rows: int, device: Device = "cp
                 return f"{_shown(total)} on {total.device}"
         return None
     try:
-        if kind in _IN_BATCHES and isinstance(given[0], Tensor) and given[0].shape != (rows,):
-            return _shown(given[0])
-        numbers = _unpacked(given[0]) if kind in _IN_BATCHES else given
+        if kind in _IN_BATCHES and isinstance(output[0], Tensor) and output[0].shape != (rows,):
+            return _shown(output[0])
+        numbers = _unpacked(output[0]) if kind in _IN_BATCHES else output
         for number in numbers:
             _number(number)
-    except FormError as error:
+    except OutputError as error:
         return str(error)
-    return None if len(numbers) == rows else f"{len(numbers)} numbers: {_shown(given[0])}"
+    return None if len(numbers) == rows else f"{len(numbers)} numbers: {_shown(output[0])}"

@@ -1,4 +1,4 @@
-"""Which boxes can be paired: rows cut into chunks, rows and images into groups, groups into pairs."""
+"""Candidate pairs of boxes: rows are cut into chunks, chunks into groups by image, groups into pairs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Groups(NamedTuple):
     target_counts: IntArray
 
 
-class Pairs(NamedTuple):
+class CandidatePairs(NamedTuple):
     """All pairs of all groups, those of one predicted box side by side, in the order of their targets.
 
     `boxes` are the predicted boxes in the order of their pairs, `widths` how many pairs each has, `groups` how many of the
@@ -44,7 +44,7 @@ class Pairs(NamedTuple):
     right: IntArray
 
 
-class Chunk(NamedTuple):
+class RowChunk(NamedTuple):
     """Some rows of a batch: which predicted boxes and targets are in them, how many each row has, and the row of each."""
 
     boxes: slice
@@ -55,7 +55,7 @@ class Chunk(NamedTuple):
     target_rows: IntArray
 
 
-def chunks(offsets: IntArray, target_offsets: IntArray) -> Iterator[Chunk]:
+def chunks(offsets: IntArray, target_offsets: IntArray) -> Iterator[RowChunk]:
     """A batch cut into rows with a bounded number of boxes and pairs together, or a single row with more.
 
     >>> [chunk.boxes for chunk in chunks(np.array([0, 1, 3]), np.array([0, 2, 3]))]
@@ -69,7 +69,7 @@ def chunks(offsets: IntArray, target_offsets: IntArray) -> Iterator[Chunk]:
     for begin, end in pairwise(cuts):
         sizes, target_sizes = counts[begin:end], target_counts[begin:end]
         rows = np.arange(end - begin)
-        yield Chunk(
+        yield RowChunk(
             slice(int(offsets[begin]), int(offsets[end])),
             slice(int(target_offsets[begin]), int(target_offsets[end])),
             sizes,
@@ -103,16 +103,16 @@ def row_groups(counts: IntArray, target_counts: IntArray) -> Groups:
     return Groups(members, begins, counts[kept], target_members, target_begins, target_counts[kept])
 
 
-def place_groups(rows: IntArray, places: IntArray, target_rows: IntArray, target_places: IntArray) -> Groups:
-    """A group for each row and place that has boxes on both sides, where a place is any number, such as an image's.
+def group_by_image(rows: IntArray, image_ids: IntArray, target_rows: IntArray, target_image_ids: IntArray) -> Groups:
+    """Groups of boxes with one row and one image id, for those that have boxes on both sides.
 
     >>> rows = np.array([0, 0])
-    >>> groups = place_groups(rows, np.array([3, 1]), rows, np.array([1, 2]))
+    >>> groups = group_by_image(rows, np.array([3, 1]), rows, np.array([1, 2]))
     >>> groups.members[groups.begins], groups.target_members[groups.target_begins]
     (array([1]), array([0]))
     """
     count, total = len(rows), len(rows) + len(target_rows)
-    codes, target_codes, span = coded(places, target_places)
+    codes, target_codes, span = coded(image_ids, target_image_ids)
     bits = total.bit_length()
     keys = np.concatenate((rows * span + codes, target_rows * span + target_codes)) << bits
     keys |= np.arange(total)
@@ -120,51 +120,51 @@ def place_groups(rows: IntArray, places: IntArray, target_rows: IntArray, target
     members, keys = keys & ((1 << bits) - 1), keys >> bits
     begins = _is_first(keys).nonzero()[0]
     # Of equal keys the predicted boxes come first.
-    said = np.zeros(total + 1, np.int64)
-    (members < count).cumsum(out=said[1:])
+    predicted = np.zeros(total + 1, np.int64)
+    (members < count).cumsum(out=predicted[1:])
     ends = np.append(begins[1:], total)
-    counts = said[ends] - said[begins]
+    counts = predicted[ends] - predicted[begins]
     target_counts = ends - begins - counts
     kept = ((counts > 0) & (target_counts > 0)).nonzero()[0]
     begins, counts = begins[kept], counts[kept]
     return Groups(members, begins, counts, members - count, begins + counts, target_counts[kept])
 
 
-def coded(places: IntArray, target_places: IntArray) -> tuple[IntArray, IntArray, int]:
-    """Small numbers in place of any, equal where those are; 0 for a place that no target has; and their bound.
+def coded(ids: IntArray, target_ids: IntArray) -> tuple[IntArray, IntArray, int]:
+    """Map ids to small codes: equal ids get equal codes, ids that no target has get 0; and the bound of the codes.
 
     >>> coded(np.array([7, 9, 2**60]), np.array([9, 8]))
     (array([0, 2, 0]), array([2, 1]), 3)
     """
-    low, high = (int(target_places.min()), int(target_places.max())) if len(target_places) else (0, 0)
+    low, high = (int(target_ids.min()), int(target_ids.max())) if len(target_ids) else (0, 0)
     if high - low < 1 << 16:
-        is_known = (places >= low) & (places <= high)
-        return np.where(is_known, places - low + 1, 0), target_places - low + 1, high - low + 2
-    distinct, codes = np.unique(target_places, return_inverse=True)
-    nearest = np.minimum(np.searchsorted(distinct, places), len(distinct) - 1)
-    return np.where(distinct[nearest] == places, nearest + 1, 0), codes + 1, len(distinct) + 1
+        is_known = (ids >= low) & (ids <= high)
+        return np.where(is_known, ids - low + 1, 0), target_ids - low + 1, high - low + 2
+    distinct, codes = np.unique(target_ids, return_inverse=True)
+    nearest = np.minimum(np.searchsorted(distinct, ids), len(distinct) - 1)
+    return np.where(distinct[nearest] == ids, nearest + 1, 0), codes + 1, len(distinct) + 1
 
 
-def pairs_of(groups: Groups) -> Pairs:
+def pairs_in_groups(groups: Groups) -> CandidatePairs:
     """Every pair of a predicted box and a target of one group.
 
-    >>> pairs_of(row_groups(np.array([1, 2]), np.array([2, 1])))[3:]
+    >>> pairs_in_groups(row_groups(np.array([1, 2]), np.array([2, 1])))[3:]
     (array([0, 0, 1, 2]), array([0, 1, 2, 2]))
     """
     members, begins, counts, target_members, target_begins, target_counts = groups
     boxes = members.take(ranges(begins, counts))
     widths = target_counts.repeat(counts)
     right = target_members.take(ranges(target_begins.repeat(counts), widths))
-    return Pairs(boxes, widths, counts, boxes.repeat(widths), right)
+    return CandidatePairs(boxes, widths, counts, boxes.repeat(widths), right)
 
 
-def best_pairs(weights: FloatArray, pairs: Pairs) -> IntArray:
+def best_pairs(weights: FloatArray, pairs: CandidatePairs) -> IntArray:
     """Of each of `pairs.boxes` the pair that the best one-to-one pairing gives it, -1 for none: the largest sum of weights.
 
     If the best targets of all boxes of a group are distinct, no pairing can do better; nor if the best boxes of all
     targets are. Other groups go to SciPy.
 
-    >>> pairs = pairs_of(row_groups(np.array([2]), np.array([2])))
+    >>> pairs = pairs_in_groups(row_groups(np.array([2]), np.array([2])))
     >>> best_pairs(np.array([0.5, 0.25, 0.5, 0.0]), pairs)
     array([1, 2])
     """
@@ -221,7 +221,7 @@ def _shared(chosen: IntArray, others: IntArray) -> IntArray:
 
 
 def _is_first(ordered: IntArray) -> npt.NDArray[np.bool_]:
-    """Which numbers are the first of equals."""
+    """A mask of the first of each run of equal numbers."""
     is_first = np.ones(len(ordered), np.bool_)
     np.not_equal(ordered[1:], ordered[:-1], out=is_first[1:])
     return is_first

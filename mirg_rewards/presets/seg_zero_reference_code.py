@@ -1,4 +1,4 @@
-"""What the code of Seg-Zero and VisionReasoner makes of a text: each function a term, 0 for what the code crashes on."""
+"""The terms of Seg-Zero and VisionReasoner, one function each; 0 where the published code crashes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from scipy.optimize import linear_sum_assignment
 
 from mirg_rewards.claims import Claim
 from mirg_rewards.coordinates import Resize
-from mirg_rewards.presets.columns import Numbers, size_of, true_boxes
-from mirg_rewards.presets.originals import counted, first_answer
+from mirg_rewards.presets.dataset_units import Coordinates, coordinate_size, dataset_boxes
+from mirg_rewards.presets.reference_code import counted, first_answer
 from mirg_rewards.targets import Target
 
-RESIZE = Resize(factor=28, min_pixels=3136, max_pixels=12_845_056)
+SEG_ZERO_RESIZE = Resize(factor=28, min_pixels=3136, max_pixels=12_845_056)
 """How the processors of these projects resize; an image of 840 by 840 stays as it is."""
 
 _FAILURES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
+# matches: "{", unless "}" follows
 _OPENED = re.compile(r"\{(?!\})")
-_MOST_OBJECTS = 120
+_MAX_OBJECTS = 120
 _NOWHERE = (math.inf, math.inf)
 
 
@@ -56,22 +57,22 @@ def is_strict_object(text: str, target: Target) -> float:
         return 0.0
 
 
-def overlaps(text: str, target: Target, *, strict: bool) -> float:
+def box_overlaps(text: str, target: Target, *, strict: bool) -> float:
     """Seg-Zero's box term: 1 for an IoU of whole pixels above 0.5.
 
     >>> from mirg_rewards import Box, Claim
     >>> target = Target((Claim(1, Box(0.1, 0.1, 0.2, 0.2)),), ((1000, 1000),), ((1000, 1000),))
-    >>> overlaps('{"bbox": [100, 100, 200, 150]}', target, strict=True)
+    >>> box_overlaps('{"bbox": [100, 100, 200, 150]}', target, strict=True)
     1.0
     """
-    truth = _true_box(target)
+    truth = _target_box(target)
     try:
         box = _box(_first_object(text), strict=strict)
         left, top = max(box[0], truth[0]), max(box[1], truth[1])
         right, bottom = min(box[2], truth[2]), min(box[3], truth[3])
         inside = (right - left + 1) * (bottom - top + 1) if left < right and top < bottom else 0
-        area, true_area = ((x2 - x1 + 1) * (y2 - y1 + 1) for x1, y1, x2, y2 in (box, truth))
-        return float(float(inside) / (area + true_area - inside) > 0.5)
+        area, target_area = ((x2 - x1 + 1) * (y2 - y1 + 1) for x1, y1, x2, y2 in (box, truth))
+        return float(float(inside) / (area + target_area - inside) > 0.5)
     except _FAILURES:
         return 0.0
 
@@ -84,10 +85,10 @@ def is_near(text: str, target: Target, *, strict: bool) -> float:
     >>> is_near('{"bbox": [100, 100, 200, 230]}', target, strict=True)
     1.0
     """
-    truth = _true_box(target)
+    truth = _target_box(target)
     try:
         box = _box(_first_object(text), strict=strict)
-        return float(sum(abs(number - true) for number, true in zip(box, truth, strict=True)) / 4 < 10)
+        return float(sum(abs(number - expected) for number, expected in zip(box, truth, strict=True)) / 4 < 10)
     except _FAILURES:
         return 0.0
 
@@ -97,11 +98,11 @@ def points_agree(text: str, target: Target, *, strict: bool) -> float:
 
     >>> from mirg_rewards import Claim, Point
     >>> target = Target((Claim(1, point=Point(0.1, 0.1)), Claim(1, point=Point(0.2, 0.2))), ((1000, 1000),), ((1000, 1000),))
-    >>> said = '{"bbox": [100, 100, 300, 300], "points_1": [250, 250], "points_2": [120, 120]}'
-    >>> points_agree(said, target, strict=True)
+    >>> text = '{"bbox": [100, 100, 300, 300], "points_1": [250, 250], "points_2": [120, 120]}'
+    >>> points_agree(text, target, strict=True)
     1.0
     """
-    truths = _true_pair(target)
+    truths = _target_pair(target)
     try:
         item = _first_object(text)
         x1, y1, x2, y2 = _box(item, strict=strict)
@@ -141,21 +142,21 @@ def objects_agree(text: str, target: Target) -> float:
     """VisionReasoner's term for objects, 0 to 3.
 
     >>> from mirg_rewards import Box, Claim, Point
-    >>> true = Claim(1, Box(0.1, 0.1, 0.2, 0.2), Point(0.15, 0.15))
-    >>> target = Target((true,), ((1000, 1000),), ((1000, 1000),))
+    >>> claim = Claim(1, Box(0.1, 0.1, 0.2, 0.2), Point(0.15, 0.15))
+    >>> target = Target((claim,), ((1000, 1000),), ((1000, 1000),))
     >>> objects_agree('<answer>[{"bbox_2d": [100, 100, 200, 150], "point_2d": [150, 140]}]</answer>', target)
     2.0
     """
-    true = [numbers for _, numbers in true_boxes(target, RESIZE)][:_MOST_OBJECTS]
-    places = [_true_point(claim, target) or _NOWHERE for claim in target.claims if claim.box is not None]
+    target_boxes = [numbers for _, numbers in dataset_boxes(target, SEG_ZERO_RESIZE)][:_MAX_OBJECTS]
+    places = [_target_point(claim, target) or _NOWHERE for claim in target.claims if claim.box is not None]
     try:
         items = json.loads((first_answer(text) or "").strip())
-        boxes = np.array([item["bbox_2d"] for item in items][:_MOST_OBJECTS])
-        points = np.array([item["point_2d"] for item in items][:_MOST_OBJECTS])
-        if not true or boxes.shape != (len(boxes), 4) or points.shape != (len(boxes), 2):
+        boxes = np.array([item["bbox_2d"] for item in items][:_MAX_OBJECTS])
+        points = np.array([item["point_2d"] for item in items][:_MAX_OBJECTS])
+        if not target_boxes or boxes.shape != (len(boxes), 4) or points.shape != (len(boxes), 2):
             return 0.0
         with np.errstate(all="ignore"):
-            hits = _hits(boxes, points, np.array(true), np.array(places[:_MOST_OBJECTS]))
+            hits = _hits(boxes, points, np.array(target_boxes), np.array(places[:_MAX_OBJECTS]))
         return float(hits[linear_sum_assignment(hits, maximize=True)].sum() / max(hits.shape))
     except _FAILURES:
         return 0.0
@@ -173,18 +174,18 @@ def says_nothing_thrice(text: str, target: Target) -> float:
 
 
 def _hits(
-    boxes: npt.NDArray[Any], points: npt.NDArray[Any], true_boxes: npt.NDArray[Any], true_points: npt.NDArray[Any]
+    boxes: npt.NDArray[Any], points: npt.NDArray[Any], target_boxes: npt.NDArray[Any], target_points: npt.NDArray[Any]
 ) -> npt.NDArray[np.float64]:
-    """How many of the three a pair has, `[predicted, target]`, in the arithmetic that numpy gives numbers as written."""
+    """The number of criteria that each pair meets, 0 to 3, of shape `[predicted, target]`."""
     x1, y1, x2, y2 = (boxes[:, [side]] for side in range(4))
-    left, top, right, bottom = true_boxes.T
+    left, top, right, bottom = target_boxes.T
     width = np.maximum(0, np.minimum(x2, right) - np.maximum(x1, left) + 1)
     height = np.maximum(0, np.minimum(y2, bottom) - np.maximum(y1, top) + 1)
     inside = width * height
     areas = (x2 - x1 + 1) * (y2 - y1 + 1)
     iou = inside / (areas + (right - left + 1) * (bottom - top + 1) - inside)
-    apart = np.abs(boxes[:, None] - true_boxes).mean(2)
-    away = np.sqrt(((points[:, None] - true_points) ** 2).sum(2))
+    apart = np.abs(boxes[:, None] - target_boxes).mean(2)
+    away = np.sqrt(((points[:, None] - target_points) ** 2).sum(2))
     x, y = points[:, [0]], points[:, [1]]
     within = (x >= x1) & (x <= x2) & (y >= y1) & (y <= y2)
     hits: npt.NDArray[np.float64] = (iou > 0.5).astype(np.float64) + (apart < 10) + ((away < 30) & within)
@@ -217,23 +218,29 @@ def _box(item: dict[str, Any], *, strict: bool) -> Any:
     return box
 
 
-def _true_box(target: Target) -> Numbers:
-    return next((numbers for _, numbers in true_boxes(target, RESIZE)), ())
+def _target_box(target: Target) -> Coordinates:
+    return next((numbers for _, numbers in dataset_boxes(target, SEG_ZERO_RESIZE)), ())
 
 
-def _true_pair(target: Target) -> list[Numbers]:
+def _target_pair(target: Target) -> list[Coordinates]:
     """The two true points of the first box: those of its claim and of claims without a box; a single one is both."""
     first = next((claim for claim in target.claims if claim.box is not None), None)
     own = [] if first is None else [first]
-    places = [_true_point(claim, target) for claim in (*own, *(claim for claim in target.claims if claim.box is None))]
+    places = [
+        _target_point(claim, target) for claim in (*own, *(claim for claim in target.claims if claim.box is None))
+    ]
     points = [place for place in places if place is not None][:2]
     return points * 2 if len(points) == 1 else points
 
 
-def _true_point(claim: Claim, target: Target) -> Numbers | None:
+def _target_point(claim: Claim, target: Target) -> Coordinates | None:
     point = claim.point
-    return None if point is None else counted((point.x, point.y), size_of(target, claim.image or 1, RESIZE))
+    return (
+        None
+        if point is None
+        else counted((point.x, point.y), coordinate_size(target, claim.image or 1, SEG_ZERO_RESIZE))
+    )
 
 
-def _distance(point: Numbers, other: Numbers) -> float:
+def _distance(point: Coordinates, other: Coordinates) -> float:
     return math.sqrt((point[0] - other[0]) ** 2 + (point[1] - other[1]) ** 2)

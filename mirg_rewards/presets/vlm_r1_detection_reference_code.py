@@ -1,4 +1,4 @@
-"""What VLM-R1's own code makes of a list of objects."""
+"""VLM-R1's published scores of a list of objects."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 
 from mirg_rewards.claims import Corners
 from mirg_rewards.coordinates import Resize, Space
-from mirg_rewards.presets.columns import true_boxes
-from mirg_rewards.presets.vlm_r1 import overlap
+from mirg_rewards.presets.dataset_units import dataset_boxes
+from mirg_rewards.presets.vlm_r1 import box_iou
 from mirg_rewards.targets import Target
 
 _FENCE = "```json", "```"
-_MOST_BOXES = 100  # of one label, that COCO looks at
+_MAX_BOXES = 100  # of one label, that COCO looks at
 
 Measured = tuple[float, float, float, float, float]
 """A box as x, y, width, height and area."""
@@ -31,21 +31,21 @@ def od(
     if answer is None:
         return 0.0
     listed = _items(_last(_between(answer, *_FENCE)))
-    true = [(_measured(*corners), label) for label, corners in true_boxes(target, resize, space)]
-    if not listed or not true:
-        return float(not listed and not true)
-    said: dict[str, list[Measured]] = {label: [] for _, label in true}
+    target_boxes = [(_measured(*corners), label) for label, corners in dataset_boxes(target, resize, space)]
+    if not listed or not target_boxes:
+        return float(not listed and not target_boxes)
+    predicted: dict[str, list[Measured]] = {label: [] for _, label in target_boxes}
     for item in listed:
         box = _box(item)
         with suppress(KeyError, TypeError, OverflowError):
             if box is not None:
-                said[item["label"]].append(_measured(*box))
-    boxes = [(box, label) for label, listed_so in said.items() for box in listed_so[:_MOST_BOXES]]
+                predicted[item["label"]].append(_measured(*box))
+    boxes = [(box, label) for label, listed_so in predicted.items() for box in listed_so[:_MAX_BOXES]]
     try:
-        earned = _average_precision(boxes, true, thresholds)
+        earned = _average_precision(boxes, target_boxes, thresholds)
     except OverflowError:  # a whole number too large for a float
         return 0.0
-    return earned * min(1.0, len(true) / len(listed)) if is_length_judged else earned
+    return earned * min(1.0, len(target_boxes) / len(listed)) if is_length_judged else earned
 
 
 def _measured(x1: float, y1: float, x2: float, y2: float) -> Measured:
@@ -53,11 +53,11 @@ def _measured(x1: float, y1: float, x2: float, y2: float) -> Measured:
 
 
 def _average_precision(
-    predicted: list[tuple[Measured, str]], true: list[tuple[Measured, str]], thresholds: int
+    predicted: list[tuple[Measured, str]], target_boxes: list[tuple[Measured, str]], thresholds: int
 ) -> float:
     """COCO's AP over the first `thresholds` of its ten, where all boxes have one score."""
     dataset, evaluation = coco()
-    numbers = {label: number for number, label in enumerate(dict.fromkeys(label for _, label in true))}
+    numbers = {label: number for number, label in enumerate(dict.fromkeys(label for _, label in target_boxes))}
 
     def listed(boxes: list[tuple[Measured, str]]) -> list[dict[str, Any]]:
         common = {"image_id": 0, "iscrowd": 0, "score": 1.0}
@@ -67,14 +67,14 @@ def _average_precision(
             if all(map(math.isfinite, sides))
         ]
 
-    said = listed(predicted)
-    if not said:
+    detections = listed(predicted)
+    if not detections:
         return 0.0
     categories = [{"id": number, "name": label} for label, number in numbers.items()]
-    truth = dataset({"images": [{"id": 0}], "categories": categories, "annotations": listed(true)})
-    judged = evaluation(truth, truth.loadRes(said), "bbox")
+    truth = dataset({"images": [{"id": 0}], "categories": categories, "annotations": listed(target_boxes)})
+    judged = evaluation(truth, truth.loadRes(detections), "bbox")
     judged.params.iouThrs = judged.params.iouThrs[:thresholds]
-    judged.params.maxDets = [_MOST_BOXES]
+    judged.params.maxDets = [_MAX_BOXES]
     judged.params.areaRng, judged.params.areaRngLbl = judged.params.areaRng[:1], judged.params.areaRngLbl[:1]
     judged.evaluate()
     judged.accumulate()
@@ -96,18 +96,18 @@ def coco() -> tuple[Any, Any]:
 def weighted_sum(text: str, target: Target, *, space: Space, resize: Resize | None) -> float:
     """0.7 position + 0.3 completeness of the first fence of the last answer, in lower case; 0 to 1."""
     cleaned = _cleaned(text)
-    true = true_boxes(target, resize, space)
-    if not true:
+    target_boxes = dataset_boxes(target, resize, space)
+    if not target_boxes:
         return float(cleaned == "none")
     listed = _items(next(_between(_cleaned(cleaned), *_FENCE), None))
     if not listed:
         return 0.0
     pairs = [
-        (-share, ours, theirs)
+        (-iou, ours, theirs)
         for ours, box in enumerate(map(_box, listed))
         if box is not None
-        for theirs, (_, corners) in enumerate(true)
-        if (share := overlap(box, corners, least=1)) >= 0.5
+        for theirs, (_, corners) in enumerate(target_boxes)
+        if (iou := box_iou(box, corners, min_side=1)) >= 0.5
     ]
     paired: set[int] = set()
     met: set[int] = set()
@@ -117,12 +117,12 @@ def weighted_sum(text: str, target: Target, *, space: Space, resize: Resize | No
             continue
         paired.add(ours)
         met.add(theirs)
-        said = listed[ours].get("label")
-        label = said.lower() if isinstance(said, str) else label
+        predicted_label = listed[ours].get("label")
+        label = predicted_label.lower() if isinstance(predicted_label, str) else label
         if label is None:
             return 0.0
-        position -= minus_share if label == true[theirs][0].lower() else 0.0
-    return 0.7 * position / len(true) + 0.15 * (len(met) / len(true) + len(paired) / len(listed))
+        position -= minus_share if label == target_boxes[theirs][0].lower() else 0.0
+    return 0.7 * position / len(target_boxes) + 0.15 * (len(met) / len(target_boxes) + len(paired) / len(listed))
 
 
 def _box(item: Any) -> Corners | None:
@@ -135,7 +135,7 @@ def _box(item: Any) -> Corners | None:
 
 
 def _between(text: str, opening: str, closing: str) -> Iterator[str]:
-    """What stands between each `opening` and the first `closing` after it, one after the other.
+    """The text between each `opening` and the first `closing` after it, in order.
 
     >>> list(_between("<b>1</b> <b><b>2</b> <b>3", "<b>", "</b>"))
     ['1', '<b>2']
@@ -156,7 +156,7 @@ def _last(parts: Iterable[str]) -> str | None:
 
 
 def _items(listed: str | None) -> list[Any]:
-    """What the JSON of a fence lists: of an object its keys, of a string its characters; nothing where it is no JSON."""
+    """The items of a fence's JSON: the keys of an object, the characters of a string; none if it is no JSON."""
     try:
         return list(json.loads((listed or "").strip()))
     except (ValueError, TypeError, RecursionError):
