@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from mirg_rewards.parsing.image_references import REFERENCE
 from mirg_rewards.parsing.lexer import NUMBER, STRING, lex, lookalikes, unescape, with_strings
-from mirg_rewards.parsing.syntax import ClaimToWrite, Kind, Placed, Plan, Plans, Region, ScanResult, StrictMatch
+from mirg_rewards.parsing.syntax import ClaimToWrite, Kind, Placed, Plan, Plans, Region, ScanResult, StrictMatch, Syntax
 
 # What a label may be written as without quotes, where the form puts it in plain text.
 _PLAIN_LABEL = re.compile(r"[^\W\d_](?:[\w ,.'()-]{0,200}[\w)])?")
@@ -41,10 +43,30 @@ def between(opening: str, closing: str) -> bytes:
     return rb"""(?<=%s)(?![ "'])[^<>&\\\x00\x01]{1,200}+(?<! )(?=%s)""" % tuple(ends)
 
 
-def strict_lines(
+def line_syntax(
+    name: str,
     read: Callable[[Region], ScanResult],
     write: Callable[[list[ClaimToWrite]], str],
     kinds: frozenset[Kind],
+    strings: re.Pattern[bytes] = QUOTED,
+    *,
+    most: int = 1,
+    in_words: bool = True,
+    **more: Any,
+) -> Syntax:
+    """Make the syntax of a form that is written a claim a line; `strict_lines` and `Syntax` say what the arguments are.
+
+    >>> line_syntax("MINE", lambda region: ScanResult(), lambda claims: "", frozenset())
+    MINE
+    """
+    strict = partial(strict_lines, read, write, tuple(sorted(kinds)), strings, most=most, in_words=in_words)
+    return Syntax(name, read, write, kinds, strict, **more)
+
+
+def strict_lines(
+    read: Callable[[Region], ScanResult],
+    write: Callable[[list[ClaimToWrite]], str],
+    kinds: Iterable[Kind],
     strings: re.Pattern[bytes] = QUOTED,
     *,
     most: int = 1,
@@ -61,7 +83,7 @@ def strict_lines(
         in_words: whether words around the claims change nothing of them.
     """
     pieces: dict[bytes, Plan] = {}
-    for kind in sorted(kinds & _WIDTHS.keys()):
+    for kind in sorted(_WIDTHS.keys() & set(kinds)):
         for image in (None, _IMAGE):
             for label in ("", _LABEL):
                 for count in range(1, most + 1):
@@ -70,7 +92,7 @@ def strict_lines(
     return StrictMatch(
         strings,
         re.compile(b"(" + b"|".join(map(re.escape, longest_first)) + b")"),
-        Plans(known=pieces.items()),
+        Plans(pieces.__getitem__),
         _LINES if in_words else _LINES_ALONE,
     )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, overload
 
@@ -18,7 +19,7 @@ from mirg_rewards.parsing.loose_json import without_comments
 from mirg_rewards.parsing.resolve import RawColumns, Scales, concat, raw_columns, resolve, scales_of, select
 from mirg_rewards.parsing.sections import Sections, cut
 from mirg_rewards.parsing.strict import match_strict
-from mirg_rewards.parsing.syntax import UNSAID, RawClaim, Region, ScanResult, Source, Syntax
+from mirg_rewards.parsing.syntax import UNSAID, RawClaim, Region, ScanResult, Source, StrictMatch, Syntax
 from mirg_rewards.parsing.syntaxes import LISTS, LISTS_OR_POINTS, NAMED, NAMED_OR_POINTS, PAIRS, POINTS
 
 MAX_ANSWER = 2**16
@@ -251,10 +252,11 @@ class _Piece:
         if pending:
             code, rows = self.lex(pending, is_json=first.is_lexed)
         parts: list[tuple[RawColumns, list[str], Integers]] = []
-        if first.strict is not None and pending and self.reader(first) is first:
+        strict_match = None if first.strict is None or self.reader(first) is not first else _made(first.strict)
+        if strict_match is not None and pending:
             texts = [answers[row].text for row in rows]
-            may_match = [_may_be_strict(answers[row], is_json=first.strict.is_json) for row in rows]
-            code, strict = match_strict(first.strict, code, texts, may_match, grammar.max_claims)
+            may_match = [_may_be_strict(answers[row], is_json=strict_match.is_json) for row in rows]
+            code, strict = match_strict(strict_match, code, texts, may_match, grammar.max_claims)
             row_of = np.array(rows, dtype=np.int64)
             defects[row_of[strict.matches]] |= strict.defects[strict.matches]
             starts = np.array([answers[row].start for row in rows], dtype=np.int64)
@@ -310,8 +312,8 @@ class _Piece:
             if reader.is_lexed:
                 if number:
                     code, owners = self.lex(looked_at, is_json=True)
-                    if reader.strict is not None and reader.strict.strings is not None:
-                        code = with_strings(code, reader.strict.strings)
+                    strings = None if reader.strict is None else _made(reader.strict).strings
+                    code = code if strings is None else with_strings(code, strings)
                 for place, row in enumerate(owners):
                     answer = self.answers[row]
                     sources.setdefault(row, []).append(Source(code, answer.text, *code.row(place), answer.is_last))
@@ -378,6 +380,11 @@ class _Piece:
 
 
 _NOTHING = ScanResult()
+
+
+@functools.lru_cache(maxsize=256)
+def _made(strict: Callable[[], StrictMatch]) -> StrictMatch:
+    return strict()
 
 
 def _answer(text: str, section: Span) -> _Answer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple
 
@@ -117,7 +117,7 @@ class Plan:
     """The claims of one shape of structure, with bytes counted from its first one; and its defects.
 
     `texts`: where strings stand among the numbers, each of which must hold a number; `words`: where words name
-    images. `says_images`: each claim names its image.
+    images.
     """
 
     claims: tuple[Placed, ...]
@@ -127,6 +127,7 @@ class Plan:
 
     @property
     def says_images(self) -> bool:
+        """Whether each claim names its image."""
         return all(claim.image >= 0 for claim in self.claims)
 
 
@@ -139,22 +140,15 @@ class Plans(dict[bytes, "Plan | None"]):
 
     MAX_SHAPES = 8192
 
-    def __init__(
-        self, plan_of: Callable[[bytes], Plan | None] | None = None, known: Iterable[tuple[bytes, Plan]] = ()
-    ) -> None:
-        super().__init__(known)
-        self.plan_of, self.known = plan_of, tuple(known)
+    def __init__(self, plan_of: Callable[[bytes], Plan | None]) -> None:
+        super().__init__()
+        self.plan_of = plan_of
 
     def __missing__(self, shape: bytes) -> Plan | None:
-        plan = None if self.plan_of is None else self.plan_of(shape)
         if len(self) >= self.MAX_SHAPES:
             self.clear()
-            self.update(self.known)
-        self[shape] = plan
+        plan = self[shape] = self.plan_of(shape)
         return plan
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Plans, (self.plan_of, self.known)
 
 
 class StrictMatch(NamedTuple):
@@ -221,7 +215,7 @@ class Syntax:
     - `read(passage)` reads what a passage says.
     - `write(claims)` takes what is to be written, with numbers in place of fractions.
     - `writes`: the kinds of claim that it has a form for.
-    - `strict`: how an answer in its own form is known, in the code of a whole batch; `read` would read the same.
+    - `strict()`: makes what knows an answer in its own form, in the code of a whole batch; `read` would read the same.
     - `is_lexed`: `read` looks at the region's code.
     - `needs`: an answer with none of these characters holds nothing in this syntax; "" where that cannot be told.
     - `is_bare`: it is never explicit, so that it is passed over where another syntax has matched.
@@ -237,7 +231,7 @@ class Syntax:
     read: Callable[[Region], ScanResult] = field(compare=False)
     write: Callable[[list[ClaimToWrite]], str] = field(compare=False)
     writes: frozenset[Kind] = field(compare=False, default=BOX)
-    strict: StrictMatch | None = field(compare=False, default=None)
+    strict: Callable[[], StrictMatch] | None = field(compare=False, default=None)
     is_lexed: bool = field(compare=False, default=False)
     needs: str = field(compare=False, default="")
     is_bare: bool = field(compare=False, default=False)

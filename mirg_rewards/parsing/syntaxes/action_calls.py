@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.line_format import in_lines, label_before, quoted, strict_lines
+from mirg_rewards.parsing.line_format import in_lines, label_before, line_syntax, quoted
 from mirg_rewards.parsing.syntax import (
     BOX,
     NUMBER,
@@ -14,7 +14,6 @@ from mirg_rewards.parsing.syntax import (
     RawClaim,
     Region,
     ScanResult,
-    Syntax,
     format_numbers,
 )
 
@@ -120,4 +119,4 @@ def _place(claim: ClaimToWrite) -> str:
     return f"{label}click(start_box='({format_numbers(numbers)})')"
 
 
-CALLS = Syntax("CALLS", read, write, BOX | POINT, strict_lines(read, write, BOX | POINT), needs="=(")
+CALLS = line_syntax("CALLS", read, write, BOX | POINT, needs="=(")

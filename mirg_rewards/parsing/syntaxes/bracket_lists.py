@@ -10,7 +10,7 @@ from functools import partial
 from typing import Literal
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.line_format import in_lines, label_before, quoted, strict_lines
+from mirg_rewards.parsing.line_format import in_lines, label_before, line_syntax, quoted
 from mirg_rewards.parsing.syntax import (
     BOX,
     NUMBER,
@@ -133,9 +133,7 @@ def _place(claim: ClaimToWrite, *, points: Points, separator: str, zeros: int) -
 
 def _syntax(name: str, points: Points, kinds: frozenset[Kind], separator: str, zeros: int = 0) -> Syntax:
     reader, writer = partial(read, points=points), partial(write, points=points, separator=separator, zeros=zeros)
-    return Syntax(
-        name, reader, writer, kinds, strict_lines(reader, writer, kinds, in_words=False), needs="[(", is_bare=True
-    )
+    return line_syntax(name, reader, writer, kinds, in_words=False, needs="[(", is_bare=True)
 
 
 LISTS = _syntax("LISTS", "no", BOX, ", ")

@@ -163,6 +163,10 @@ def write_named(claims: list[ClaimToWrite]) -> str:
     return f'{{"{"points" if only_points else "objects"}": [{", ".join(items)}]}}'
 
 
+def _strict(dialect: Dialect) -> StrictMatch:
+    return StrictMatch(dialect.strings, dialect.object, Plans(partial(plan_of, keys=dialect.keys)), _GLUE, is_json=True)
+
+
 def json_syntax(name: str, dialect: Dialect, **more: Any) -> Syntax:
     """A way to write JSON: its keys, and what else `Syntax` says.
 
@@ -175,9 +179,7 @@ def json_syntax(name: str, dialect: Dialect, **more: Any) -> Syntax:
         **{
             "write": partial(write, dialect=dialect),
             "writes": BOX | POINT | BOTH | IMAGE,
-            "strict": StrictMatch(
-                dialect.strings, dialect.object, Plans(partial(plan_of, keys=dialect.keys)), _GLUE, is_json=True
-            ),
+            "strict": partial(_strict, dialect),
             "is_lexed": True,
             "needs": "{",
             "fenced": dialect.fenced,

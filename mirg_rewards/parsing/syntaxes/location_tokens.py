@@ -9,7 +9,7 @@ from typing import NamedTuple
 from mirg_rewards.claims import Defect
 from mirg_rewards.parsing.image_names import REFERENCE
 from mirg_rewards.parsing.lexer import unescape
-from mirg_rewards.parsing.line_format import in_lines, label_before, plain_or_quoted, strict_lines
+from mirg_rewards.parsing.line_format import in_lines, label_before, line_syntax, plain_or_quoted
 from mirg_rewards.parsing.syntax import (
     BOX,
     POLYGON,
@@ -138,10 +138,11 @@ _AHEAD = re.compile(rb"(?<![A-Za-z ])(?!(?i:[a-z ]{0,60}(?:image|img|pic|photo|f
 
 
 def _syntax(name: str, style: Style, nothing: str = "[]") -> Syntax:
+    kinds, strings = BOX if style.corners == 4 else POLYGON, _BEHIND if style.behind else _AHEAD
     reader, writer = partial(read, style=style), partial(write, style=style)
-    kinds = BOX if style.corners == 4 else POLYGON
-    strict = strict_lines(reader, writer, kinds, _BEHIND if style.behind else _AHEAD, in_words=False)
-    return Syntax(name, reader, writer, kinds, strict, needs="<", is_vocabulary=True, nothing=nothing)
+    return line_syntax(
+        name, reader, writer, kinds, strings, in_words=False, needs="<", is_vocabulary=True, nothing=nothing
+    )
 
 
 LOC_TOKENS = _syntax("LOC_TOKENS", PALIGEMMA)

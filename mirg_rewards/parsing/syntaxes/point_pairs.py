@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.line_format import in_lines, label_before, quoted, strict_lines
+from mirg_rewards.parsing.line_format import in_lines, label_before, line_syntax, quoted
 from mirg_rewards.parsing.syntax import (
     BOX,
     PAIR,
@@ -14,7 +14,6 @@ from mirg_rewards.parsing.syntax import (
     RawClaim,
     Region,
     ScanResult,
-    Syntax,
     format_numbers,
 )
 
@@ -105,7 +104,5 @@ def _point(claim: ClaimToWrite) -> str:
     return f"{label}({format_numbers(claim.point)})"
 
 
-PAIRS = Syntax("PAIRS", read, write, BOX, strict_lines(read, write, BOX), needs="([", is_bare=True)
-POINTS = Syntax(
-    "POINTS", read_points, write_points, POINT, strict_lines(read_points, write_points, POINT), needs="([", is_bare=True
-)
+PAIRS = line_syntax("PAIRS", read, write, BOX, needs="([", is_bare=True)
+POINTS = line_syntax("POINTS", read_points, write_points, POINT, needs="([", is_bare=True)

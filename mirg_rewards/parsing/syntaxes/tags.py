@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from mirg_rewards.claims import Defect, Span
 from mirg_rewards.parsing.image_references import ORDINALS
-from mirg_rewards.parsing.line_format import QUOTED, between, in_lines, label_before, quoted, strict_lines
+from mirg_rewards.parsing.line_format import QUOTED, between, in_lines, label_before, line_syntax, quoted
 from mirg_rewards.parsing.syntax import (
     BOX,
     NUMBER,
@@ -361,9 +361,8 @@ def _syntax(name: str, style: Style, *, sentences: bool = False) -> Syntax:
     strings = QUOTED
     if style.label is not None:
         strings = re.compile(b"(" + between(*style.label) + (b"|" + _WORD if sentences else b"") + b")")
-    strict = strict_lines(reader, writer, kinds, strings)
     needs = "<" if style.form != PAIRS else ""
-    return Syntax(name, reader, writer, kinds, strict, needs=needs, points_x_first=name == "FUYU_TAGS")
+    return line_syntax(name, reader, writer, kinds, strings, needs=needs, points_x_first=name == "FUYU_TAGS")
 
 
 TAGS = {

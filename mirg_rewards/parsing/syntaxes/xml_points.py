@@ -11,7 +11,7 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.line_format import in_lines, strict_lines
+from mirg_rewards.parsing.line_format import in_lines, line_syntax
 from mirg_rewards.parsing.syntax import (
     NUMBER,
     POINT,
@@ -191,15 +191,7 @@ _LABELS = re.compile(
     rb"""((?<=alt=)"[^"<>&\\\x00\x01]{1,200}+"|(?<=">)(?![ "'])[^<>&\\\x00\x01]{1,200}+(?<! )(?=</point))"""
 )
 
-XML_POINTS = Syntax(
-    "XML_POINTS",
-    read,
-    write,
-    POINT,
-    strict_lines(read, write, POINT, _LABELS, most=8),
-    needs="<",
-    nothing="There are none.",
-)
+XML_POINTS = line_syntax("XML_POINTS", read, write, POINT, _LABELS, most=8, needs="<", nothing="There are none.")
 XML_COORDS = Syntax(
     "XML_COORDS",
     partial(read, form="coords"),
