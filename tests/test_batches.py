@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mirg_rewards.parsing.batches import read
 
 from mirg_rewards import GRAMMARS, Scorer, Target, format_reward, pack, parse
 from mirg_rewards.claims import Box, Claim
 from mirg_rewards.coordinates import PIXELS, UNIT
-from mirg_rewards.parsing import batches
+from mirg_rewards.parsing import responses as parsing
+from mirg_rewards.parsing.responses import parse_batch
 from mirg_rewards.testing.strategies import responses, targets
 
 MIRG = GRAMMARS["mirg"]
@@ -21,10 +21,9 @@ VALUES = ["2", "0", "1", "true", "null", '"2"', "[2]", "{}", "-1", "1.0", "1e3",
 
 @pytest.fixture(autouse=True, scope="module")
 def _small_parts():
-    """However few texts there are, they are read together, and in more than one part."""
+    """Few texts are parsed in more than one part."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batches, "_FEW", 0)
-        patch.setattr(batches, "_AT_ONCE", 3)
+        patch.setattr(parsing, "_AT_ONCE", 3)
         yield
 
 
@@ -91,18 +90,18 @@ def test_one_odd_row_neither_changes_the_others_nor_is_read_otherwise(grammar, s
 
 def test_rows_keep_their_order_and_size():
     texts = [answer(item(), item(image="1")), "no idea", answer(), answer(item()), "Image-1: [1, 2, 3, 4]"]
-    batch = read(texts, MIRG, [((640, 480),) * 2] * 5)
+    batch = parse_batch(texts, MIRG, [((640, 480),) * 2] * 5)
     assert batch.claims.counts.tolist() == [2, 0, 0, 1, 1]
-    assert [len(reading.claims) for reading in batch.readings] == [2, 0, 0, 1, 1]
+    assert [len(reading.claims) for reading in batch] == [2, 0, 0, 1, 1]
     assert batch.claims.images.tolist() == [2, 1, 2, 1]
 
 
 def test_sizes_that_are_missing_are_named_with_their_row():
     grammar = replace(MIRG, space=PIXELS)
     with pytest.raises(ValueError, match=r"row 1: sizes\[0\] must be known"):
-        read(["", ""], grammar, [((640, 480),), (None,)])
+        parse_batch(["", ""], grammar, [((640, 480),), (None,)])
     with pytest.raises(ValueError, match="row 0: seen_sizes needs one size for each of the 2 images"):
-        read([""], MIRG, [(None, None)], [((640, 480),)])
+        parse_batch([""], MIRG, [(None, None)], [((640, 480),)])
 
 
 def test_pixels_count_in_the_sizes_that_the_model_saw():
@@ -116,5 +115,5 @@ def test_pixels_count_in_the_sizes_that_the_model_saw():
 
 
 def test_a_batch_of_nothing():
-    assert read([], MIRG, []).claims.counts.tolist() == []
+    assert parse_batch([], MIRG, []).claims.counts.tolist() == []
     assert Scorer(MIRG, format_reward)([], []).total.tolist() == []

@@ -3,7 +3,8 @@
 import pytest
 
 from mirg_rewards.parsing.image_references import ORDINALS, REFERENCE, assign_images, image_of, image_of_value
-from mirg_rewards.parsing.syntax import AMBIGUOUS, RawClaim, plain
+from mirg_rewards.parsing.lexer import fold
+from mirg_rewards.parsing.syntax import AMBIGUOUS, RawClaim
 
 BOX = "[100, 200, 300, 400]"
 COUNT = 12
@@ -11,7 +12,7 @@ COUNT = 12
 
 def images(text, count=COUNT):
     """The image of each `@` in a text."""
-    parts = plain(text).split("@")
+    parts = fold(text).split("@")
     found, at = [], 0
     for part in parts[:-1]:
         at += len(part)

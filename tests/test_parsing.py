@@ -7,7 +7,7 @@ import pytest
 from format_samples import SAMPLES, family, is_exact, read
 
 from mirg_rewards import GRAMMARS, Box, Claim, Defect, Resize, parse
-from mirg_rewards.parsing.syntax import plain
+from mirg_rewards.parsing.lexer import fold
 
 MESSY = [json.loads(line) for line in (Path(__file__).parent / "data/messy_samples.jsonl").read_text().splitlines()]
 
@@ -445,7 +445,7 @@ def test_spans_point_at_the_numbers():
         assert len(parsed.spans) == len(parsed.claims)
         for claim, (start, end) in zip(parsed.claims, parsed.spans, strict=True):
             if claim.box is not None:
-                written = plain(text[start:end])
+                written = fold(text[start:end])
                 assert [f"{round(number * 1000)}" in written for number in claim.box.corners[:2]] == [True, True]
 
 

@@ -49,6 +49,8 @@ _ESCAPE = re.compile(r"""\\(?:u([0-9a-fA-F]{4})|(["'\\/bfnrt]))""")
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 _POWERS = 10.0 ** np.arange(23)
 _EXACT_DIGITS = 15
+# Python's own limit for a whole number.
+_MAX_DIGITS = 4300
 # Classes of bytes, by table: white space, and what a number may not follow without being a part of a name.
 _BLANK = np.zeros(256, dtype=np.bool_)
 _BLANK[[9, 10, 11, 12, 13, 32, 28, 29, 30, 31]] = True
@@ -290,6 +292,7 @@ def _numbers(raw: Bytes, joined: str) -> _Numbers:
     values, is_long = _values(raw, digits_from, digits_to, dot)
     first, second = raw[digits_from], raw[np.minimum(digits_from + 1, len(raw) - 1)]
     is_odd = leads | trails | (signed & (before == 43)) | ((first == 48) & ((second - _DIGITS) < 10))
+    is_odd |= digits_to - digits_from > _MAX_DIGITS
     values[signed & (before == 45)] *= -1
     for index in np.flatnonzero(is_long | has_exponent | leads | trails).tolist():
         values[index] = _slow_value(joined[starts[index] : ends[index]])
