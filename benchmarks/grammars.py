@@ -10,47 +10,6 @@ from pathlib import Path
 from mirg_rewards import GRAMMARS, Box, Claim, Grammar, Point, render
 
 PAGE = Path(__file__).parents[1] / "docs" / "grammars.md"
-MODELS = {
-    "mirg": "this library's own: which image and where, for training from scratch",
-    "mig": "MIG-Bench's answers behind a think part",
-    "migician": "Migician",
-    "qwen_vl": "Qwen-VL, Qwen-VL-Chat",
-    "qwen2_vl": "Qwen2-VL",
-    "qwen2_vl_stripped": "Qwen2-VL and others, special tokens stripped by the decoder",
-    "qwen25_json": "Qwen2.5-VL, Qwen2.5-Omni",
-    "qwen3_json": "Qwen3-VL, Qwen3-Omni, Qwen3.5",
-    "mimo_vl": "MiMo-VL",
-    "internvl": "InternVL 1.2 to 3.5",
-    "deepseek_vl2": "DeepSeek-VL2, DeepSeek-OCR",
-    "glm_v": "GLM-4.1V, GLM-4.5V",
-    "cogvlm": "CogVLM-grounding, CogAgent",
-    "minicpm_v": "MiniCPM-V 2.5 to 4.5, MiniCPM-o",
-    "molmo": "Molmo",
-    "molmo2": "Molmo2",
-    "paligemma": "PaliGemma 1 and 2",
-    "florence2": "Florence-2",
-    "florence2_ocr": "Florence-2, text regions as quads",
-    "kosmos2": "Kosmos-2",
-    "shikra": "Shikra",
-    "ferret": "Ferret",
-    "fuyu": "Fuyu",
-    "llava": "LLaVA-1.5 and OneVision, Mantis, mPLUG, VILA",
-    "yi_vl": "Yi-VL",
-    "internlm_xcomposer": "InternLM-XComposer",
-    "video_espresso": "VideoEspresso",
-    "kimi_vl": "Kimi-VL",
-    "gemini": "Gemini 2.0 and 2.5",
-    "moondream": "Moondream 2 and 3",
-    "seed_vl": "Seed1.5-VL, Doubao",
-    "ui_tars": "UI-TARS 1.5",
-    "ui_tars_1": "UI-TARS 1.0",
-    "rex_omni": "Rex-Omni",
-    "vlm_r1": "VLM-R1",
-    "univg_r1": "UniVG-R1",
-    "seg_zero": "Seg-Zero, VisionReasoner",
-    "visual_rft": "Visual-RFT",
-    "prose": "Claude, GPT and any other, in plain text",
-}
 SIZE = (640, 480)
 CORNERS = (0.25, 0.125, 0.5, 0.75)
 
@@ -95,7 +54,7 @@ def page() -> str:
         ticks = "``" if "`" in written else "`"
         pad = " " if "`" in written else ""
         lines.append(
-            f"| `{name}` | {MODELS[name]} | {space(grammar)} | {grammar.order} | {grammar.think} "
+            f"| `{name}` | {grammar.models} | {space(grammar)} | {grammar.order} | {grammar.think} "
             f"| {ticks}{pad}{written}{pad}{ticks} |"
         )
     return "\n".join(lines) + "\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from mirg_rewards.coordinates import HUNDRED, PIXELS, THOUSAND, UNIT, Resize, Space
@@ -53,6 +53,7 @@ class Grammar:
     - `think`: whether `<think>…</think><answer>…</answer>` are `required`, `prefilled` (required, and the prompt has
       opened the think part already) or `optional`.
     - `max_claims`: claims past this many are not read, and are a defect.
+    - `models`: the models that write so, for the page of grammars; two grammars that differ only here are equal.
 
     `dataclasses.replace` varies one:
 
@@ -69,6 +70,7 @@ class Grammar:
     think: Think = "optional"
     max_claims: int = 64
     native_count: int = 1
+    models: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.syntaxes:
@@ -101,47 +103,64 @@ _MIMO = Resize(factor=28, min_pixels=8 * 28 * 28, max_pixels=4096 * 28 * 28)
 
 GRAMMARS: dict[str, Grammar] = {
     # This library's own, and MIG-Bench's.
-    "mirg": Grammar(_ways(JSON), think="required"),
-    "mig": Grammar(_ways(PAIRS), think="required"),
-    "migician": Grammar(_ways(TAGS["QWEN2_TOKENS_IN_SENTENCES"])),
+    "mirg": Grammar(
+        _ways(JSON), think="required", models="this library's own: which image and where, for training from scratch"
+    ),
+    "mig": Grammar(_ways(PAIRS), think="required", models="MIG-Bench's answers behind a think part"),
+    "migician": Grammar(_ways(TAGS["QWEN2_TOKENS_IN_SENTENCES"]), models="Migician"),
     # Model families.
-    "qwen_vl": Grammar(_ways(TAGS["QWEN_TAGS"])),
-    "qwen2_vl": Grammar(_ways(TAGS["QWEN2_TOKENS"])),
-    "qwen2_vl_stripped": Grammar(_ways(PAIRS)),
-    "qwen25_json": Grammar(_ways(JSON_FENCED, XML_POINTS), native_count=2, space=PIXELS, resize=_QWEN25),
-    "qwen3_json": Grammar(_ways(JSON_FENCED)),
-    "mimo_vl": Grammar(_ways(JSON_FENCED), space=PIXELS, resize=_MIMO),
-    "internvl": Grammar(_ways(TAGS["INTERNVL_TAGS"])),
-    "deepseek_vl2": Grammar(_ways(TAGS["DEEPSEEK_TOKENS"]), space=Space(999)),
-    "glm_v": Grammar(_ways(TAGS["GLM_TOKENS"], JSON_GLM), native_count=2, first_image=0),
-    "cogvlm": Grammar(_ways(DOUBLE_LISTS)),
-    "minicpm_v": Grammar(_ways(TAGS["MINICPM_TAGS"]), first_image=0),
-    "molmo": Grammar(_ways(XML_POINTS, CALLS, POINTS), native_count=3, space=HUNDRED, order="xy"),
-    "molmo2": Grammar(_ways(XML_COORDS), order="xy"),
-    "paligemma": Grammar(_ways(LOC_TOKENS), space=Space(1024), order="yxyx"),
-    "florence2": Grammar(_ways(FLORENCE2_TOKENS), space=Space(1000, bin_center=True)),
-    "florence2_ocr": Grammar(_ways(FLORENCE2_QUAD_TOKENS), space=Space(1000, bin_center=True)),
-    "kosmos2": Grammar(_ways(PATCHES), space=UNIT),
-    "shikra": Grammar(_ways(LISTS_OR_POINTS), space=UNIT),
-    "ferret": Grammar(_ways(LISTS_OR_POINTS)),
-    "fuyu": Grammar(_ways(TAGS["FUYU_TAGS"]), space=PIXELS, order="yxyx"),
-    "llava": Grammar(_ways(LISTS, TAGS["LIST_TAGS"]), native_count=2, space=UNIT),
-    "yi_vl": Grammar(_ways(LISTS), space=Space(999)),
-    "internlm_xcomposer": Grammar(_ways(LISTS)),
-    "video_espresso": Grammar(_ways(LISTS), space=HUNDRED, order="cxcywh"),
-    "kimi_vl": Grammar(_ways(JSON_KIMI, CALLS), native_count=2, space=UNIT),
-    "gemini": Grammar(_ways(JSON_GEMINI), order="yxyx"),
-    "moondream": Grammar(_ways(JSON_NAMED), space=UNIT),
-    "seed_vl": Grammar(_ways(TAGS["SEED_TAGS"]), space=Space(999)),
-    "ui_tars": Grammar(_ways(CALLS), space=PIXELS, resize=_UI_TARS, order="xy"),
-    "ui_tars_1": Grammar(_ways(CALLS), order="xy"),
-    "rex_omni": Grammar(_ways(TAGS["REX_TOKENS"]), space=Space(999)),
+    "qwen_vl": Grammar(_ways(TAGS["QWEN_TAGS"]), models="Qwen-VL, Qwen-VL-Chat"),
+    "qwen2_vl": Grammar(_ways(TAGS["QWEN2_TOKENS"]), models="Qwen2-VL"),
+    "qwen2_vl_stripped": Grammar(_ways(PAIRS), models="Qwen2-VL and others, special tokens stripped by the decoder"),
+    "qwen25_json": Grammar(
+        _ways(JSON_FENCED, XML_POINTS), native_count=2, space=PIXELS, resize=_QWEN25, models="Qwen2.5-VL, Qwen2.5-Omni"
+    ),
+    "qwen3_json": Grammar(_ways(JSON_FENCED), models="Qwen3-VL, Qwen3-Omni, Qwen3.5"),
+    "mimo_vl": Grammar(_ways(JSON_FENCED), space=PIXELS, resize=_MIMO, models="MiMo-VL"),
+    "internvl": Grammar(_ways(TAGS["INTERNVL_TAGS"]), models="InternVL 1.2 to 3.5"),
+    "deepseek_vl2": Grammar(_ways(TAGS["DEEPSEEK_TOKENS"]), space=Space(999), models="DeepSeek-VL2, DeepSeek-OCR"),
+    "glm_v": Grammar(_ways(TAGS["GLM_TOKENS"], JSON_GLM), native_count=2, first_image=0, models="GLM-4.1V, GLM-4.5V"),
+    "cogvlm": Grammar(_ways(DOUBLE_LISTS), models="CogVLM-grounding, CogAgent"),
+    "minicpm_v": Grammar(_ways(TAGS["MINICPM_TAGS"]), first_image=0, models="MiniCPM-V 2.5 to 4.5, MiniCPM-o"),
+    "molmo": Grammar(_ways(XML_POINTS, CALLS, POINTS), native_count=3, space=HUNDRED, order="xy", models="Molmo"),
+    "molmo2": Grammar(_ways(XML_COORDS), order="xy", models="Molmo2"),
+    "paligemma": Grammar(_ways(LOC_TOKENS), space=Space(1024), order="yxyx", models="PaliGemma 1 and 2"),
+    "florence2": Grammar(_ways(FLORENCE2_TOKENS), space=Space(1000, bin_center=True), models="Florence-2"),
+    "florence2_ocr": Grammar(
+        _ways(FLORENCE2_QUAD_TOKENS), space=Space(1000, bin_center=True), models="Florence-2, text regions as quads"
+    ),
+    "kosmos2": Grammar(_ways(PATCHES), space=UNIT, models="Kosmos-2"),
+    "shikra": Grammar(_ways(LISTS_OR_POINTS), space=UNIT, models="Shikra"),
+    "ferret": Grammar(_ways(LISTS_OR_POINTS), models="Ferret"),
+    "fuyu": Grammar(_ways(TAGS["FUYU_TAGS"]), space=PIXELS, order="yxyx", models="Fuyu"),
+    "llava": Grammar(
+        _ways(LISTS, TAGS["LIST_TAGS"]),
+        native_count=2,
+        space=UNIT,
+        models="LLaVA-1.5 and OneVision, Mantis, mPLUG, VILA",
+    ),
+    "yi_vl": Grammar(_ways(LISTS), space=Space(999), models="Yi-VL"),
+    "internlm_xcomposer": Grammar(_ways(LISTS), models="InternLM-XComposer"),
+    "video_espresso": Grammar(_ways(LISTS), space=HUNDRED, order="cxcywh", models="VideoEspresso"),
+    "kimi_vl": Grammar(_ways(JSON_KIMI, CALLS), native_count=2, space=UNIT, models="Kimi-VL"),
+    "gemini": Grammar(_ways(JSON_GEMINI), order="yxyx", models="Gemini 2.0 and 2.5"),
+    "moondream": Grammar(_ways(JSON_NAMED), space=UNIT, models="Moondream 2 and 3"),
+    "seed_vl": Grammar(_ways(TAGS["SEED_TAGS"]), space=Space(999), models="Seed1.5-VL, Doubao"),
+    "ui_tars": Grammar(_ways(CALLS), space=PIXELS, resize=_UI_TARS, order="xy", models="UI-TARS 1.5"),
+    "ui_tars_1": Grammar(_ways(CALLS), order="xy", models="UI-TARS 1.0"),
+    "rex_omni": Grammar(_ways(TAGS["REX_TOKENS"]), space=Space(999), models="Rex-Omni"),
     # Recipes of reinforcement learning.
-    "vlm_r1": Grammar(_ways(JSON_VLM_R1), space=PIXELS, resize=_QWEN25, think="required"),
-    "univg_r1": Grammar(_ways(PAIRS), think="required"),
-    "seg_zero": Grammar(_ways(JSON_SEG_ZERO), space=PIXELS, resize=_QWEN25, think="required"),
-    "visual_rft": Grammar(_ways(JSON_VISUAL_RFT), think="required"),
+    "vlm_r1": Grammar(_ways(JSON_VLM_R1), space=PIXELS, resize=_QWEN25, think="required", models="VLM-R1"),
+    "univg_r1": Grammar(_ways(PAIRS), think="required", models="UniVG-R1"),
+    "seg_zero": Grammar(
+        _ways(JSON_SEG_ZERO), space=PIXELS, resize=_QWEN25, think="required", models="Seg-Zero, VisionReasoner"
+    ),
+    "visual_rft": Grammar(_ways(JSON_VISUAL_RFT), think="required", models="Visual-RFT"),
     # Any other model, in plain text.
-    "prose": Grammar((*_ways(LISTS, JSON, TABLES, PAIRS, NAMED), POINTS), native_count=5),
+    "prose": Grammar(
+        (*_ways(LISTS, JSON, TABLES, PAIRS, NAMED), POINTS),
+        native_count=5,
+        models="Claude, GPT and any other, in plain text",
+    ),
 }
 """Every grammar by its id."""

@@ -83,13 +83,17 @@ ANY_BRACKET = Form(
 
 
 class Style(NamedTuple):
-    """A family's tags: an opening and a closing one for each kind of thing that it can write."""
+    """A family's tags: an opening and a closing one for each kind of thing that it can write.
+
+    `reference` names image {} before its claims.
+    """
 
     form: Form
     box: Tags
     label: Tags | None = None
     point: Tags | None = None
     polygon: Tags | None = None
+    reference: str = "Image-{}: "
 
 
 _REF, _OBJECT_REF = ("<ref>", "</ref>"), ("<|object_ref_start|>", "<|object_ref_end|>")
@@ -356,7 +360,7 @@ _WORD = rb"(?<=It's in the )[a-z-]{4,14}+(?= image\.)"
 
 def _syntax(name: str, style: Style, *, sentences: bool = False) -> Syntax:
     reader = partial(read_or_pairs if style.form == PAIRS else read, style=style)
-    writer = partial(write, style=style, reference=_sentence if sentences else None)
+    writer = partial(write, style=style, reference=_sentence if sentences else style.reference.format)
     kinds = BOX | POINT | (POLYGON if style.polygon or style.form == BINS else frozenset())
     strings = QUOTED
     if style.label is not None:
