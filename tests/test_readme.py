@@ -4,6 +4,8 @@ from pathlib import Path
 import grammars
 import pytest
 
+from mirg_rewards import GRAMMARS
+
 README = (Path(__file__).parent.parent / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
@@ -29,7 +31,16 @@ def test_every_make_target_exists(target):
 
 
 def test_the_page_of_grammars_is_what_the_grammars_say():
-    assert grammars.PAGE.read_text() == grammars.page()
+    same = grammars.PAGE.read_text(encoding="utf-8") == grammars.page()
+    assert same, "docs/grammars.md is out of date: run python benchmarks/grammars.py"
+
+
+def test_every_grammar_names_its_models():
+    nameless = ", ".join(name for name, grammar in GRAMMARS.items() if not grammar.models)
+    assert not nameless, (
+        f'the grammar {nameless} names no models: add models="..." to its row of GRAMMARS in mirg_rewards/parsing/grammar.py, '
+        f"then run python benchmarks/grammars.py"
+    )
 
 
 def test_every_link_to_a_file_leads_somewhere():
