@@ -1,11 +1,17 @@
+import json
 import re
+import textwrap
 from pathlib import Path
 
 import grammars
 import pytest
+from format_samples import is_exact, read
 
-from mirg_rewards import GRAMMARS
+from mirg_rewards import GRAMMARS, Box, Claim, render
+from mirg_rewards.parsing import grammar as grammar_module
+from mirg_rewards.parsing.syntaxes import tags
 
+CONTRIBUTING = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
 README = (Path(__file__).parent.parent / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
@@ -46,3 +52,18 @@ def test_every_grammar_names_its_models():
 def test_every_link_to_a_file_leads_somewhere():
     for link in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (Path(__file__).parent.parent / link).exists(), link
+
+
+def test_the_model_family_of_contributing_is_read_as_its_sample_expects(monkeypatch):
+    style, row, sample = (
+        textwrap.dedent(block) for block in re.findall(r"```(?:python|json)\n(.*?)```", CONTRIBUTING, re.DOTALL)
+    )
+    ((name, style),) = eval(f"{{{style}}}", vars(tags)).items()  # noqa: S307 - our own page
+    monkeypatch.setitem(tags.TAGS, name, tags._syntax(name, style))
+    ((name, grammar),) = eval(f"{{{row}}}", vars(grammar_module)).items()  # noqa: S307 - our own page
+    monkeypatch.setitem(GRAMMARS, name, grammar)
+    sample = json.loads(sample)
+    assert sample["format"] == name
+    assert is_exact(read(sample), sample)
+    box = Box(*(number / 1000 for number in sample["expected"][0]["bbox"]))
+    assert render([Claim(3, box)], grammar, [None] * 3) == sample["text"]
