@@ -169,9 +169,12 @@ def lex(parts: Sequence[str], starts: Sequence[int], texts: Sequence[str] | None
     values = _values(raw, bounds, pieces[1::2])
     written = joined if texts is None else "\0".join(texts) + "\0"
     is_odd = np.zeros(len(bounds), dtype=np.bool_)
-    if not written.isascii() or not _STRICT.fullmatch(numbers):
-        texts_of = (written[start:end] for start, end in bounds.tolist())
-        is_odd[:] = [not text.isascii() or not _STRICT.fullmatch(text.encode() + b",") for text in texts_of]
+    if not _STRICT.fullmatch(numbers):
+        is_odd[:] = [not _STRICT.fullmatch(number + b",") for number in pieces[1::2]]
+    if not written.isascii():
+        is_foreign = np.frombuffer(written.encode("utf-32-le", "surrogatepass"), dtype=np.uint32) > 127
+        before = np.concatenate([[0], np.cumsum(is_foreign)])
+        is_odd |= before[bounds[:, 1]] > before[bounds[:, 0]]
     letters = raw.copy()
     is_inside = np.zeros(len(raw) + 1, dtype=np.int8)
     is_inside[bounds[:, 0]] = 1
