@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import functools
 import re
 from typing import NamedTuple
 
@@ -66,6 +66,7 @@ class Place(NamedTuple):
     span: Span
 
 
+@functools.lru_cache(maxsize=4096)
 def normal(key: str) -> str:
     """A key as the tables have it: in small letters, with underscores.
 
@@ -215,9 +216,6 @@ def _numbers(values: list[object]) -> Numbers | None:
                 return None
             numbers.append(_as_number(value))
         elif isinstance(value, bool) or not isinstance(value, int | float):
-            return None
-        elif isinstance(value, Number) and math.isnan(value):
-            # Digits that make no number, such as 1.2.3.
             return None
         else:
             numbers.append(value)
