@@ -1,4 +1,4 @@
-"""Text to claims, and back."""
+"""Parsing of completions into claims, and rendering of claims as text."""
 
 from mirg_rewards.parsing.grammar import GRAMMARS, Grammar
 from mirg_rewards.parsing.rendering import render

@@ -1,4 +1,4 @@
-"""The answers of a batch to raw claims: which syntax each is in, what it says in it, and what is wrong with that."""
+"""Raw claims and defects of the answers of a batch: choose a syntax for each answer, then read it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mirg_rewards.parsing.syntax import RawClaim, Region, ScanResult, Source, St
 from mirg_rewards.parsing.syntaxes import LISTS, LISTS_OR_POINTS, NAMED, NAMED_OR_POINTS, PAIRS, POINTS
 
 MAX_ANSWER = 2**16
-"""An answer longer than this, over a hundred times a sensible one, is read at its two ends only: a bound on time."""
+"""The length in characters above which only the two ends of an answer are read, which bounds the time."""
 
 _MAX_CALLS = 256
 # matches: "[]", '{"objects": []}'
@@ -41,7 +41,7 @@ _POINTING = {PAIRS: POINTS, LISTS: LISTS_OR_POINTS, NAMED: NAMED_OR_POINTS}
 
 
 class Scanned(NamedTuple):
-    """What the rows of a piece claim, before it is known in which space; the rows count from the batch's first."""
+    """The claims of some rows before their coordinates are resolved; rows are counted from the first of the batch."""
 
     raw: RawColumns
     labels: list[str]
@@ -52,7 +52,7 @@ class Scanned(NamedTuple):
 
 @dataclass(slots=True)
 class _Answer:
-    """The answer of one response while its syntax is looked for.
+    """The answer of one response while its syntax is being chosen.
 
     `start`: where it begins in the response; `plain`: its text with look-alikes as ASCII, and tool calls blanked.
     """
@@ -68,7 +68,7 @@ class _Answer:
 
 
 class Answers:
-    """The answers of some rows of a batch, read together."""
+    """The answers of some rows of a batch, which are parsed together."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Answers:
         self.answers = [_answer(text, answer) for text, (_, answer, _) in zip(texts, sections, strict=True)]
 
     def scan(self) -> Scanned:
-        """Read every row in the first syntax that it is in."""
+        """Read each row in the first syntax that matches it."""
         answers, grammar = self.answers, self.grammar
         defects = np.zeros(len(answers), dtype=np.int64)
         pending = [row for row, answer in enumerate(answers) if not _is_empty(answer.plain, grammar)]
@@ -127,7 +127,7 @@ class Answers:
         return Scanned(raw, labels, spans, defects, [answer.syntax or first for answer in answers])
 
     def lex(self, rows: Sequence[int], *, is_json: bool) -> tuple[Code, list[int]]:
-        """The code of some rows; those that are read at their ends only stand in it once for each end."""
+        """Lex some rows; a row that is only read at its two ends appears once for each end."""
         parts, texts, starts, owners = [], [], [], []
         for row in rows:
             answer = self.answers[row]
@@ -140,7 +140,7 @@ class Answers:
         return lex(parts, starts, texts), owners
 
     def choose(self, rows: Sequence[int], code: Code, owners: Sequence[int]) -> None:
-        """Settle for each row the first syntax that it is in; one with tokens, tags or keys of its own beats bare numbers."""
+        """Choose for each row the first syntax that matches it; one with tokens, tags or keys of its own beats bare numbers."""
         pending = list(rows)
         letters = {row: set(self.answers[row].plain) for row in rows}
         for number, syntax in enumerate(self.grammar.syntaxes):
@@ -165,7 +165,7 @@ class Answers:
                     answer.result, answer.syntax = result, syntax
                 if result.masked_spans and not result.is_explicit:
                     answer.plain = _blank(answer.plain, result.masked_spans)
-            # Nothing is read of words alone.
+            # Words alone hold no claim.
             pending = [
                 row
                 for row in pending
@@ -173,7 +173,7 @@ class Answers:
             ]
 
     def reader(self, syntax: Syntax) -> Syntax:
-        """The syntax to read by: where the model points, numbers by two in plain text are points."""
+        """Return the syntax to read with: for a model that points, two numbers in plain text are a point."""
         return _POINTING.get(syntax, syntax) if len(self.grammar.order) == 2 else syntax
 
     def read(self, row: int, reader: Syntax, sources: list[Source] | None) -> ScanResult:
@@ -199,7 +199,7 @@ class Answers:
         return result
 
     def finish(self, row: int) -> tuple[int, list[RawClaim]]:
-        """The defects and claims of an answer whose syntax is settled; the characters count in its response."""
+        """Return the defects and claims of an answer whose syntax is chosen; characters are positions in its response."""
         answer, grammar = self.answers[row], self.grammar
         tagged = grammar.think != "optional"
         own = grammar.syntaxes[0]
@@ -247,7 +247,7 @@ def _answer(text: str, section: Span) -> _Answer:
 
 
 def _may_hold(answer: _Answer, letters: set[str], syntax: Syntax) -> bool:
-    """Tell if an answer of some `letters` may hold something in a syntax that changes how it is read."""
+    """Tell if an answer with these `letters` may hold text in a syntax that affects its reading."""
     if answer.result is not None and syntax.is_bare:
         return False
     return not syntax.needs or not letters.isdisjoint(syntax.needs)
@@ -269,7 +269,7 @@ def _blank(plain: str, spans: Sequence[Span]) -> str:
 
 
 def _without_tool_calls(text: str) -> str:
-    """`text` as plain, with tool calls blanked, at the same length: arguments of a tool are no answer."""
+    """Return the text in ASCII with tool calls blanked, at the same length: arguments of a tool are no answer."""
     plain = fold(text)
     if "<" not in plain or "<tool_call>" not in plain.lower():
         return plain
@@ -286,7 +286,7 @@ def _without_fence(plain: str, start: int, end: int) -> Span:
 
 
 def _is_empty(plain: str, grammar: Grammar) -> bool:
-    """Tell if an answer is nothing but the list of nothing, so that no syntax is asked."""
+    """Tell if an answer is only an empty list, so that no syntax is needed."""
     return len(plain) < 64 and _says_nothing(
         plain, grammar.syntaxes[0], unfenced=grammar.syntaxes[0].fenced or grammar.think == "optional"
     )
@@ -298,7 +298,7 @@ def _says_nothing(plain: str, own: Syntax, *, unfenced: bool) -> bool:
 
 
 def _has_words_outside(plain: str, structures: Sequence[Span], *, fenced: bool) -> bool:
-    """Tell if an answer part says more than its claims and the images that they are in."""
+    """Tell if an answer has words beside its claims and their images."""
     start, end = _without_fence(plain, 0, len(plain)) if fenced else (0, len(plain))
     at = start
     for outer_start, outer_end in structures:

@@ -1,4 +1,4 @@
-"""What each model family writes: a grammar is a value, and a model is a row."""
+"""The output format of each model family: a grammar is a value, and a model is a row of `GRAMMARS`."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ from mirg_rewards.parsing.syntaxes import (
 )
 
 Order = Literal["xyxy", "yxyx", "xywh", "cxcywh", "xy", "yx"]
-"""What the numbers of a box are, in this order; `xy` and `yx` are of models that point: a pair in plain text is a point."""
+"""The order of the numbers of a box; `xy` and `yx` are for models that point: a pair in plain text is a point."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """How a model was told to write: which syntax, in which coordinates, in which parts.
+    """The output format of a model: its syntaxes, its coordinates and the parts of a response.
 
-    - `syntaxes`: the first is the one that `render` writes; the others are read where it finds nothing.
+    - `syntaxes`: `render` writes the first; the others are tried where it finds nothing.
     - `native_count`: how many of them, from the first, the family writes itself; an answer in another one is a defect.
-    - `space`, `order`: what the numbers count and how four of them make a box. Never guessed from the numbers.
+    - `space`, `order`: the coordinate space, and the order of four numbers of a box. Never guessed from the numbers.
     - `resize`: for pixels, how the model's processor resizes; without it they are pixels of the original image.
     - `first_image`: the number of the first image where a bare number names it (`{"0": [..]}`). Keys and words with a
       convention of their own keep it: `image` and "Image-1" count from 1, `img_idx` from 0.
-    - `think`: whether `<think>…</think><answer>…</answer>` are `required`, `prefilled` (required, and the prompt has
+    - `think`: `<think>…</think><answer>…</answer>` are `required`, `prefilled` (required, and the prompt has
       opened the think part already) or `optional`.
     - `max_claims`: claims past this many are not read, and are a defect.
     - `models`: the models that write so, for the page of grammars; two grammars that differ only here are equal.
@@ -89,7 +89,7 @@ class Grammar:
             raise ValueError(f"max_claims must be at least 1, got {self.max_claims}")
 
 
-# What is looked for where an answer is not in its grammar's own syntax.
+# Syntaxes that are tried where an answer is not in its grammar's own.
 _OTHERS = (JSON, ANY_TAGS, XML_POINTS, CALLS, TABLES, LISTS, PAIRS, NAMED)
 
 

@@ -1,4 +1,4 @@
-"""How images are named: "Image-2", "the second image", "2th image", "第二张图"; and groups of them, which name none."""
+"""Names of images in text: "Image-2", "the second image", "2th image", "第二张图"; and names of groups."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CHINESE = {digit: number for number, digit in enumerate("零一二三四五六�
 
 
 def _words(words: list[str], digits: str = "") -> str:
-    """A pattern of words that is quick to fail: a set of their first letters comes before all else."""
+    """Make a pattern of words that fails fast: it tests the set of their first letters first."""
     tails: dict[str, list[str]] = {}
     for word in sorted(words, reverse=True):
         tails.setdefault(word[0], []).append(word[1:])
@@ -50,7 +50,7 @@ _AND_CHINESE = r"\s?(?:[,&/+~-]|和|与|及|或|至|到|以及)\s?"
 # "图片一共", "图2个": a number that counts something else.
 _END_CHINESE = r"(?![0-9A-Za-z_一二三四五六七八九十百共起样些旦般直定致边侧角]|\.[0-9]|\s?[张幅帧个只条位名辆件块])"
 
-# Where this is not found, no image is named; it is the quicker to fail.
+# A fast test: without a match, the text names no image.
 NOUN = re.compile(_words([*_NOUNS, *"图 照片 画面 帧 第 最后".split()]), re.IGNORECASE)
 _FREE = r"(?<![0-9A-Za-z_])(?<![0-9A-Za-z_]-)"
 _NAMED = rf"""
@@ -80,7 +80,7 @@ _NAMED = rf"""
     | {_words(_NOUNS_CHINESE)}\s?(?:[-_:\#]\s?)?\(?(?P<chinese>{_NUMBER_CHINESE})\)?{_END_CHINESE}
       (?P<chinese_list>(?:{_AND_CHINESE}{_NUMBER_CHINESE}){{1,8}}{_END_CHINESE})?
 """
-# Some image, several, or one by its place: words that say nothing where a name says more, and that labels may hold.
+# Several images, or one by its place: a name by number takes precedence over these, and labels may hold them.
 _VAGUE = rf"""
     {_FREE}
     (?: {_words(["first", "last"])}\s{_FEW}\s(?P<first_few>{_NOUN}s){_END}
@@ -98,7 +98,7 @@ REFERENCE = re.compile(_NAMED, re.VERBOSE | re.IGNORECASE)
 """An image by its number, or several by theirs."""
 
 MENTION = re.compile(f"{_NAMED}|{_VAGUE}", re.VERBOSE | re.IGNORECASE)
-"""As REFERENCE, and images by other words: both, all, the left one, which name none."""
+"""As REFERENCE, and also words that name no single image: both, all, the left one."""
 
 VAGUE = frozenset("first_few many few place chinese_few chinese_many chinese_place".split())
 """The groups of MENTION that REFERENCE does not have."""
@@ -108,7 +108,7 @@ _HEAD = re.compile(r"[0-9]+|(?:twenty-)?[a-z]+", re.IGNORECASE)
 
 
 def number_of(match: re.Match[str], count: int) -> int:
-    """The image, counted from 1, that a match of MENTION names among `count` images; AMBIGUOUS if it names several.
+    """Return the image, counted from 1, that a match of MENTION names among `count` images; AMBIGUOUS if it names several.
 
     >>> number_of(REFERENCE.search("in the last image"), 4), number_of(REFERENCE.search("Images 1 and 3"), 4) == AMBIGUOUS
     (4, True)

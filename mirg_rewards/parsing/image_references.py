@@ -1,4 +1,4 @@
-"""Which image a claim is about: by the words around it, or by the key or value of a JSON object."""
+"""Assignment of images to claims, from the words around them or from the keys and values of JSON objects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mirg_rewards.parsing.syntax import AMBIGUOUS, RawClaim
 
 __all__ = ["ORDINALS", "REFERENCE", "assign_images", "image_of", "image_of_value"]
 
-# What, right before a reference, says that the box is elsewhere: "not visible in", "unlike the one in", 不在.
+# Words right before a reference that negate it. matches: "not visible in", "unlike the one in", 不在
 _RULES_OUT = (
     "not|cannot|never|neither|nor|no longer|unlike|like in|like the|like that|than|instead of|except|"
     "except for|excluding|opposed to|contrast to|contrast with|compared to|compared with|comparing to|"
@@ -25,7 +25,7 @@ _BETWEEN = (
     "in|on|of|at|from|within|inside|for|the|that|this|a|be|been|is|it|its|one|ones|those|any|either|actually|really|clearly|"
     "visible|present|found|shown|seen|located|depicted|contained|appear|appears|exist|exists|there|part|to|belong|belongs"
 )
-# Read from the reference to the left, so that it is looked for in one place only.
+# Matched from right to left, so that it starts at one position: right before the reference.
 _NEGATION = re.compile(
     rf"\s?(?:(?:{_BETWEEN[::-1]})\s){{0,6}}"
     rf"(?:t'n|(?:{_RULES_OUT[::-1]}|sa(?:\s[a-z]{{1,12}}){{0,2}}\semas"
@@ -65,16 +65,16 @@ _WITHIN = re.compile(r"\b(?:in|on|within|from)\s(?:the\s)?\Z", re.IGNORECASE)
 _LABEL = re.compile(r"[\])>*_ ]{0,4}:")
 _BARE = re.compile(r"[0-9]{1,9}(?:\.0)?")
 _AROUND = re.compile(r"\A[\s<#\[(]+|[\s>\])]+\Z|(?<=[A-Za-z])>|\.(?:jpe?g|png|webp|bmp)\s*\Z", re.IGNORECASE)
-# References are looked for this far before a box and this far behind it: a bound on time, wider than any paragraph.
+# The distance in characters before and after a box within which references are searched: a bound on time.
 _BEFORE, _BEHIND = 4096, 256
-# Of what stands between two boxes, the last so many mentions are looked at.
+# The number of mentions, the last ones, that are considered between two boxes.
 _MOST = 32
 _LONGEST_NAME = 64
 _LONGEST_LEAD = 64
 
 
 class _Mention(NamedTuple):
-    """An image named in a text: where, which, and whether another mention would say more."""
+    """A mention of an image in a text: its position, the image, and if a more specific mention takes precedence."""
 
     start: int
     end: int
@@ -83,7 +83,7 @@ class _Mention(NamedTuple):
 
 
 def image_of(reference: str, count: int) -> int | None:
-    """The image, counted from 1, that a whole string names, such as a key or a value in JSON; None if it names none.
+    """Return the image, counted from 1, that a whole string names, such as a JSON key or value; None if it names none.
 
     AMBIGUOUS if it names several, or one that words alone do not tell.
 
@@ -103,7 +103,7 @@ def image_of(reference: str, count: int) -> int | None:
 
 
 def image_of_value(value: object, base: int, count: int) -> int | None:
-    """The image, counted from 1, that the value of an image key names; None if it is left unsaid.
+    """Return the image, counted from 1, that the value of an image key names; None if the value is null.
 
     `base` is what the key calls the first image. A value that is there and names no image gives AMBIGUOUS.
 
@@ -133,7 +133,7 @@ def image_of_value(value: object, base: int, count: int) -> int | None:
 
 
 def assign_images(text: str, found: list[RawClaim], start: int, end: int, count: int) -> list[RawClaim]:
-    """`found` with the images that the words around them name, where the claims themselves do not say.
+    """Assign to claims without an image the one that the words around them name.
 
     A reference that follows a claim at once, as in "[..] (Image-3)", is its own. Else the nearest reference before it in
     its paragraph counts, else the last heading line ("Image 2:") before it, else the nearest reference behind it in its
@@ -157,7 +157,7 @@ def assign_images(text: str, found: list[RawClaim], start: int, end: int, count:
 
 
 def _images(text: str, blocks: list[Span], start: int, end: int, count: int) -> list[int | None]:
-    """The image of each block of claims, by the words before and behind it."""
+    """Return the image of each block of claims, from the words before and after it."""
     stops = [start, *(block[1] for block in blocks)]
     limits = [*(block[0] for block in blocks), min(end, stops[-1] + _BEHIND)]
     gaps = [_in_gap(text, begin, limit, count) for begin, limit in zip(stops, limits, strict=True)]
@@ -204,7 +204,7 @@ def _in_gap(text: str, begin: int, end: int, count: int) -> list[_Mention]:
 
 
 def _mentions(text: str, begin: int, end: int, count: int) -> list[_Mention]:
-    """The images named in a stretch of text, but for those that are ruled out; several that are joined are one mention."""
+    """Return the images named in a span of text, except negated ones; several that are joined are one mention."""
     mentions: list[_Mention] = []
     if not NOUN.search(text, begin, end):
         return mentions
@@ -239,9 +239,9 @@ def _mentions(text: str, begin: int, end: int, count: int) -> list[_Mention]:
 
 
 def _behind(text: str, blocks: list[Span], gaps: list[list[_Mention]], end: int) -> list[tuple[_Mention | None, bool]]:
-    """For each block the reference behind it in its sentence, where it does not belong to the next block.
+    """Return for each block the reference after it in its sentence, unless it belongs to the next block.
 
-    With it, whether it follows so closely ("[..] (Image-3).") that it outdoes what stands before the block.
+    A flag with it: it follows so closely ("[..] (Image-3).") that it overrides a reference before the block.
     """
     own: list[tuple[_Mention | None, bool]] = [(None, False)] * (len(blocks) + 1)
     is_behind = False  # whether the last block of this sentence has its reference behind it
@@ -270,7 +270,7 @@ def _behind(text: str, blocks: list[Span], gaps: list[list[_Mention]], end: int)
 
 
 def _is_heading(text: str, mention: _Mention, start: int, end: int) -> bool:
-    """Whether a mention is a line of its own."""
+    """Tell if a mention is a line of its own."""
     if text.find("\n", mention.end, min(end, mention.end + 256)) < 0:
         return False
     line = text.rfind("\n", max(start, mention.start - _LONGEST_LEAD), mention.start) + 1

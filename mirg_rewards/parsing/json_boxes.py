@@ -1,4 +1,4 @@
-"""What the entries of an object say: kinds of keys, and the boxes and points that their values give."""
+"""The boxes and points of a JSON object: kinds of keys, and their values as coordinates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mirg_rewards.claims import Span
 from mirg_rewards.parsing.loose_json import Array, Number, Object, Text
 from mirg_rewards.parsing.syntax import NUMBER, Numbers, number_in
 
-# Names of corners, each with how its four numbers make x1, y1, x2, y2.
+# Names of corners, each with the conversion of its four numbers to x1, y1, x2, y2.
 _CORNERS = (
     ("x1", "y1", "x2", "y2"),
     ("xmin", "ymin", "xmax", "ymax"),
@@ -59,7 +59,7 @@ Part = dict[str, list[tuple[str, object]]]
 
 
 class Place(NamedTuple):
-    """A box or point that a value gives, and where its numbers stand."""
+    """A box or point from a JSON value, and the position of its numbers."""
 
     numbers: Numbers
     named: bool
@@ -68,7 +68,7 @@ class Place(NamedTuple):
 
 @functools.lru_cache(maxsize=4096)
 def normal(key: str) -> str:
-    """A key as the tables have it: in small letters, with underscores.
+    """Normalize a key to lower case with underscores, as in the tables of keys.
 
     >>> normal("BBox-2D"), normal("topLeft")
     ('bbox_2d', 'top_left')
@@ -79,7 +79,7 @@ def normal(key: str) -> str:
 
 
 def parts_of(node: Object) -> list[Part]:
-    """The entries of an object by kind of key; where a key comes again, a new part begins.
+    """Group the entries of an object by kind of key; a repeated key starts a new part.
 
     >>> node = Object(0)
     >>> node.extend([("bbox_2d", "1 2 3 4"), ("name", "dog"), ("name", "cat")])
@@ -102,14 +102,14 @@ def parts_of(node: Object) -> list[Part]:
 
 
 def holds_objects(value: Array) -> bool:
-    """Whether a value holds objects to look into: ones that are more than the named corners of a box."""
+    """Tell if a value holds nested objects, other than the named corners of a box."""
     if isinstance(value, Object):
         return bool(value) and all(corners_of(part) is None or part.keys() != {"corner"} for part in parts_of(value))
     return any(isinstance(entry, Object) and holds_objects(entry) for entry in value)
 
 
 def corners_of(part: Part) -> Numbers | None:
-    """The box or point of an object whose coordinates have a name each.
+    """Return the box or point of an object with named coordinates.
 
     >>> corners_of({"corner": [("xmin", 1.0), ("ymin", 2.0), ("xmax", 3.0), ("ymax", 4.0)]})
     (1.0, 2.0, 3.0, 4.0)
@@ -134,7 +134,7 @@ def corners_of(part: Part) -> Numbers | None:
 
 
 def places_in(value: object, wants: int, node: Array) -> tuple[list[Place], bool]:
-    """The boxes and points that a value gives, and whether some of it is neither. `wants`: 4 for boxes, 2 for points.
+    """Return the boxes and points of a value, and a flag: some of it is neither. `wants`: 4 for boxes, 2 for points.
 
     `node` is the structure that holds the value, for the characters of values that have none of their own.
 
@@ -172,7 +172,7 @@ def places_in(value: object, wants: int, node: Array) -> tuple[list[Place], bool
 
 
 def is_plain(value: object) -> bool:
-    """Whether the numbers of a value are numbers, and not strings.
+    """Tell if the numbers of a value are JSON numbers, not strings.
 
     >>> is_plain("[1, 2, 3, 4]")
     False
@@ -181,7 +181,7 @@ def is_plain(value: object) -> bool:
 
 
 def _two(value: object) -> Numbers | None:
-    """The two numbers of one corner, listed or named x and y; None if it is no corner."""
+    """Return the two numbers of a corner, as a list or named x and y; None if it is no corner."""
     if isinstance(value, Object):
         numbers = next((corner for part in parts_of(value) if (corner := corners_of(part)) is not None), None)
     else:
@@ -190,7 +190,7 @@ def _two(value: object) -> Numbers | None:
 
 
 def _from_string(string: str, node: Array) -> Array:
-    """The numbers of a string such as "<1> <36> <987> <984>", as an array in its place."""
+    """Return the numbers of a string such as "<1> <36> <987> <984>", as an array in its place."""
     read = Array(node.start, node.end, closed=True)
     words = _APART.split(_TAG.sub(" ", string[:512]).strip())
     words = [word for word in words if word]
@@ -200,7 +200,7 @@ def _from_string(string: str, node: Array) -> Array:
 
 
 def _as_number(text: str) -> float:
-    """The number that a string holds, which stands where the string does."""
+    """Return the number that a string holds, at the position of the string."""
     number = Number(text.strip())
     if isinstance(text, Text):
         number.at = text.at
@@ -208,7 +208,7 @@ def _as_number(text: str) -> float:
 
 
 def _numbers(values: list[object]) -> Numbers | None:
-    """Values as numbers, if each is one, or is a string that is one."""
+    """Return values as numbers, if each is a number or a string of one."""
     numbers: list[float] = []
     for value in values:
         if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""The claims of JSON structures, whatever their keys are called and however they are nested."""
+"""Extraction of claims from JSON structures of any nesting and with any names of keys."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _CONTAINERS = frozenset(
     "objects detections results result answer output data items predictions annotations list".split()
 )
 _NUMBERED = frozenset(["points_1", "points_2"])
-# Objects looked into in one answer: a bound on time, several times what 64 claims take.
+# Objects visited in one answer: a bound on time, several times the number for 64 claims.
 _MAX_OBJECTS = 256
 
 
 class JsonClaim(NamedTuple):
-    """A claim of a JSON structure; `span` counts as the structure's own start and end do, `outer` is its root's."""
+    """A claim of a JSON structure; `span` and `outer`, the span of its root, are positions like the structure's own."""
 
     image: int | None
     box: Place | None
@@ -50,7 +50,7 @@ class JsonClaim(NamedTuple):
 
 
 class _Context(NamedTuple):
-    """The image and the label that the structures around a value name."""
+    """The image and the label of the structures around a value."""
 
     image: int | None = None
     label: str = ""
@@ -58,7 +58,7 @@ class _Context(NamedTuple):
 
 @dataclass(slots=True)
 class Walk:
-    """One pass over the structures of a text that gathers their claims.
+    """One pass over the structures of a text that collects their claims.
 
     Args:
         first_image, count: the number of the first image where a bare number names it, and how many images there are.
@@ -75,7 +75,7 @@ class Walk:
     holds_keys: bool = False
 
     def visit(self, node: Array, context: _Context = _Context()) -> None:
-        """Gather the claims of a structure, within what the structures around it say of image and label."""
+        """Collect the claims of a structure; the structures around it give the image and the label by default."""
         if not isinstance(node, Object):
             inner = [entry for entry in node if isinstance(entry, Array)]
             objects = sum(isinstance(entry, Object) for entry in inner)
@@ -102,7 +102,7 @@ class Walk:
             context = self.visit_part(part, node, context, is_whole=len(parts) == 1)
 
     def visit_whole(self, node: Whole, context: _Context) -> None:
-        """Gather the claims of an object whose plan is known."""
+        """Collect the claims of an object whose plan is known."""
         self.left -= 1
         self.holds_keys = True
         self.defects |= node.plan.defects
@@ -119,7 +119,7 @@ class Walk:
             self.add(image, box, point, label, span)
 
     def visit_part(self, part: Part, node: Object, context: _Context, *, is_whole: bool) -> _Context:
-        """Gather the claims of an object in which no key comes twice; return the image and label that it names."""
+        """Collect the claims of an object without repeated keys; return the image and label that it names."""
         image, group, nested = self.images_of(part)
         label, in_label = self.label_of(part, context)
         places = self.places_of(part, node)
@@ -143,7 +143,7 @@ class Walk:
         return inner
 
     def images_of(self, part: Part) -> tuple[int | None, list[int | None], list[Array]]:
-        """The image that an object names, the images of a list of them, and the objects under such keys."""
+        """Return the image that an object names, its list of images, and the objects under image keys."""
         image: int | None = None
         group: list[int | None] = []
         nested: list[Array] = []
@@ -160,7 +160,7 @@ class Walk:
         return image, group, nested
 
     def label_of(self, part: Part, context: _Context) -> tuple[str, list[Array]]:
-        """The label that an object has, and the objects under its label keys."""
+        """Return the label of an object, and the objects under its label keys."""
         label = context.label
         for _, value in sorted(part.get("label", []), key=lambda entry: normal(entry[0]) != "label")[:1]:
             label = value if isinstance(value, str) else ""
@@ -169,7 +169,7 @@ class Walk:
         return label, [value for _, value in part.get("label", []) if isinstance(value, Array)]
 
     def places_of(self, part: Part, node: Object) -> _Places:
-        """The boxes and points under the keys of an object that mean such."""
+        """Return the boxes and points under the coordinate keys of an object."""
         found = _Places([], [], [], is_lost=False)
         for kind, wants in (("box", 4), ("point", 2)):
             for key, value in part.get(kind, []):
@@ -190,20 +190,20 @@ class Walk:
         return found
 
     def add_places(self, part: Part, places: _Places, context: _Context, group: list[int | None]) -> None:
-        """Add the boxes and points of an object; a point beside a box is a part of its claim."""
+        """Add the boxes and points of an object; a point beside a box belongs to the same claim."""
         boxes, points = places.boxes, list(places.points)
-        # Seg-Zero numbers its points, so as to say that they are none of the box's own.
+        # Seg-Zero numbers its points (point_1): these are not part of the box's claim.
         named_point = any(normal(key) not in _NUMBERED for key, _ in part.get("point", []))
         own = points.pop(0) if boxes and points and named_point else None
         for number, box in enumerate(boxes):
-            # A group of images has a box in each, or else it is not clear which is whose.
+            # A list of images has one box each; otherwise their assignment is ambiguous.
             where = group[number] if len(group) == len(boxes) > 1 else context.image
             self.add(where, box, own if number == 0 else None, context.label)
         for point in points:
             self.add(context.image, None, point, context.label)
 
     def visit_entry(self, key: str, value: Array | str, node: Object, context: _Context, *, may_map: bool) -> None:
-        """A value under a key without a meaning of its own: it may name the image, or the label, of what it holds."""
+        """Visit a value under an unknown key, which may name the image or the label of the value."""
         said = image_of(key, self.count)
         if said is None and key.isdecimal() and key.isascii() and len(key) < 9:
             said = int(key) + 1 - self.first_image
@@ -221,7 +221,7 @@ class Walk:
     def add(
         self, image: int | None, box: Place | None, point: Place | None, label: str, span: Span | None = None
     ) -> None:
-        """One claim more."""
+        """Add a claim."""
         place = box or point
         span = place.span if place is not None else span or self.outer
         self.claims.append(JsonClaim(image, box, point, label, span, self.outer))
@@ -229,7 +229,7 @@ class Walk:
 
 @dataclass(slots=True)
 class _Places:
-    """The places of an object, the structures to look into beside them, and whether a place could not be read."""
+    """The places of an object, its nested structures, and a flag: a place could not be read."""
 
     boxes: list[Place]
     points: list[Place]
@@ -242,7 +242,7 @@ class _Places:
 
 
 def raw_claim(claim: JsonClaim, span: Span | None = None, outer: Span | None = None) -> RawClaim:
-    """Return the raw claim, at characters of the text where the structure's own places are others.
+    """Convert to a raw claim, with the given character positions in place of the structure's own.
 
     >>> raw_claim(JsonClaim(2, None, Place((1.0, 2.0), False, (0, 5)), "dog", (0, 5), (0, 9))).point
     (1.0, 2.0)

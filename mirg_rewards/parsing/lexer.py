@@ -1,4 +1,4 @@
-"""The answers of a batch as one array of bytes, the code: each number is one byte in it, and white space between signs is gone.
+"""Lexer of a batch: its answers become one array of bytes, the code, with one byte a number and no white space between signs.
 
 A syntax is a pattern over the code. The numbers' values, and where each byte of the code stands in its text, lie in arrays
 beside it. Text by text nothing is done but what joins the texts.
@@ -28,7 +28,7 @@ _LOOKALIKES = {
 
 
 class _ToAscii(dict[int, str]):
-    """What `str.translate` makes of a character: look-alikes and digits of any script become ASCII."""
+    """A table for `str.translate`: look-alikes and digits of any script become ASCII."""
 
     def __missing__(self, code: int) -> str:
         letter = chr(code)
@@ -90,7 +90,7 @@ PYTHON_STRINGS = re.compile(b"(" + _STRING + b"|" + _STRING.replace(b'"', b"'") 
 
 
 class Code(NamedTuple):
-    """Texts in the form that patterns are matched against.
+    """Lexed texts, against which patterns are matched.
 
     Args:
         text: the bytes of all rows, a NUL behind each.
@@ -119,7 +119,7 @@ class Code(NamedTuple):
 
 
 def fold(text: str) -> str:
-    """Replace full-width characters, typographic quotes and dashes and other scripts' digits by ASCII, one for one.
+    """Replace full-width characters, typographic quotes and dashes, and digits of other scripts by ASCII, one for one.
 
     >>> fold("（１２，٣٤）")
     '(12,34)'
@@ -139,7 +139,7 @@ def has_lookalikes(text: str) -> bool:
 
 
 def lookalikes(letters: str) -> str:
-    """Return these letters and those that look like them, for a set in a pattern.
+    """Return letters and their look-alikes, for a set in a pattern.
 
     >>> lookalikes("<")
     '<＜'
@@ -199,7 +199,7 @@ def lex(parts: Sequence[str], starts: Sequence[int], texts: Sequence[str] | None
 
 
 def _values(raw: Bytes, bounds: Integers, numbers: Sequence[bytes]) -> Floats:
-    """The values of numbers: of short whole ones all at once, of others one by one."""
+    """Return the values of numbers; short integers are converted all at once."""
     lengths = bounds[:, 1] - bounds[:, 0]
     ends = np.cumsum(lengths)
     owners = np.repeat(np.arange(len(lengths)), lengths)
@@ -255,7 +255,7 @@ def with_strings(code: Code, strings: re.Pattern[bytes]) -> Code:
 
 
 def _keep_gaps(raw: Bytes, letters: Bytes, is_inside: Booleans) -> Booleans:
-    """What is kept: no blank but one between two words or numbers, which would be one without it; it tells a line's end."""
+    """Flag the bytes to keep: of white space, only one blank or line end between two words or numbers."""
     is_blank = _BLANK[raw]
     kept = ~(is_blank | is_inside)
     edges = np.flatnonzero(is_blank[1:] != is_blank[:-1]) + 1
@@ -273,7 +273,7 @@ def _keep_gaps(raw: Bytes, letters: Bytes, is_inside: Booleans) -> Booleans:
 
 
 def _with_placeholders(raw: Bytes, joined: str, ends: Integers) -> Bytes:
-    """The bytes with 127 for control characters and for characters that are not ASCII, so that none is structure."""
+    """Replace control characters and non-ASCII characters by byte 127, so that none is structure."""
     raw = np.where(raw < 9, 127, raw).astype(np.uint8)
     if not joined.isascii():
         raw[np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype=np.uint32) > 127] = 127
@@ -282,7 +282,7 @@ def _with_placeholders(raw: Bytes, joined: str, ends: Integers) -> Bytes:
 
 
 def unescape(string: str) -> str:
-    r"""Return what a JSON string stands for, as far as its escapes can be read.
+    r"""Decode the escapes of a JSON string; invalid ones stay as they are.
 
     >>> unescape('the \\"red\\" \\u005bcar]')
     'the "red" [car]'

@@ -1,4 +1,4 @@
-"""Claims a line each, with the image in front: how forms without a place for images and labels are written."""
+"""Line format: one claim a line after its image, for forms without a place for images and labels."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from mirg_rewards.parsing.image_references import REFERENCE
 from mirg_rewards.parsing.lexer import NUMBER, STRING, lex, lookalikes, unescape, with_strings
 from mirg_rewards.parsing.syntax import ClaimToWrite, Kind, Placed, Plan, Plans, Region, ScanResult, StrictMatch, Syntax
 
-# What a label may be written as without quotes, where the form puts it in plain text.
+# A label that needs no quotes in plain text.
 _PLAIN_LABEL = re.compile(r"[^\W\d_](?:[\w ,.'()-]{0,200}[\w)])?")
-# What some reader would take for structure; a label written with quotes has none of it.
+# Characters that a reader takes for structure; they are escaped in quoted labels.
 _STRUCTURE = lookalikes('[({<◁;="\\')
 _ESCAPED = re.compile(rf'(?!["\\])[{_STRUCTURE}]')
 _MOST_QUOTES = 64
@@ -35,7 +35,7 @@ QUOTED = re.compile(rb'("[^\[({<;="\\\x00\x01]{1,200}+")')
 
 
 def between(opening: str, closing: str) -> bytes:
-    r"""Make a pattern of a label between two tags, that needs no look at what it holds.
+    r"""Make a pattern of a label between two tags that has no structure in it.
 
     >>> re.search(between("<ref>", "</ref>"), b"<ref>a dog</ref>")[0]
     b'a dog'
@@ -55,7 +55,7 @@ def line_syntax(
     in_words: bool = True,
     **more: Any,
 ) -> Syntax:
-    """Make the syntax of a form that is written a claim a line; `strict_lines` and `Syntax` say what the arguments are.
+    """Make the syntax of a line format; for the arguments see `strict_lines` and `Syntax`.
 
     >>> line_syntax("MINE", lambda region: ScanResult(), lambda claims: "", frozenset())
     MINE
@@ -73,7 +73,7 @@ def strict_lines(
     most: int = 1,
     in_words: bool = True,
 ) -> StrictMatch:
-    r"""Make a strict match of the lines that a writer writes; the writer is the template, and its reader says where all stands.
+    r"""Make the strict match of a line format: the writer gives the template, and the reader the positions in it.
 
     Args:
         read: reads what is written.
@@ -99,7 +99,7 @@ def strict_lines(
 
 
 def _claims(kind: Kind, image: int | None, label: str, count: int) -> list[ClaimToWrite]:
-    """Claims of which each number is another one."""
+    """Make claims whose numbers all differ."""
     claims = []
     for first in range(101, 101 + 8 * count, 8):
         numbers = tuple(float(first + place) for place in range(_WIDTHS[kind]))
@@ -114,7 +114,7 @@ def _piece(
     claims: list[ClaimToWrite],
     strings: re.Pattern[bytes],
 ) -> tuple[bytes, Plan]:
-    """The code of claims as they are written, and where what they say stands in it."""
+    """Return the code of some written claims, and the positions of their numbers, images and labels in it."""
     text = write(claims)
     code = with_strings(lex([text], [0]), strings)
     piece = code.text[:-1]
@@ -137,7 +137,7 @@ def _piece(
 def in_lines(
     claims: list[ClaimToWrite], place: Callable[[ClaimToWrite], str], reference: Callable[[int], str] | None = None
 ) -> str:
-    """Each claim on a line of its own: the image where it is said, and what `place` makes of the rest.
+    """Write each claim on a line of its own: its image if it has one, and the rest by `place`.
 
     >>> in_lines([ClaimToWrite(2, (1, 2, 3, 4), None, "")], lambda claim: str(list(claim.box or ())))
     'Image-2: [1, 2, 3, 4]'
@@ -146,7 +146,7 @@ def in_lines(
     lines: list[str] = []
     said = False
     for claim in claims:
-        # A reference counts up to the end of its paragraph: what is left unsaid needs a new one.
+        # A reference holds to the end of its paragraph: a claim without an image needs a new one.
         gap = "" if not lines else "\n\n" if said and claim.image is None else "\n"
         said = claim.image is not None
         lines.append(gap + ("" if claim.image is None else reference(claim.image)) + place(claim))
@@ -154,7 +154,7 @@ def in_lines(
 
 
 def quoted(label: str) -> str:
-    r"""A label as a JSON string that holds nothing a reader takes for structure; "" for no label.
+    r"""Return a label as a JSON string without characters that a reader takes for structure; "" for no label.
 
     >>> quoted('the "red" [car]')
     '"the \\"red\\" \\u005bcar]"'
@@ -166,7 +166,7 @@ def quoted(label: str) -> str:
 
 
 def label_before(text: str, plain: str, limit: int, at: int) -> tuple[str, int]:
-    """The label in double quotes that ends right before `at`, and where it begins; "" and `at` if there is none.
+    """Return the label in double quotes that ends right before `at`, and its start; "" and `at` if there is none.
 
     >>> label_before(said := 'I see "a dog" [1, 2, 3, 4]', said, 0, 14)
     ('a dog', 6)
@@ -187,7 +187,7 @@ def label_before(text: str, plain: str, limit: int, at: int) -> tuple[str, int]:
 
 
 def plain_or_quoted(label: str) -> str:
-    r"""A label as plain text where that cannot be misread, else as `quoted`.
+    r"""Return a label as plain text if that is unambiguous, else as `quoted`.
 
     >>> plain_or_quoted("traffic light (red)"), plain_or_quoted("a ; b")
     ('traffic light (red)', '"a \\u003b b"')

@@ -1,4 +1,4 @@
-"""JSON as models write it: with prose around, single quotes, missing commas, an end cut off.
+"""Tolerant JSON parser: prose around it, single quotes, missing commas, truncated ends.
 
 Strict JSON reads as `json` reads it, and everything else as far as it goes, in one pass over a bounded number of tokens of
 the code. Numbers and strings know where they stand, so that a claim can be moved to another place of the same shape.
@@ -51,25 +51,25 @@ _DECODER = json.JSONDecoder()
 
 
 class Number(float):
-    """A number, and the byte of the code that it stands at."""
+    """A number, and its byte in the code."""
 
     __slots__ = ("at",)
     at: int
 
 
 class Text(str):
-    """A string, and the byte of the code that it begins at."""
+    """A string, and its first byte in the code."""
 
     __slots__ = ("at",)
     at: int
 
 
 class Unfinished:
-    """A string or number that the text breaks off in."""
+    """A string or number that is truncated by the end of the text."""
 
 
 class Array(list[object]):
-    """A list as read, with the bytes it was read from; `closed` says whether its bracket was there."""
+    """A list, with its span of bytes; `closed`: its closing bracket is there."""
 
     __slots__ = ("closed", "end", "start")
 
@@ -79,7 +79,7 @@ class Array(list[object]):
 
 
 class Object(Array):
-    """An object as read: a list of (key, value) pairs, in order."""
+    """An object: a list of (key, value) pairs, in order."""
 
     __slots__ = ()
 
@@ -93,14 +93,14 @@ class Object(Array):
 
 @dataclass(frozen=True, slots=True)
 class LooseJson:
-    """The structures of a text in order, and what was wrong on the way."""
+    """The structures of a text in order, and their defects."""
 
     roots: list[Array]
     defects: int
 
 
 class Whole(Object):
-    """An object of a known shape, whose entries are read only where its plan does not say all that is asked."""
+    """An object of a known shape, whose entries are read only if its plan is not enough."""
 
     __slots__ = ("plan", "source")
 
@@ -119,7 +119,7 @@ class Whole(Object):
 
 
 ReadWhole = Callable[[Source, int], Array | None]
-"""Reads a whole object that begins at a byte, if that is of a known shape."""
+"""A function that reads a whole object at a byte, if it has a known shape."""
 
 
 def read_loose_json(source: Source, read_whole: ReadWhole | None = None, *, quotes: bool = False) -> LooseJson:
@@ -154,7 +154,7 @@ def _read_no_whole(source: Source, at: int) -> Array | None:  # noqa: ARG001 - r
 
 
 class _Builder:
-    """One structure in the making: what is open, and for each open object the key that waits for a value."""
+    """A structure under construction: the open brackets, and for each open object the key without a value."""
 
     def __init__(self, source: Source, read_whole: ReadWhole, budget: int) -> None:
         self.source, self.read_whole, self.budget = source, read_whole, budget
@@ -164,7 +164,7 @@ class _Builder:
         self.too_deep = 0
 
     def build(self, start: int) -> tuple[Array, int]:
-        """Read the structure that opens at `start`; return it and the byte behind it."""
+        """Read the structure that opens at `start`; return it and the byte after it."""
         text, end = self.source.code.text, self.source.end
         at = start
         root: Array | None = None
@@ -186,7 +186,7 @@ class _Builder:
             if closed is not None:
                 return closed, closed.end
             root = root or self.stack[0]
-        # The text breaks off: what is complete inside still counts.
+        # The text is truncated: complete structures inside still count.
         while self.stack:
             self.close(at, closed=False)
         assert root is not None
@@ -206,13 +206,13 @@ class _Builder:
         return None
 
     def value(self, match: re.Match[bytes], kind: str) -> object:
-        """The number, string or word that a token stands for."""
+        """Return the number, string or word of a token."""
         code, at = self.source.code, match.start(kind)
         if kind == "number":
             number = Number(code.values[code.number_at[at]])
             number.at = at
             ends_text = self.source.is_last and int(code.stops[at]) == len(self.source.text)
-            # What the text ends in may lack its end.
+            # The last token of the text may be truncated.
             return Unfinished() if ends_text else number
         if kind == "known":
             start, end = code.strings[code.string_at[at]].tolist()
@@ -244,7 +244,7 @@ class _Builder:
             self.keys[-1] = value
 
     def mark(self, mark: bytes) -> None:
-        """Take a colon or a comma, or what models write for them."""
+        """Take a colon or a comma, or a token that models write in their place."""
         if mark in b":=":
             self.has_colon[-1] = self.keys[-1] is not None
         else:
@@ -282,7 +282,7 @@ class _Builder:
         return node
 
     def close_as_far_as(self, match: re.Match[bytes]) -> Array | None:
-        """Close the innermost structure of the closing bracket's kind, and what is open within it; else pass it over."""
+        """Close the innermost structure of the bracket's kind, and all that is open within it; ignore an unmatched bracket."""
         if self.too_deep:
             self.too_deep -= 1
             return None
@@ -320,7 +320,7 @@ def _double_quoted(string: re.Match[str]) -> str:
 
 
 def without_comments(text: str) -> str:
-    """Blank what JSON with comments has for comments, at the same length.
+    """Blank the comments of JSON with comments, at the same length.
 
     >>> without_comments('{"a": 1} // "http://b"')
     '{"a": 1}              '

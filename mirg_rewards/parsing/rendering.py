@@ -1,4 +1,4 @@
-"""Claims to the text that a model should have written."""
+"""Rendering of claims as the text that a model should write."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TAG = re.compile(r"[<◁]/?(?:think|answer)[>▷]", re.IGNORECASE)
 
 
 def render(claims: Sequence[Claim], grammar: Grammar, sizes: Sequence[Size | None], *, think: str = "") -> str:
-    """What a model should have written to make `claims` about images of the given original `sizes`.
+    """Write the response that makes `claims` about images of the given original `sizes`.
 
     `parse(render(claims, grammar, sizes), grammar, sizes).claims` equals `claims`, up to the rounding of the grammar's
     space; a polygon is written where the grammar has a form for one, else the box around it. Labels that have no place
@@ -59,7 +59,7 @@ def render(claims: Sequence[Claim], grammar: Grammar, sizes: Sequence[Size | Non
 
 
 def kind_of(claim: ClaimToWrite | Claim) -> Kind:
-    """What a claim says of its image.
+    """Return the kind of a claim: box, point, polygon or only an image.
 
     >>> from mirg_rewards import Box, Claim
     >>> kind_of(Claim(2, Box(0.0, 0.0, 1.0, 1.0))), kind_of(Claim(2))
@@ -113,14 +113,14 @@ def _in_space(corners: Numbers, grammar: Grammar, size: Size | None) -> Numbers:
 
 
 def _rounded(space: Space, *numbers: float) -> Numbers:
-    # The middle of two numbers has one digit more than they.
+    # The mean of two numbers has one more digit.
     return tuple(round(number, space.digits + 1) for number in numbers)
 
 
 def _with_area(
     low: float, high: float, exact: tuple[float, ...], step: float, side: int, last: int
 ) -> tuple[float, float]:
-    """A side as rounded, at least one step long if it had a length; where numbers are tokens, among those that exist."""
+    """Round the ends of a side, at least one step apart if it has a length; tokens stay among those that exist."""
     if last:
         low, high = (min(max(number, 0), side - last) for number in (low, high))
     if low == high and exact[0] < exact[1]:

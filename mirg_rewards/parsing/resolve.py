@@ -1,4 +1,4 @@
-"""Raw claims to claims: images checked, numbers turned into fractions, place defects found, for a whole batch at once."""
+"""Resolution of raw claims for a whole batch: images are checked, numbers become fractions, place defects are found."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mirg_rewards.parsing.syntax import AMBIGUOUS, UNSAID, RawClaim, Syntax
 from mirg_rewards.row_error import RowError
 
 MAX_COORDINATE = 1e6
-"""A number beyond this is not a coordinate but a loop of digits, or an overflow to be."""
+"""The largest absolute value of a coordinate; larger numbers are repeated digits."""
 
 
 class RawColumns(NamedTuple):
@@ -43,7 +43,7 @@ class RawColumns(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """Claims in fractions of their images, `[n]` as the raw claims are, and the defects of each.
+    """Claims in fractions of their images, `[n]` like the raw claims, and the defects of each.
 
     `is_kept` is False for a claim whose place cannot be used at all. `images` are UNSAID where none is named.
     """
@@ -59,7 +59,7 @@ class Resolved(NamedTuple):
 
 
 def raw_columns(rows: Sequence[int], claims: Sequence[RawClaim]) -> RawColumns:
-    """Raw claims as columns; `rows` has the row of each.
+    """Convert raw claims to columns; `rows` has the row of each.
 
     >>> raw_columns([3], [RawClaim(None, (1, 2, 3, 4), None, "", False, 0, 5, (0, 5))]).boxes
     array([[1., 2., 3., 4.]])
@@ -81,7 +81,7 @@ def raw_columns(rows: Sequence[int], claims: Sequence[RawClaim]) -> RawColumns:
 
 
 def concat(parts: Sequence[RawColumns]) -> RawColumns:
-    """Return the claims of several batches, one batch behind the other.
+    """Concatenate the claims of several batches.
 
     >>> one = raw_columns([0], [RawClaim(None, None, (1, 2), "", False, 0, 5, (0, 5))])
     >>> concat([one, one]).points.shape
@@ -102,7 +102,7 @@ def concat(parts: Sequence[RawColumns]) -> RawColumns:
 
 
 def select(raw: RawColumns, order: Integers) -> RawColumns:
-    """Return the claims at some places, in their order.
+    """Select claims by index.
 
     >>> one = raw_columns([3, 4], [RawClaim(image, None, None, "", False, 0, 5, (0, 5)) for image in (1, 2)])
     >>> select(one, np.array([1, 0])).images
@@ -124,7 +124,7 @@ def select(raw: RawColumns, order: Integers) -> RawColumns:
 
 
 class Scales(NamedTuple):
-    """The (width, height) that numbers count up to, for each image of each row.
+    """The (width, height) of the coordinate space, for each image of each row.
 
     Args:
         sides: of all images, row after row, `[images, 2]`; of a space with a largest number, that one alone, `[1, 2]`.
@@ -146,7 +146,7 @@ def scales_of(
     *,
     by_row: bool = False,
 ) -> Scales:
-    """Return the scales of a batch.
+    """Return the coordinate scales of a batch.
 
     Raises ValueError where a size is missing that the grammar needs; `by_row`, a RowError.
     """
@@ -170,7 +170,7 @@ def scales_of(
 def coordinate_sizes(
     grammar: Grammar, sizes: Sequence[Size | None], seen_sizes: Sequence[Size | None] | None
 ) -> list[Size]:
-    """Return for each image the (width, height) that the model's numbers count up to.
+    """Return for each image the (width, height) of the coordinate space of the model.
 
     Raises ValueError where the grammar counts in pixels and a size is missing.
     """
@@ -201,7 +201,7 @@ def _resized(resize: Resize, sizes: tuple[Size, ...]) -> tuple[Size, ...]:
 
 
 def resolve(raw: RawColumns, grammar: Grammar, syntaxes: Sequence[Syntax], scales: Scales) -> Resolved:
-    """Resolve the raw claims of a batch; `syntaxes` has the one that each row was read in.
+    """Resolve the raw claims of a batch; `syntaxes` has the syntax of each row.
 
     One function gives the place of every claim and every place defect, whatever the syntax.
     """
@@ -219,7 +219,7 @@ def resolve(raw: RawColumns, grammar: Grammar, syntaxes: Sequence[Syntax], scale
     if not is_known.all():
         _mark(defects, ~is_known & (images != UNSAID), Defect.UNKNOWN_IMAGE)
     is_finite = _is_finite(raw)
-    # Pixels of an image that is not known: the claim stands, its place cannot.
+    # The size of the image is unknown: the claim stays, without a place.
     is_placed = is_known | scales.is_uniform[raw.rows]
     if not (is_finite.all() and is_placed.all()):
         has_place = raw.has_box | raw.has_point
@@ -249,7 +249,7 @@ def resolve(raw: RawColumns, grammar: Grammar, syntaxes: Sequence[Syntax], scale
 
 
 def _is_finite(raw: RawColumns) -> Booleans:
-    """Whether the numbers of each claim are finite and of sensible size; a claim without numbers is."""
+    """Flag claims whose numbers are finite and at most MAX_COORDINATE, or that have none."""
     is_finite = ~(raw.has_box & ~(np.abs(raw.boxes) <= MAX_COORDINATE).all(axis=1))
     if raw.has_point.any():
         is_finite &= ~(raw.has_point & ~(np.abs(raw.points) <= MAX_COORDINATE).all(axis=1))
@@ -261,7 +261,7 @@ def _is_finite(raw: RawColumns) -> Booleans:
 def _boxes(
     raw: RawColumns, order: str, is_placed: Booleans, sides: Floats, shift: Floats, is_unit: Booleans, defects: Integers
 ) -> tuple[Floats, Booleans]:
-    """The boxes in fractions, corners in order, and which claims have one."""
+    """Return the boxes in fractions, with ordered corners, and the claims that have one."""
     has_box = raw.has_box & is_placed
     corners = (
         raw.boxes
@@ -282,7 +282,7 @@ def _boxes(
 def _points(
     raw: RawColumns, order: str, is_placed: Booleans, sides: Floats, shift: Floats, points_x_first: Booleans
 ) -> tuple[Floats, Booleans]:
-    """The points in fractions, and which claims have one."""
+    """Return the points in fractions, and the claims that have one."""
     has_point = raw.has_point & is_placed
     if not has_point.any():
         return np.zeros_like(raw.points), has_point
@@ -305,7 +305,7 @@ def _spaces(
     syntaxes: Sequence[Syntax],
     scales: Scales,
 ) -> tuple[Floats, Floats, Booleans, Booleans]:
-    """For each claim its sides `[n, 2]`, the shift to the middle of a bin, whether it counts to 1, and its order of points."""
+    """Return for each claim its sides `[n, 2]`, the shift to the bin center, a flag for fractions, and the order of points."""
     place = np.where(is_known, scales.first[rows] + images - 1, scales.first[rows])
     sides = scales.sides[place] if len(scales.sides) > 1 else np.broadcast_to(scales.sides, (len(rows), 2))
     shift = np.full(len(rows), 0.5 if grammar.space.bin_center else 0.0)
@@ -328,7 +328,7 @@ def _side(space: Space) -> float:
 
 
 def _in_order(boxes: Floats, order: str) -> Floats:
-    """Four numbers in the grammar's order as x1, y1, x2, y2."""
+    """Reorder four numbers from the grammar's order to x1, y1, x2, y2."""
     if order in ("yxyx", "yx"):
         return boxes[:, [1, 0, 3, 2]]
     if order == "xywh":

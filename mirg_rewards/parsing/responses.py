@@ -1,4 +1,4 @@
-"""Responses to claims: the parts, the syntax, the images, the space, in this order, for a whole batch at once."""
+"""Parsing of responses, for a whole batch: the parts, the syntax, the images and the space, in this order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mirg_rewards.parsing.resolve import Scales, concat, resolve, scales_of
 from mirg_rewards.parsing.sections import Sections, cut
 from mirg_rewards.parsing.syntax import UNSAID
 
-# Responses that are lexed together: few enough that their arrays stay in the cache.
+# The number of responses that are lexed together: their arrays fit the cache.
 _AT_ONCE = 128
 
 Sizes = Sequence[Size | None]
@@ -64,7 +64,7 @@ def parse(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ParsedBatch(Sequence[Parsed]):
-    """The parsed responses of a batch, as columns; `batch[i]` makes a value of row `i`, and reads no text again.
+    """The parsed responses of a batch, as columns; `batch[i]` builds the `Parsed` of row `i` without parsing again.
 
     Args:
         claims: the claims of all rows.

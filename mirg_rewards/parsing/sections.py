@@ -1,4 +1,4 @@
-"""The think and answer parts of a response, cut by `str.find`: linear in the text, whatever the text is."""
+"""The think and answer parts of a response, found by `str.find` in linear time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NO_THINK = Defect.NO_THINK.value
 TEXT_OUTSIDE = Defect.TEXT_OUTSIDE.value
 REPAIRED = Defect.REPAIRED.value
 
-# What a tokenizer leaves at the end where special tokens are kept: not the model's words.
+# Tokens of the end of a turn, where the tokenizer keeps special tokens.
 _END_OF_TURN = re.compile(
     r"(?:\s{0,8}(?:<\|im_end\|>|<\|endoftext\|>|<\|eot_id\|>|<\|end_of_text\|>|<\|end\|>|<\|return\|>|<end_of_turn>|"
     r"<end_of_utterance>|</s>|<eos>|<｜end▁of▁sentence｜>))*+\s*+"
@@ -23,15 +23,15 @@ _MOST_THOUGHTS = 4096
 
 Think = Literal["required", "prefilled", "optional"]
 """`required`: `<think>…</think><answer>…</answer>`, both parts; `prefilled`: the same, but the prompt ends with
-`<think>`, so the response begins within it; `optional`: no part is asked for, and those that are there are heeded."""
+`<think>`, so the response begins within it; `optional`: no part is required, and existing ones are used."""
 
 
 Sections = tuple[Span | None, Span, int]
-"""Where the parts of a response lie: characters of the think part (None: there is none), of the answer, defects."""
+"""The spans of the think part (None: there is none) and of the answer, and the defects."""
 
 
 def cut(text: str, think: Think) -> Sections:
-    """The parts of `text`; `think` says which of them the grammar asks for.
+    """Cut `text` into its parts; `think` is the mode of the grammar.
 
     The answer is the content of the last `<answer>` that lies outside a closed `<think>…</think>`; an unclosed think
     still yields to an answer after it. Without an answer tag it is what follows the last `</think>`, and nothing at
@@ -44,7 +44,7 @@ def cut(text: str, think: Think) -> Sections:
     """
     tagged = think != "optional"
     if tagged:
-        # Nearly all responses of a trained policy are this, and nothing in them is looked at twice.
+        # The fast path for nearly all responses of a trained policy.
         if think == "required" and text.startswith("<think>"):
             close = text.find("<", 7)
             if text.startswith("</think><answer>", close):
@@ -94,7 +94,7 @@ def cut(text: str, think: Think) -> Sections:
 
 
 def _cut_clean(text: str, *, prefilled: bool) -> Sections | None:
-    """The parts of a response that is exactly as asked for, which nearly all are; None where anything is off."""
+    """Cut a response in exactly the required form, as nearly all are; return None for any other."""
     begin = 0 if text.startswith("<think>") else len(text) - len(text.lstrip())
     if text.startswith("<think>", begin):
         begin += 7
@@ -140,7 +140,7 @@ def _cut_without_answer(text: str, lowered: str, *, tagged: bool) -> Sections:
 
 
 def _last_answer(lowered: str, before: int) -> int:
-    """Where the last `<answer>` before `before` opens that no closed think holds; -1 if there is none."""
+    """Return the position of the last `<answer>` before `before` outside a closed think part; -1 if there is none."""
     last_close = lowered.rfind("</think>")
     for _ in range(_MOST_THOUGHTS):
         before = lowered.rfind("<answer>", 0, before)
@@ -155,7 +155,7 @@ def _last_answer(lowered: str, before: int) -> int:
 
 
 def _thought(lowered: str, before: int) -> tuple[Span | None, int, int]:
-    """The think part before an answer: its content, and the characters from its opening to behind its closing tag."""
+    """Return the think part before an answer: its content, and the span with its tags."""
     opened = lowered.find("<think>", 0, before)
     if opened < 0:
         # A chat template may have written the opening tag.

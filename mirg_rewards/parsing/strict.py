@@ -1,4 +1,4 @@
-"""Answers in a syntax's own form, known in the code of a whole batch without a look at any single one."""
+"""Strict matching: recognize answers in the native form of a syntax, for a whole batch at once."""
 
 from __future__ import annotations
 
@@ -116,19 +116,19 @@ def match_strict(
 
 @functools.lru_cache(maxsize=4096)
 def _glue(glue: re.Pattern[bytes], row: bytes) -> tuple[bytes, ...] | None:
-    """What stands before and behind the pieces of a row, None if it is not held together as it should."""
+    """Match the text around the pieces of a row; None if the row as a whole does not match."""
     match = glue.fullmatch(row) if PIECE in row else None
     return None if match is None else match.groups(b"")
 
 
 def _renumbered(plans: list[Plan | None], which: Integers) -> tuple[list[Plan], Integers]:
-    """The plans that are left, and the number of each piece's among them."""
+    """Return the plans in use, and the index of each piece's plan among them."""
     numbers, which = np.unique(which, return_inverse=True)
     return [plan for plan in (plans[number] for number in numbers.tolist()) if plan is not None], which
 
 
 def _numbers_in_texts(pieces: _Pieces, code: Code, texts: Sequence[str], matches: Booleans) -> dict[int, float]:
-    """The numbers that strings among coordinates hold, and those of words; rows where one holds none do not match."""
+    """Return the numbers in strings among coordinates and in words; a row with a string without a number does not match."""
     numbers: dict[int, float] = {}
     has_texts = np.array([bool(plan.texts or plan.words) for plan in pieces.plans], dtype=np.bool_)
     for piece in np.flatnonzero(has_texts[pieces.which]).tolist():
@@ -147,7 +147,7 @@ def _numbers_in_texts(pieces: _Pieces, code: Code, texts: Sequence[str], matches
 def _drop_doubtful(
     strict: StrictMatch, pieces: _Pieces, around: dict[int, tuple[bytes, ...]], matches: Booleans
 ) -> None:
-    """Drop rows in which an image may be named for claims that do not say theirs, or a label or image for several claims."""
+    """Drop rows that may name an image outside the claims, or one label or image for several claims."""
     says_image = pieces.of_plans(plan.says_images for plan in pieces.plans) > 0
     if around:
         named = [row for row, glue in around.items() if any(map(_IMAGE_NOUN.search, glue))]
@@ -167,7 +167,7 @@ _KINDS = {"image": 0, "box": 1, "point": 2, "box and point": 3, "polygon": 4}
 def _claims(
     code: Code, texts: Sequence[str], pieces: _Pieces, text_numbers: dict[int, float]
 ) -> tuple[RawColumns, list[str], Integers, Integers]:
-    """The claims of pieces, their labels and spans, and the rows that have labels which strict JSON does not."""
+    """Return the claims of pieces, their labels and spans, and the rows with labels that are not strict JSON."""
     constants: list[str] = []
     lines = [line for plan in pieces.plans for line in _table(plan, constants)]
     table = np.array(lines, dtype=np.int64).reshape(-1, _WIDTH + 7)
@@ -203,7 +203,7 @@ def _claims(
 
 
 def _table(plan: Plan, constants: list[str]) -> list[tuple[int, ...]]:
-    """A line of numbers for each claim of a plan: its numbers, kind, image, base, label, span, and whether it is named."""
+    """Return a row of integers for each claim of a plan: numbers, kind, image, base, label, span, and a flag for named numbers."""
     lines = []
     for claim in plan.claims:
         label = claim.label
@@ -219,7 +219,7 @@ def _table(plan: Plan, constants: list[str]) -> list[tuple[int, ...]]:
 def _images(
     code: Code, places: Integers, base: Integers, index_base: Integers, text_numbers: dict[int, float]
 ) -> Integers:
-    """The images that numbers name: AMBIGUOUS where one is not whole, or is no image's by any count."""
+    """Convert numbers to images; AMBIGUOUS where a number is no integer or too large."""
     is_said = places >= 0
     if not is_said.any():
         return np.full(len(places), UNSAID)
@@ -237,7 +237,7 @@ def _images(
 def _labels(
     code: Code, texts: Sequence[str], places: Integers, base: Integers, rows: Integers, constants: Sequence[str]
 ) -> tuple[list[str], Integers]:
-    """The labels of claims, and the rows with one that is no string of strict JSON."""
+    """Return the labels of claims, and the rows with a label that is not strict JSON."""
     labels = [constants[-place - 1] if place < 0 else "" for place in places.tolist()]
     has_string = np.flatnonzero(places >= 0)
     unsound = []
@@ -257,7 +257,7 @@ def _labels(
 
 
 def _rows_with_numbers(code: Code, is_such: Booleans) -> Integers:
-    """The rows with some of the numbers that stand outside of strings."""
+    """Return the rows that hold flagged numbers outside strings."""
     if not is_such.any():
         return np.zeros(0, dtype=np.int64)
     places = np.flatnonzero(np.frombuffer(code.text, dtype=np.uint8) == NUMBER[0])

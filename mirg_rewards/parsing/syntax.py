@@ -1,4 +1,4 @@
-"""What a syntax is, and what it finds in a text before anyone asks which image is meant and how large it is."""
+"""Syntaxes, and the raw claims that they find in a text before images and coordinates are resolved."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from mirg_rewards.parsing.lexer import STRING, Code, unescape
 
 Numbers = tuple[float, ...]
 NUMBER = r"[-+]?(?:[0-9]{1,9}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][-+]?[0-9]{1,3})?"
-"""A number as models write them; bounded, so that no text makes it slow."""
+"""A number as models write it, of bounded length. matches: -3.5, 1e3"""
 
 PAIR = rf"\(\s{{0,4}}({NUMBER})\s{{0,4}},\s{{0,4}}({NUMBER})\s{{0,4}}\)"
-"""`(x,y)`: two groups."""
+"""A point, with a group for each number. matches: (197, 525)"""
 
 _NUMBER = re.compile(NUMBER)
 
 AMBIGUOUS = -(2**40)
-"""An image reference that is there and cannot be resolved."""
+"""An image reference that cannot be resolved."""
 
 UNSAID = -(2**62)
-"""What stands for an image that is not said where images are numbers."""
+"""The number of a missing image, in arrays."""
 
 MAX_TOKENS = 2_048
-"""Tokens that a reader looks at before it gives up: half as much again as 64 claims take."""
+"""The number of tokens that a reader considers: 1.5 times the number for 64 claims."""
 
 
 class RawClaim(NamedTuple):
@@ -51,7 +51,7 @@ class RawClaim(NamedTuple):
 
 
 class Source(NamedTuple):
-    """The bytes from `start` to `end` of the code of a `text`; `is_last`: nothing stands behind it in its response."""
+    """The bytes from `start` to `end` of the code of a `text`; `is_last`: it ends its response."""
 
     code: Code
     text: str
@@ -64,19 +64,19 @@ class Source(NamedTuple):
         return int(self.code.starts[start]), int(self.code.stops[end - 1])
 
     def string(self, at: int) -> str:
-        """Return what the string stands for that is one byte of the code."""
+        """Return the string of a byte of the code."""
         start, end = self.code.strings[self.code.string_at[at]].tolist()
         return unescape(self.text[start + 1 : end - 1])
 
     def number(self, at: int) -> float | None:
-        """Return the number that stands at a byte, or that the string there holds; None if it holds none."""
+        """Return the number at a byte of the code, or in the string there; None if there is none."""
         if self.code.text[at] == STRING[0]:
             return number_in(self.string(at))
         return float(self.code.values[self.code.number_at[at]])
 
 
 class Region(NamedTuple):
-    """The characters from `start` to `end` of an answer about so many `images`.
+    """The characters from `start` to `end` of an answer about `images` images.
 
     `plain` is `text` with look-alike characters made ASCII, of the same length; `first_image` is the number of the first
     image where a bare number names it; `source` is the region's code, for a syntax that `is_lexed`.
@@ -92,7 +92,7 @@ class Region(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """A claim as bytes of the code: what it says is looked up for all claims of a batch at once.
+    """A claim as positions in the code; its values are looked up for all claims of a batch at once.
 
     Args:
         kind: what the numbers are.
@@ -114,7 +114,7 @@ class Placed(NamedTuple):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Plan:
-    """The claims of one shape of structure, with bytes counted from its first one; and its defects.
+    """The claims and defects of one shape of structure; bytes are counted from its first one.
 
     `texts`: where strings stand among the numbers, each of which must hold a number; `words`: where words name
     images.
@@ -127,12 +127,12 @@ class Plan:
 
     @property
     def says_images(self) -> bool:
-        """Whether each claim names its image."""
+        """True if each claim names its image."""
         return all(claim.image >= 0 for claim in self.claims)
 
 
 class Plans(dict[bytes, "Plan | None"]):
-    """The plan of each shape that was met, and of any other as `plan_of` makes it; None where a shape does not say all.
+    """A cache of plans by shape, filled by `plan_of`; None for a shape that does not determine its claims.
 
     >>> Plans(lambda shape: Plan((), len(shape)))[b"{}"].defects
     2
@@ -152,7 +152,7 @@ class Plans(dict[bytes, "Plan | None"]):
 
 
 class StrictMatch(NamedTuple):
-    """How a whole answer is known that is written in the syntax's own form, whatever numbers and labels it holds.
+    """The patterns that recognize a whole answer in the native form of a syntax.
 
     Args:
         strings: what of the code is a label, and becomes one byte before pieces are looked for.
@@ -170,7 +170,7 @@ class StrictMatch(NamedTuple):
 
 
 PIECE = b"\x03"
-"""The byte that stands for a piece that a strict match knows."""
+"""The byte that stands for a matched piece."""
 
 
 @dataclass(slots=True)
@@ -189,7 +189,7 @@ class ScanResult:
 
 
 Kind = Literal["box", "point", "box and point", "image", "polygon"]
-"""What a claim says of its image: where, and how; or only which image."""
+"""The kind of a claim: its place, or only its image."""
 
 BOX: frozenset[Kind] = frozenset({"box"})
 POINT: frozenset[Kind] = frozenset({"point"})
@@ -210,20 +210,20 @@ class ClaimToWrite(NamedTuple):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Syntax:
-    """A way to write boxes: its reader and its writer.
+    """A way to write boxes, with its reader and its writer.
 
-    - `read(passage)` reads what a passage says.
-    - `write(claims)` takes what is to be written, with numbers in place of fractions.
+    - `read(region)` returns the claims and defects of a region.
+    - `write(claims)` writes claims whose coordinates are in the grammar's space and order.
     - `writes`: the kinds of claim that it has a form for.
-    - `strict()`: makes what knows an answer in its own form, in the code of a whole batch; `read` would read the same.
-    - `is_lexed`: `read` looks at the region's code.
+    - `strict()`: makes the strict match of its native form; it finds the same claims as `read`.
+    - `is_lexed`: `read` needs the region's code.
     - `needs`: an answer with none of these characters holds nothing in this syntax; "" where that cannot be told.
     - `is_bare`: it is never explicit, so that it is passed over where another syntax has matched.
-    - `space`: where the tokens themselves fix what they count, whatever the grammar says (Kosmos-2's grid of patches).
+    - `space`: a fixed space that overrides the grammar's (Kosmos-2's grid of patches).
     - `says_image`: the image has a place of its own, and is written in rows of one image too.
     - `points_x_first`: points are x, y in every order of boxes (Fuyu).
-    - `is_vocabulary`: each number is a token, so the largest that can be written is one less than the span.
-    - `nothing`: what is written where there is nothing to find.
+    - `is_vocabulary`: each number is a token, so the largest is one less than the space's `max_value`.
+    - `nothing`: the answer without claims.
     - `fenced`: the writer puts all into a Markdown fence.
     """
 
@@ -246,7 +246,7 @@ class Syntax:
         return self.name
 
     def __getstate__(self) -> tuple[Any, ...]:
-        # A set's order is another in each process, and caches know a value by its pickle.
+        # The order of a set differs between processes, and caches identify a value by its pickle.
         values = (getattr(self, part.name) for part in fields(self))
         return tuple(sorted(value) if isinstance(value, frozenset) else value for value in values)
 
@@ -256,7 +256,7 @@ class Syntax:
 
 
 def number_in(text: str) -> float | None:
-    """Return the number that a text is, None if it is none.
+    """Parse a text as a number; None if it is none.
 
     >>> number_in(" -3.5 "), number_in("a dog")
     (-3.5, None)
@@ -266,7 +266,7 @@ def number_in(text: str) -> float | None:
 
 
 def format_numbers(numbers: Numbers, separator: str = ",") -> str:
-    """Numbers as text: whole ones without a point.
+    """Format numbers as text; integers have no decimal point.
 
     >>> format_numbers((1, 0.25, 3.0))
     '1,0.25,3'

@@ -1,4 +1,4 @@
-"""The ways to write a box: one file each, reader and writer side by side."""
+"""Syntaxes for boxes and points: one file each, reader and writer side by side."""
 
 from mirg_rewards.parsing.syntaxes.action_calls import CALLS
 from mirg_rewards.parsing.syntaxes.bracket_lists import DOUBLE_LISTS, LISTS, LISTS_OR_POINTS

@@ -1,4 +1,4 @@
-"""Places in the calls of a computer-use agent: UI-TARS' `click(start_box='(197,525)')`, `pyautogui.click(x=0.8, y=0.2)`."""
+"""Coordinates in calls of a computer-use agent: UI-TARS' `click(start_box='(197,525)')`, `pyautogui.click(x=0.8, y=0.2)`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mirg_rewards.parsing.syntax import (
 MAX_PIECES = 1024
 _COMMA = r"(?:\s{0,4},\s{0,4}|\s{1,4})"
 _TWO = rf"({NUMBER}){_COMMA}({NUMBER})"
-# A search for what may be an argument begins at a sign; the name before it is looked at afterwards, which is faster.
+# The search starts at a sign and checks the name before it afterwards, which is faster.
 _PIECE = re.compile(
     rf"""
       =
@@ -51,7 +51,7 @@ _LONGEST_CUT = 160
 
 
 def read(region: Region) -> ScanResult:
-    """The points in the arguments of calls, and the boxes of four numbers.
+    """Read the points in the arguments of calls, and the boxes of four numbers.
 
     >>> from mirg_rewards import GRAMMARS, parse
     >>> parse("Action: click(start_box='(197,525)')", GRAMMARS["ui_tars_1"], [None]).claims[0].point
@@ -81,7 +81,7 @@ def read(region: Region) -> ScanResult:
             continue
         result.matched = result.is_explicit = True
         if place is None:
-            # Half a box at the end is cut off; anything else between the quotes is no place.
+            # Half a box at the end is truncated; any other text between the quotes is no place.
             cut = end - begin < _LONGEST_CUT and _CUT_OFF.search(plain, max(start, begin - 64), end)
             result.defects |= (Defect.TRUNCATED if cut else Defect.UNREADABLE_BOX).value
             continue
@@ -103,7 +103,7 @@ def _is_number(group: str | None) -> bool:
 
 
 def write(claims: list[ClaimToWrite]) -> str:
-    """A click a line, after its image and label.
+    """Write one click a line, after its image and label.
 
     >>> from mirg_rewards import GRAMMARS, Claim, Point, render
     >>> render([Claim(None, point=Point(0.197, 0.525))], GRAMMARS["ui_tars_1"], [None])

@@ -42,11 +42,11 @@ _CALLED = re.compile(r"[A-Za-z0-9_]")
 _MAY_NAME = frozenset(" =:)]")
 
 Points = Literal["no", "single", "double"]
-"""Whether two numbers in square brackets are a point: never, always, or in double brackets."""
+"""The rule for two numbers in square brackets: never a point, always, or only in double brackets."""
 
 
 def read(region: Region, *, points: Points = "no") -> ScanResult:
-    """Every bracket of four numbers, left to right, and of two where these are points.
+    """Read every bracket of four numbers, left to right, and of two where these are points.
 
     >>> from mirg_rewards import GRAMMARS, parse
     >>> parse("[[086,540,400,760]]", GRAMMARS["cogvlm"], [None]).claims[0].box
@@ -67,7 +67,7 @@ def read(region: Region, *, points: Points = "no") -> ScanResult:
             continue
         ahead = plain[max(start, match.start() - 64) : match.start()]
         if ahead[-1:] in _MAY_NAME and NAMES_AHEAD.search(ahead):
-            # `(x, y, width, height) = (…)` says itself what it is.
+            # `(x, y, width, height) = (…)` names its own order.
             continue
         outer = (begin, match.end())
         at = match.start(1)
@@ -114,7 +114,7 @@ def _is_point(plain: str, match: re.Match[str], points: Points) -> bool:
 
 
 def write(claims: list[ClaimToWrite], *, points: Points = "no", separator: str = ", ", zeros: int = 0) -> str:
-    """A list a line, after its image and label.
+    """Write one list a line, after its image and label.
 
     >>> from mirg_rewards import GRAMMARS, Box, Claim, render
     >>> render([Claim(None, Box(0.086, 0.54, 0.4, 0.76))], GRAMMARS["cogvlm"], [None])

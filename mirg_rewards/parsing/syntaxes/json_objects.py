@@ -1,4 +1,4 @@
-"""`[{"image": 2, "bbox_2d": [x1, y1, x2, y2], "label": "dog"}]`, and what models make of it.
+"""`[{"image": 2, "bbox_2d": [x1, y1, x2, y2], "label": "dog"}]`, and its variants.
 
 Boxes, points, images and labels go by many keys; objects may map a label, or an image, to its boxes; a box may be an
 object of named corners. Coordinates under keys that mean something else (`image_size`, `color`, `polygon`) are no claim.
@@ -44,7 +44,7 @@ _GLUE = re.compile(rb"([^\[\]{}\x03]*+)" + _ROOT + rb"(?:[ ,;.]?" + _ROOT + rb")
 
 
 class Dialect(NamedTuple):
-    """The keys that a family writes, whether it puts all into a Markdown fence, and whether it writes Python's quotes.
+    """The JSON style of a family: its keys, and flags for a Markdown fence and for Python's quotes.
 
     `others` are further keys of boxes and points that it writes; any other one is read, and is a defect.
     """
@@ -59,12 +59,12 @@ class Dialect(NamedTuple):
 
     @property
     def strings(self) -> re.Pattern[bytes]:
-        """The strings that are values."""
+        """The pattern of strings that are values."""
         return PYTHON_STRINGS if self.quotes else JSON_STRINGS
 
     @property
     def object(self) -> re.Pattern[bytes]:
-        """A flat object, written without a flaw."""
+        """The pattern of a flat object without defects."""
         return _PYTHON_OBJECT if self.quotes else _OBJECT
 
 
@@ -73,7 +73,7 @@ _PLAINEST = Dialect()
 
 @functools.lru_cache(maxsize=256)
 def _keys(dialect: Dialect) -> frozenset[str]:
-    """The keys of places that a family writes."""
+    """Return the coordinate keys that a family writes."""
     return frozenset(map(normal, (dialect.box, dialect.point, *dialect.others)))
 
 
@@ -103,7 +103,7 @@ def read(region: Region, *, dialect: Dialect = _PLAINEST) -> ScanResult:
 
 
 def _source(region: Region, dialect: Dialect) -> Source:
-    """The code of one region, for whoever reads it without a batch."""
+    """Lex one region, for a reader without a batch."""
     code = with_strings(lex([region.plain[region.start : region.end]], [region.start]), dialect.strings)
     return Source(code, region.text, *code.row(0))
 
@@ -117,7 +117,7 @@ def _read_whole(source: Source, at: int, *, dialect: Dialect) -> Whole | None:
 
 
 def write(claims: list[ClaimToWrite], *, dialect: Dialect) -> str:
-    """A JSON list: in one line, or in a Markdown fence with an object a line, as Qwen writes it.
+    """Write a JSON list: in one line, or in a Markdown fence with an object a line, as Qwen does.
 
     >>> from mirg_rewards import GRAMMARS, Box, Claim, render
     >>> render([Claim(2, Box(0.25, 0.0, 0.5, 1.0))], GRAMMARS["kimi_vl"], [None, None])
@@ -147,7 +147,7 @@ def _dumps(item: dict[str, Any]) -> str:
 
 
 def write_named(claims: list[ClaimToWrite]) -> str:
-    """`{"objects": [{"x_min": …}]}`, as Moondream writes it; `{"points": […]}` where there are only points.
+    """Write `{"objects": [{"x_min": …}]}`, as Moondream does; `{"points": […]}` where there are only points.
 
     >>> from mirg_rewards import GRAMMARS, Box, Claim, render
     >>> render([Claim(2, Box(0.25, 0.0, 0.5, 1.0))], GRAMMARS["moondream"], [None, None])
@@ -172,7 +172,7 @@ def _strict(dialect: Dialect) -> StrictMatch:
 
 
 def json_syntax(name: str, dialect: Dialect, **more: Any) -> Syntax:
-    """A way to write JSON: its keys, and what else `Syntax` says.
+    """Make a JSON syntax from its keys; for the other arguments see `Syntax`.
 
     >>> json_syntax("MINE", Dialect(box="area"))
     MINE

@@ -33,7 +33,7 @@ _LABEL_AHEAD = re.compile(r"[^<>;\n]{0,256}\Z")
 
 
 class Style(NamedTuple):
-    """How a family writes its tokens: `token` makes one of a number; labels are `behind` the box or ahead of it.
+    """The tokens of a family: `token` formats a number; labels are `behind` the box or before it.
 
     `corners`: how many tokens make one thing, 4 for boxes, 8 for the quads of text regions.
     """
@@ -51,7 +51,7 @@ PALIGEMMA, FLORENCE2, FLORENCE2_QUADS = (
 
 
 def read(region: Region, *, style: Style) -> ScanResult:
-    """Every run of tokens, left to right: a run of several times four is as many boxes of one label.
+    """Read every run of tokens, left to right; a run of 4 n tokens is n boxes with one label.
 
     >>> from mirg_rewards import GRAMMARS, parse
     >>> parse("<loc0256><loc0512><loc0768><loc1023> cat", GRAMMARS["paligemma"], [None]).claims[0].box.corners[:2]
@@ -92,7 +92,7 @@ def read(region: Region, *, style: Style) -> ScanResult:
 def _label(
     text: str, plain: str, style: Style, ahead: tuple[int, int], behind: tuple[int, int]
 ) -> tuple[str, tuple[int, int]]:
-    """The label of a run, and the characters that it takes."""
+    """Return the label of a run, and its characters."""
     if style.behind:
         begin = _SEGMENTATION.match(plain, *behind).end()  # type: ignore[union-attr]  # it matches the empty string
         match = _LABEL_BEHIND.match(plain, begin, behind[1])
@@ -111,7 +111,7 @@ def _label(
 
 
 def write(claims: list[ClaimToWrite], *, style: Style) -> str:
-    """A claim a line.
+    """Write one claim a line.
 
     >>> from mirg_rewards import GRAMMARS, Box, Claim, render
     >>> render([Claim(None, Box(0.5, 0.25, 0.75, 1.0), label="cat")], GRAMMARS["paligemma"], [None])

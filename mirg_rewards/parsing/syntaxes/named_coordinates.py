@@ -1,4 +1,4 @@
-"""Coordinates by name in plain text: `x1=120, y1=200, x2=300, y2=400`, "top-left corner at (120, 200) …"."""
+"""Named coordinates in plain text: `x1=120, y1=200, x2=300, y2=400`, "top-left corner at (120, 200) …"."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _TUPLE = re.compile(
     rf"{_NAMES}[\[(]\s?({NUMBER})\s?,\s?({NUMBER})\s?,\s?({NUMBER})\s?,\s?({NUMBER})\s?[\])]", re.IGNORECASE
 )
 NAMES_AHEAD = re.compile(rf"{_NAMES}\Z", re.IGNORECASE)
-"""Names that say what the four numbers behind them are."""
+"""The pattern of names before four numbers, such as "(x, y, width, height) ="."""
 _PIECE = re.compile(
     rf"""
       (?<![A-Za-z0-9_?&])(?:
@@ -74,7 +74,7 @@ _PIECE = re.compile(
 
 
 def read(region: Region, *, points: bool = False) -> ScanResult:
-    """Every set of named numbers, or pair of named corners, that makes a box.
+    """Read every set of named numbers, or pair of named corners, that makes a box.
 
     >>> from mirg_rewards import GRAMMARS, parse
     >>> parse("x1=250, y1=0, x2=500, y2=1000", GRAMMARS["prose"], [None]).claims[0].box
@@ -125,7 +125,7 @@ def read(region: Region, *, points: bool = False) -> ScanResult:
 
 
 def _named(piece: re.Match[str]) -> tuple[str, Numbers]:
-    """What a piece names, and its number, or two for a corner."""
+    """Return the name of a piece, and its number, or two for a corner."""
     groups = piece.groupdict()
     if groups["name"] is not None:
         return groups["name"].lower().replace("_", ""), (float(groups["value"]),)
@@ -140,7 +140,7 @@ def _named(piece: re.Match[str]) -> tuple[str, Numbers]:
 
 
 def _box(held: dict[str, Numbers]) -> Numbers | None:
-    """x1, y1, x2, y2 of what has been named so far, if that makes a box."""
+    """Return x1, y1, x2, y2 from the named numbers so far, if they make a box."""
     if "corner_1" in held and "corner_2" in held:
         return held["corner_1"] + held["corner_2"]
     if "corner_3" in held and "corner_4" in held:
@@ -166,7 +166,7 @@ def _box(held: dict[str, Numbers]) -> Numbers | None:
 
 
 def write(claims: list[ClaimToWrite]) -> str:
-    """`x1=…, y1=…, x2=…, y2=…` a line, after image and label."""
+    """Write `x1=…, y1=…, x2=…, y2=…` a line, after image and label."""
     return in_lines(claims, _place)
 
 

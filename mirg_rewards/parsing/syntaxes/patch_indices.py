@@ -27,7 +27,7 @@ _GAP = re.compile(r"(?:[ \t,]|and){0,8}(?:<object>)?[ \t]{0,8}")
 
 
 def read(region: Region) -> ScanResult:
-    """Every two patches between `<object>` and `</object>`, with the phrase before them.
+    """Read each pair of patches between `<object>` and `</object>`, with the phrase before it.
 
     >>> from mirg_rewards import GRAMMARS, parse
     >>> parse("<object><patch_index_0044><patch_index_0863></object>", GRAMMARS["kosmos2"], [None]).claims[0].box
@@ -72,7 +72,7 @@ def read(region: Region) -> ScanResult:
 
 
 def _corners(indices: list[int]) -> Numbers | None:
-    """The box of two patches in patches: from middle to middle, or all of them where they share a row or column."""
+    """Return the box of two patches: from center to center, or all of both where they share a row or column."""
     if len(indices) != 2 or max(indices) >= _SIDE * _SIDE:
         return None
     (y1, x1), (y2, x2) = (divmod(index, _SIDE) for index in indices)
@@ -82,7 +82,7 @@ def _corners(indices: list[int]) -> Numbers | None:
 
 
 def write(claims: list[ClaimToWrite]) -> str:
-    """A claim a line: its phrase and its two patches. Raises ValueError for a label that holds "<".
+    """Write one claim a line: its phrase and its two patches. Raises ValueError for a label that holds "<".
 
     >>> from mirg_rewards import GRAMMARS, Box, Claim, render
     >>> render([Claim(None, Box(0.4, 0.05, 0.98, 0.83))], GRAMMARS["kosmos2"], [None])

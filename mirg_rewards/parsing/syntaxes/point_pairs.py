@@ -29,7 +29,7 @@ MAX_PIECES = 256
 
 
 def read(region: Region) -> ScanResult:
-    """The boxes of a text, left to right, each two points in round brackets.
+    """Read the boxes of a text, left to right, each two points in round brackets.
 
     >>> from mirg_rewards import GRAMMARS, parse
     >>> parse("Image-2: (250,0),(500,1000)", GRAMMARS["qwen2_vl_stripped"], [None, None]).claims[0].box
@@ -39,7 +39,7 @@ def read(region: Region) -> ScanResult:
 
 
 def read_points(region: Region) -> ScanResult:
-    """The points of a text, left to right, each a pair of numbers in round brackets.
+    """Read the points of a text, left to right, each a pair of numbers in round brackets.
 
     >>> from mirg_rewards import GRAMMARS, parse
     >>> parse("(45.3, 12.8)", GRAMMARS["molmo"], [None]).claims[0].point
@@ -62,7 +62,7 @@ def _read(region: Region, pattern: re.Pattern[str]) -> ScanResult:
             if _CALLED.search(ahead) if match[0][0] == "(" else not _POINTING_AT.search(ahead):
                 continue
         elif plain.endswith("drag(", start, match.start()):
-            # Two points of a way are no box.
+            # Two points of a path are no box.
             continue
         label, begin = label_before(text, plain, behind, match.start())
         numbers = tuple(float(group) for group in match.groups() if group is not None)
@@ -78,7 +78,7 @@ def _read(region: Region, pattern: re.Pattern[str]) -> ScanResult:
 
 
 def write(claims: list[ClaimToWrite]) -> str:
-    """A box a line, after its image and label.
+    """Write one box a line, after its image and label.
 
     >>> from mirg_rewards import GRAMMARS, Box, Claim, render
     >>> render([Claim(2, Box(0.25, 0.0, 0.5, 1.0))], GRAMMARS["qwen2_vl_stripped"], [None, None])
@@ -94,7 +94,7 @@ def _place(claim: ClaimToWrite) -> str:
 
 
 def write_points(claims: list[ClaimToWrite]) -> str:
-    """A point a line, after its image and label."""
+    """Write one point a line, after its image and label."""
     return in_lines(claims, _point)
 
 

@@ -1,4 +1,4 @@
-"""A Markdown table with a row for each thing: `| image | object | x1 | y1 | x2 | y2 |`, or a column of boxes."""
+"""Markdown tables with a row for each object: `| image | object | x1 | y1 | x2 | y2 |`, or a column of boxes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LONGEST = 2_000
 
 
 def read(region: Region) -> ScanResult:
-    r"""The claims of every row of a table whose columns name boxes or corners.
+    r"""Read the claims of every row of a table whose columns name boxes or corners.
 
     >>> from mirg_rewards import GRAMMARS, parse
     >>> parse("| x1 | y1 | x2 | y2 |\n|---|---|---|---|\n| 250 | 0 | 500 | 1000 |", GRAMMARS["prose"], [None]).claims[0].box
@@ -59,13 +59,13 @@ def read(region: Region) -> ScanResult:
 
 
 def _cells(plain: str, begin: int, stop: int) -> list[tuple[int, int]]:
-    """Where the cells of a line lie between its bars."""
+    """Return the spans of the cells of a line, between its bars."""
     bars = [index for index in range(begin, stop) if plain[index] == "|"]
     return list(zip([bar + 1 for bar in bars[:-1]], bars[1:], strict=True))
 
 
 def _row(text: str, plain: str, names: list[str], cells: list[tuple[int, int]], begin: int, stop: int) -> Object:
-    """A line as the object that it stands for: numbers as numbers, all else as text."""
+    """Convert a line to an object: numbers as numbers, all else as text."""
     row = Object(begin, stop, closed=True)
     for name, (low, high) in zip(names, cells, strict=True):
         number = _NUMBER.fullmatch(plain, low, high)
@@ -76,7 +76,7 @@ def _row(text: str, plain: str, names: list[str], cells: list[tuple[int, int]], 
 
 
 def write(claims: list[ClaimToWrite]) -> str:
-    """A table with a line for each claim."""
+    """Write a table with a line for each claim."""
     lines = ["| image | object | x1 | y1 | x2 | y2 |", "| --- | --- | --- | --- | --- | --- |"]
     for claim in claims:
         assert claim.box is not None

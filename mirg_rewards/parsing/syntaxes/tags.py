@@ -1,4 +1,4 @@
-"""Numbers between tags or special tokens, and labels too: `<ref>dog</ref><box>[[x1, y1, x2, y2]]</box>` and its kin.
+"""Numbers between tags or special tokens, and labels too: `<ref>dog</ref><box>[[x1, y1, x2, y2]]</box>` and similar forms.
 
 The families differ in the names of the tags and in how numbers stand between them; what stands there is read in any of
 these ways, and is a defect if it is not the family's own.
@@ -37,7 +37,7 @@ Tags = tuple[str, str]
 
 
 class Form(NamedTuple):
-    """How numbers stand between tags: what `write` gives for a box, a point or a polygon, and how a reader knows it.
+    """The form of numbers between tags: `write` formats a box, a point or a polygon, and `own` matches it.
 
     `box` is a pattern of one box with the groups a, b, c, d.
     """
@@ -86,7 +86,7 @@ ANY_BRACKET = Form(
 class Style(NamedTuple):
     """A family's tags: an opening and a closing one for each kind of thing that it can write.
 
-    `reference` names image {} before its claims.
+    `reference` is the name of an image before its claims; {} is the number.
     """
 
     form: Form
@@ -118,7 +118,7 @@ _XML_2D = Style(COMMAS, ("<bbox_2d>", "</bbox_2d>"), ("<name>", "</name>"), ("<p
 
 
 class Tag(NamedTuple):
-    """What a tag opens or closes."""
+    """The kind of a tag, and a flag: it opens or closes."""
 
     kind: str
     opens: bool
@@ -146,7 +146,7 @@ _NUMBERS = re.compile(NUMBER)
 _LETTER = re.compile(r"[^\W\d_]")
 _DIGIT = re.compile(r"[0-9]")
 _ADJACENT = re.compile(r"[\s,;:]{0,16}")
-# A label covers what comes next in its sentence, and then several boxes in a row.
+# A label applies to the next box in its sentence, and to several boxes in a row.
 _BEFORE_BOX = re.compile(r"\s{0,64}|[^\n.!?。！？]{0,64}")
 _BETWEEN_BOXES = re.compile(r"(?:[ \t]|[,;、]|and|和|与){0,16}")
 
@@ -170,7 +170,7 @@ def _marks(plain: str, start: int, end: int, tags: dict[str, Tag]) -> list[_Mark
 
 
 def read(region: Region, *, style: Style | None = None) -> ScanResult:
-    """What stands between the tags of a style, or of any style.
+    """Read the claims between the tags of a style, or of any style.
 
     >>> from mirg_rewards import GRAMMARS, parse
     >>> parse("<ref>a dog</ref><box>[[250, 0, 500, 1000]]</box>", GRAMMARS["internvl"], [None]).claims[0].label
@@ -200,7 +200,7 @@ def read(region: Region, *, style: Style | None = None) -> ScanResult:
         elif before.kind == mark.kind and before.opens:
             continue
         else:
-            # The prompt may have held the opening tag.
+            # The prompt may end with the opening tag.
             begin, stop, closed, outer = before.end, mark.start, True, (before.end, mark.end)
             if _NUMBERISH.fullmatch(plain, begin, stop) is None:
                 continue
@@ -249,7 +249,7 @@ def read(region: Region, *, style: Style | None = None) -> ScanResult:
 def _places(
     content: str, kind: str, *, closed: bool, square_points: bool
 ) -> tuple[list[tuple[str, Numbers, Span]], bool]:
-    """The boxes, points and polygons between two tags, and whether something there is none of these."""
+    """Return the boxes, points and polygons between two tags, and a flag: some of it is none of these."""
     groups = list(_groups(content, _GROUP_TO_END if closed else _GROUP))
     lost = any(not numbers for numbers, _, _ in groups)
     places: list[tuple[str, Numbers, Span]] = []
@@ -263,7 +263,7 @@ def _places(
         elif len(numbers) == 8 if kind == "quad" else _is_polygon(numbers, kind, bracket):
             places.append(("polygon", numbers, span))
         elif len(numbers) == 2 and (kind == "point" or bracket == "<" or (square_points and bracket == "[")):
-            # Two numbers that the text ends behind may be half a box.
+            # Two numbers at the end of the text may be half a box.
             if closed or bracket == "[":
                 places.append(("point", numbers, span))
         elif len(numbers) == 2 and corner is not None:
@@ -285,7 +285,7 @@ def _is_polygon(numbers: Numbers, kind: str, bracket: str) -> bool:
 
 
 def _groups(content: str, pattern: re.Pattern[str]) -> Iterator[tuple[Numbers, Span, str]]:
-    """The groups of numbers between two tags: each with its characters and the bracket around it."""
+    """Yield the groups of numbers between two tags, each with its characters and the bracket around it."""
     found = False
     for match in pattern.finditer(content):
         found = True
@@ -311,13 +311,13 @@ def _numbers(written: str) -> Numbers:
 
 
 def read_or_pairs(region: Region, *, style: Style) -> ScanResult:
-    """What stands between a style's tags; where a tokenizer has stripped them all, the bare pairs of points."""
+    """Read the claims between a style's tags; if a tokenizer has stripped all tags, read bare pairs of points."""
     result = read(region, style=style)
     return result if result.matched else point_pairs.read(region)
 
 
 def write(claims: list[ClaimToWrite], *, style: Style, reference: Callable[[int], str] | None = None) -> str:
-    """A claim a line, in the tags of a style, after its image. Raises ValueError for a label that holds such tags.
+    """Write one claim a line, in the tags of a style, after its image. Raises ValueError for a label that holds such tags.
 
     >>> from mirg_rewards import GRAMMARS, Box, Claim, render
     >>> render([Claim(None, Box(0.25, 0.0, 0.5, 1.0), label="a dog")], GRAMMARS["minicpm_v"], [None])
@@ -378,4 +378,4 @@ TAGS = {
 """A syntax for every family's tags."""
 
 ANY_TAGS = Syntax("ANY_TAGS", read, partial(write, style=STYLES["MINICPM_TAGS"]), BOX | POINT, needs="<")
-"""The tags of any family, read where an answer is not in its own."""
+"""The tags of any family, tried where an answer is not in its grammar's own syntax."""

@@ -44,7 +44,7 @@ class _Place(NamedTuple):
 
 
 def read(region: Region, *, form: Literal["axes", "coords"] = "axes") -> ScanResult:
-    """The points of every element, in the order of their numbers.
+    """Read the points of every element, in the order of their numbers.
 
     >>> from mirg_rewards import GRAMMARS, parse
     >>> parse('<point x="52.9" y="43.9" alt="cup">cup</point>', GRAMMARS["molmo"], [None]).claims[0].point
@@ -104,7 +104,7 @@ def read(region: Region, *, form: Literal["axes", "coords"] = "axes") -> ScanRes
 
 
 def _coords(written: str, offset: int, *, timed: bool, whole: bool) -> tuple[list[_Place], bool]:
-    """The points of Molmo2's `image (id x y)…; image (id x y)…`, and whether some of it is none of these."""
+    """Return the points of Molmo2's `image (id x y)…; image (id x y)…`, and a flag: some of it is none of these."""
     places: list[_Place] = []
     lost = False
     groups = list(_COORDS_GROUP.finditer(written))
@@ -129,7 +129,7 @@ def _coords(written: str, offset: int, *, timed: bool, whole: bool) -> tuple[lis
 
 
 def write(claims: list[ClaimToWrite]) -> str:
-    """An element for claims in a row that share image and label, each on a line.
+    """Write an element a line for consecutive claims that share image and label.
 
     >>> from mirg_rewards import GRAMMARS, Claim, Point, render
     >>> render([Claim(None, point=Point(0.529, 0.439), label="cup")], GRAMMARS["molmo"], [None])
@@ -159,7 +159,7 @@ def _axes(claim: ClaimToWrite, number: str) -> str:
 
 
 def write_coords(claims: list[ClaimToWrite]) -> str:
-    """An element for claims in a row that share a label. Raises ValueError for an image left unsaid.
+    """Write an element for consecutive claims that share a label. Raises ValueError for a claim without an image.
 
     >>> from mirg_rewards import GRAMMARS, Claim, Point, render
     >>> render([Claim(2, point=Point(0.12, 0.34), label="cup")], GRAMMARS["molmo2"], [None, None])
