@@ -203,7 +203,7 @@ def _claims(
 
 
 def _table(plan: Plan, constants: list[str]) -> list[tuple[int, ...]]:
-    """Return a row of integers for each claim of a plan: numbers, kind, image, base, label, span, and a flag for named numbers."""
+    """Return a row of integers for each claim of a plan: numbers, kind, image, base, label, span, and a flag (named)."""
     lines = []
     for claim in plan.claims:
         label = claim.label
