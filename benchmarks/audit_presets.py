@@ -144,14 +144,14 @@ def colour(finding: Finding) -> np.ndarray:
 
 
 TEXT = """\
-# What cheats earn
+# Audit of the presets
 
-{count} ways to be paid without being right, tried on every preset: as its authors' code computes it (`compat=True`), and
-in the safe form that this library gives unless told otherwise. Each cheat is written for {rows} rows of one to four
-images, in the form in which the preset pays the truth best.
+{count} cheats, which try to earn a reward without being right, on every preset: as its authors' code computes it (`compat=True`), and
+in the safe form, the default of this library. Each cheat is written for {rows} rows of one to four
+images, in the form in which the preset gives the ground truth its highest reward.
 
-A cheat is a **hole** if it earns more than a near miss (the right image, in clean form, with an IoU of 0.8), as
-much as the truth, or no number at all.
+A cheat is a **hole** if it earns more than a near miss (right image, no defect, IoU 0.8), as
+much as the ground truth, or a result that is not a number.
 
 ![Heat map of cheats and presets](audit.png)
 
@@ -166,9 +166,9 @@ mirg-rewards audit --preset univg_r1 --compat
 
 ## As published
 
-What a cheat earns, in percent of what the truth earns in the same rows ("pays": the truth earns nothing there). Bold: a
-hole. Empty: the cheat has no form there.
-The numbers of the columns are those of the table above. Cheats that are a hole nowhere are left out.
+The reward of a cheat, in percent of the reward of the ground truth in the same rows ("pays": the ground truth earns 0).
+Bold: a hole. Empty: the format cannot express the cheat.
+Columns are numbered as in the table above. Cheats without any hole are left out.
 
 {published}
 
@@ -180,7 +180,7 @@ The numbers of the columns are those of the table above. Cheats that are a hole 
 
 {cheats}
 
-## To make this page again
+## Reproduce this page
 
 ```bash
 pip install "mirg-rewards[testing,demo,coco]"

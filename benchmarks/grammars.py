@@ -1,4 +1,4 @@
-"""Writes docs/grammars.md: every grammar with what it writes, from the grammars themselves.
+"""Write docs/grammars.md: every grammar with an example, from the grammars themselves.
 
 python benchmarks/grammars.py
 """
@@ -15,7 +15,7 @@ CORNERS = (0.25, 0.125, 0.5, 0.75)
 
 
 def example(grammar: Grammar) -> str:
-    """What a grammar writes of a dog in the second of two images."""
+    """Return the answer of a grammar for a dog in the second of two images."""
     x1, y1, x2, y2 = CORNERS
     box = Box(*CORNERS)
     claim = Claim(2, box, label="dog")
@@ -27,26 +27,26 @@ def example(grammar: Grammar) -> str:
 
 
 def space(grammar: Grammar) -> str:
-    """What the numbers of a grammar count, in words."""
+    """Return the coordinate space of a grammar, in words."""
     own = grammar.syntaxes[0].space or grammar.space
     if own.max_value is None:
         return "pixels of the resized image" if grammar.resize else "pixels"
     if own.bin_center:
-        return f"{own.max_value} bins, read at the middle"
+        return f"{own.max_value} bins, decoded at their center"
     return f"0 to {own.max_value}"
 
 
 def page() -> str:
-    """The page as it should be."""
+    """Return the text of the page."""
     lines = [
         "# Grammars",
         "",
-        "`GRAMMARS` has a row for each way that models write boxes and points. The example of each is what `render` makes of",
-        'one claim, "dog" in the second of two images of 640 x 480, from (0.25, 0.125) to (0.5, 0.75); `parse` reads it back,',
-        "and much that is less tidy. A model that differs in numbers only is one `dataclasses.replace` away:",
+        "`GRAMMARS` has a row for each output format of boxes and points. The example of each is the output of `render` for",
+        'one claim, "dog" in the second of two images of 640 x 480, from (0.25, 0.125) to (0.5, 0.75). `parse` reads it back,',
+        "and many variants of it. For a model that differs only in its numbers, use `dataclasses.replace`:",
         '`replace(GRAMMARS["prose"], space=PIXELS, order="xywh")`.',
         "",
-        "| id | models | counts | order | thinks | writes |",
+        "| id | models | space | order | reasoning | example |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for name, grammar in GRAMMARS.items():

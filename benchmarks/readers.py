@@ -290,41 +290,41 @@ def aligned(rows: list[list[str]]) -> str:
 
 FAMILIES = sorted({sample["format"] for sample in SAMPLES})
 TEXT = """\
-# What reads what
+# Comparison of parsers
 
-How many of the {count} sample completions in `tests/data/format_samples.jsonl` each parser reads exactly, family by
-family. A family is a way of writing that some models share. The samples were written for this project, and many are
-messy on purpose: truncated, fenced, garbled, with decoys in the thinking. These are stress figures, not error rates in
-the field; and where a text has no single right reading, the expectation is this library's own policy.
+The fraction of the {count} sample completions in `tests/data/format_samples.jsonl` that each parser reads exactly, by
+family. A family is an output format that some models share. The samples were written for this project, and many are
+messy on purpose: truncated, fenced, garbled, with decoys in the reasoning. These are stress figures, not error rates in
+the field. If a text is ambiguous, the expected result follows this library's own policy.
 
-A cell is samples read exactly / samples tried; `-`: it has no reader for the family. An exception is not exact. The
-last two rows add up what each parser has a reader for, and what ours reads of those same samples. Samples tagged
-`hard`, which take reading comprehension, are left out.
+A cell is samples read exactly / samples tried; `-`: no reader for the family. An exception is not exact. The
+last two rows sum over the families of each parser, and give ours on the same samples. Samples tagged
+`hard`, which need reading comprehension, are left out.
 
 ## Boxes alone
 
-What most of the others set out to read: the boxes, all of them and no others. Images, points and labels are not looked
-at, and samples of points alone are left out.
+The task of most other parsers: exactly the expected boxes. Images, points and labels are
+ignored, and samples of points alone are left out.
 
 {boxes}
 
 ## Everything
 
-The same with labels, points and images, as a reward needs them. None of the others names an image; where there is only
-one, it is taken as named.
+The same with labels, points and images, as a reward needs them. No other parser returns an image; with only
+one image, it counts as right.
 
 {everything}
 
-## What each was given
+## Inputs
 
-Every parser was given the text as it is, and the image size at which its pixels are the numbers of the text, so that
-nothing is lost to rounding.
+Every parser gets the text as it is, and the image size at which its pixels equal the numbers of the text, so that
+there is no rounding.
 
 {given}
 
 Parsers that only repair JSON, or that live inside a model's or an API's client, are not here.
 
-## To make this page again
+## Reproduce this page
 
 ```bash
 {install}
