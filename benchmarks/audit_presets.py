@@ -146,8 +146,8 @@ def colour(finding: Finding) -> np.ndarray:
 TEXT = """\
 # Audit of the presets
 
-{count} cheats, which try to earn a reward without being right, on every preset: as its authors' code computes it (`compat=True`), and
-in the safe form, the default of this library. Each cheat is written for {rows} rows of one to four
+{count} cheats, which try to earn a reward without being right, on every preset: as its authors' code computes it
+(`compat=True`), and in the safe form, the default of this library. Each cheat is written for {rows} rows of one to four
 images, in the form in which the preset gives the ground truth its highest reward.
 
 A cheat is a **hole** if it earns more than a near miss (right image, no defect, IoU 0.8), as
