@@ -37,18 +37,13 @@ Tags = tuple[str, str]
 
 
 class Form(NamedTuple):
-    """How numbers stand between tags: what `write` gives for a box, a point or a polygon, and how a reader knows it.
-
-    `box` is a pattern of one box with the groups a, b, c, d.
-    """
+    """How a family writes the numbers between its tags, and how that is known from all other ways."""
 
     write: Callable[[Numbers], str]
     own: re.Pattern[str]
-    box: str
 
 
 _N = r"\s*+-?[0-9]++(?:\.[0-9]++)?+\s*+"
-_A, _B, _C, _D = (rf"(?P<{name}>[0-9]{{1,4}}(?:\.[0-9]{{1,4}})?)" for name in "abcd")
 
 
 def _pairs(numbers: Numbers) -> str:
@@ -63,24 +58,18 @@ def _bins(numbers: Numbers) -> str:
     return "".join(f"<{format_numbers((number,))}>" for number in numbers)
 
 
-PAIRS = Form(_pairs, re.compile(rf"(?:\s*+\({_N},{_N}\)\s*+,?+)++\s*+"), rf"\({_A}, ?{_B}\), ?\({_C}, ?{_D}\)")
-LISTS = Form(
-    _lists,
-    re.compile(rf"\s*+\[\s*+(?:\[{_N},{_N}(?:,{_N},{_N})?+\]\s*+,?+\s*+)++\]\s*+"),
-    rf"\[\[{_A}, ?{_B}, ?{_C}, ?{_D}\]\]",
-)
-SPACES = Form(partial(format_numbers, separator=" "), re.compile(rf"(?:{_N})++"), f"{_A} {_B} {_C} {_D}")
-COMMAS = Form(partial(format_numbers, separator=", "), re.compile(rf"{_N}(?:,{_N})++"), f"{_A}, ?{_B}, ?{_C}, ?{_D}")
-BINS = Form(
-    _bins,
-    re.compile(r"(?:\s*+(?:<[0-9]{1,4}>)++\s*+,?+)++\s*+"),
-    "".join(rf"<(?P<{name}>[0-9]{{1,4}})>" for name in "abcd"),
-)
-ANY_BRACKET = Form(
-    _lists,
-    re.compile(rf"\s*+[\[(<]?+(?:\s*+[\[(<]?+{_N}(?:[,;]{_N})*+[\])>]?+\s*+,?+)++[\])>]?+\s*+"),
-    rf"\[\[{_A}, ?{_B}, ?{_C}, ?{_D}\]\]",
-)
+# matches: "(1,2),(3,4)"
+PAIRS = Form(_pairs, re.compile(rf"(?:\s*+\({_N},{_N}\)\s*+,?+)++\s*+"))
+# matches: "[[1, 2, 3, 4]]"
+LISTS = Form(_lists, re.compile(rf"\s*+\[\s*+(?:\[{_N},{_N}(?:,{_N},{_N})?+\]\s*+,?+\s*+)++\]\s*+"))
+# matches: "1 2 3 4"
+SPACES = Form(partial(format_numbers, separator=" "), re.compile(rf"(?:{_N})++"))
+# matches: "1, 2, 3, 4"
+COMMAS = Form(partial(format_numbers, separator=", "), re.compile(rf"{_N}(?:,{_N})++"))
+# matches: "<1><2><3><4>"
+BINS = Form(_bins, re.compile(r"(?:\s*+(?:<[0-9]{1,4}>)++\s*+,?+)++\s*+"))
+# matches: "[[1, 2, 3, 4]]", "<1 , 2>"
+ANY_BRACKET = Form(_lists, re.compile(rf"\s*+[\[(<]?+(?:\s*+[\[(<]?+{_N}(?:[,;]{_N})*+[\])>]?+\s*+,?+)++[\])>]?+\s*+"))
 
 
 class Style(NamedTuple):
