@@ -9,7 +9,7 @@ from format_samples import is_exact, read
 
 from mirg_rewards import GRAMMARS, Box, Claim, render
 from mirg_rewards.parsing import grammar as grammar_module
-from mirg_rewards.parsing.syntaxes import tags
+from mirg_rewards.parsing.syntaxes import tag_styles, tags
 
 CONTRIBUTING = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -58,7 +58,7 @@ def test_the_model_family_of_contributing_is_read_as_its_sample_expects(monkeypa
     style, row, sample = (
         textwrap.dedent(block) for block in re.findall(r"```(?:python|json)\n(.*?)```", CONTRIBUTING, re.DOTALL)
     )
-    ((name, style),) = eval(f"{{{style}}}", vars(tags)).items()  # noqa: S307 - our own page
+    ((name, style),) = eval(f"{{{style}}}", vars(tag_styles)).items()  # noqa: S307 - our own page
     monkeypatch.setitem(tags.TAGS, name, tags._syntax(name, style))
     ((name, grammar),) = eval(f"{{{row}}}", vars(grammar_module)).items()  # noqa: S307 - our own page
     monkeypatch.setitem(GRAMMARS, name, grammar)

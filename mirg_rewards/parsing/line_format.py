@@ -37,11 +37,11 @@ QUOTED = re.compile(rb'("[^\[({<;="\\\x00\x01]{1,200}+")')
 def between(opening: str, closing: str) -> bytes:
     r"""Make a pattern of a label between two tags that has no structure in it.
 
-    >>> re.search(between("<ref>", "</ref>"), b"<ref>a dog</ref>")[0]
+    >>> re.search(between("<ref>", "</ref>"), b"<ref>a dog</ref>")[1]
     b'a dog'
     """
     ends = (re.escape(tag).encode() for tag in (opening, closing))
-    return rb"""(?<=%s)(?![ "'])[^<>&\\\x00\x01]{1,200}+(?<! )(?=%s)""" % tuple(ends)
+    return rb"""%s(?![ "'])([^<>&\\\x00\x01]{1,200}+)(?<! )(?=%s)""" % tuple(ends)
 
 
 def line_syntax(

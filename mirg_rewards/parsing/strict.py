@@ -80,7 +80,7 @@ def match_strict(
     glued = [_glue(strict.glue, row) for row in PIECE.join(parts[::2]).split(b"\0")[: len(code.ends)]]
     matches = np.array([match is not None for match in glued], dtype=np.bool_) & np.array(may_match, dtype=np.bool_)
     if not strict.is_json:
-        matches[_rows_with_numbers(code, ~(np.abs(code.values) < _MAX_INDEX) | code.is_odd)] = False
+        matches[_rows_with_numbers(code, ~(np.abs(code.values) < _MAX_INDEX) | code.is_unusual)] = False
     plans: list[Plan | None] = list(map(strict.plans.__getitem__, parts[1::2]))
     number = {plan: place for place, plan in enumerate(dict.fromkeys(plans)) if plan is not None}
     which = np.array([-1 if plan is None else number[plan] for plan in plans], dtype=np.int64)

@@ -26,95 +26,12 @@ from mirg_rewards.parsing.syntax import (
     Region,
     ScanResult,
     Syntax,
-    format_numbers,
 )
 from mirg_rewards.parsing.syntaxes import point_pairs
+from mirg_rewards.parsing.syntaxes.tag_styles import ANY_BRACKET, BINS, PAIRS, STYLES, XML, XML_2D, Style
 
 UNREADABLE, TRUNCATED, REPAIRED = Defect.UNREADABLE_BOX.value, Defect.TRUNCATED.value, Defect.REPAIRED.value
 MAX_PIECES = 1024
-
-Tags = tuple[str, str]
-
-
-class Form(NamedTuple):
-    """The form of numbers between tags: `write` formats a box, a point or a polygon, and `own` matches it.
-
-    `box` is a pattern of one box with the groups a, b, c, d.
-    """
-
-    write: Callable[[Numbers], str]
-    own: re.Pattern[str]
-    box: str
-
-
-_N = r"\s*+-?[0-9]++(?:\.[0-9]++)?+\s*+"
-_A, _B, _C, _D = (rf"(?P<{name}>[0-9]{{1,4}}(?:\.[0-9]{{1,4}})?)" for name in "abcd")
-
-
-def _pairs(numbers: Numbers) -> str:
-    return ",".join(f"({format_numbers(numbers[at : at + 2])})" for at in range(0, len(numbers), 2))
-
-
-def _lists(numbers: Numbers) -> str:
-    return f"[[{format_numbers(numbers, ', ')}]]"
-
-
-def _bins(numbers: Numbers) -> str:
-    return "".join(f"<{format_numbers((number,))}>" for number in numbers)
-
-
-PAIRS = Form(_pairs, re.compile(rf"(?:\s*+\({_N},{_N}\)\s*+,?+)++\s*+"), rf"\({_A}, ?{_B}\), ?\({_C}, ?{_D}\)")
-LISTS = Form(
-    _lists,
-    re.compile(rf"\s*+\[\s*+(?:\[{_N},{_N}(?:,{_N},{_N})?+\]\s*+,?+\s*+)++\]\s*+"),
-    rf"\[\[{_A}, ?{_B}, ?{_C}, ?{_D}\]\]",
-)
-SPACES = Form(partial(format_numbers, separator=" "), re.compile(rf"(?:{_N})++"), f"{_A} {_B} {_C} {_D}")
-COMMAS = Form(partial(format_numbers, separator=", "), re.compile(rf"{_N}(?:,{_N})++"), f"{_A}, ?{_B}, ?{_C}, ?{_D}")
-BINS = Form(
-    _bins,
-    re.compile(r"(?:\s*+(?:<[0-9]{1,4}>)++\s*+,?+)++\s*+"),
-    "".join(rf"<(?P<{name}>[0-9]{{1,4}})>" for name in "abcd"),
-)
-ANY_BRACKET = Form(
-    _lists,
-    re.compile(rf"\s*+[\[(<]?+(?:\s*+[\[(<]?+{_N}(?:[,;]{_N})*+[\])>]?+\s*+,?+)++[\])>]?+\s*+"),
-    rf"\[\[{_A}, ?{_B}, ?{_C}, ?{_D}\]\]",
-)
-
-
-class Style(NamedTuple):
-    """A family's tags: an opening and a closing one for each kind of thing that it can write.
-
-    `reference` is the name of an image before its claims; {} is the number.
-    """
-
-    form: Form
-    box: Tags
-    label: Tags | None = None
-    point: Tags | None = None
-    polygon: Tags | None = None
-    reference: str = "Image-{}: "
-
-
-_REF, _OBJECT_REF = ("<ref>", "</ref>"), ("<|object_ref_start|>", "<|object_ref_end|>")
-_BOX_TOKENS = ("<|box_start|>", "<|box_end|>")
-STYLES = {
-    "QWEN_TAGS": Style(PAIRS, ("<box>", "</box>"), _REF),
-    "QWEN2_TOKENS": Style(PAIRS, _BOX_TOKENS, _OBJECT_REF),
-    "INTERNVL_TAGS": Style(LISTS, ("<box>", "</box>"), _REF),
-    "DEEPSEEK_TOKENS": Style(LISTS, ("<|det|>", "<|/det|>"), ("<|ref|>", "<|/ref|>")),
-    "GLM_TOKENS": Style(ANY_BRACKET, ("<|begin_of_box|>", "<|end_of_box|>")),
-    "MINICPM_TAGS": Style(SPACES, ("<box>", "</box>"), _REF, ("<point>", "</point>"), ("<quad>", "</quad>")),
-    "FUYU_TAGS": Style(COMMAS, ("<box>", "</box>"), None, ("<point>", "</point>")),
-    "LIST_TAGS": Style(ANY_BRACKET, ("<box>", "</box>")),
-    "SEED_TAGS": Style(SPACES, ("<bbox>", "</bbox>"), None, ("<point>", "</point>")),
-    "REX_TOKENS": Style(BINS, _BOX_TOKENS, _OBJECT_REF),
-}
-"""Every family's tags, by the name of its syntax."""
-
-_XML = Style(COMMAS, ("<bounding_box>", "</bounding_box>"), ("<label>", "</label>"), None, ("<polygon>", "</polygon>"))
-_XML_2D = Style(COMMAS, ("<bbox_2d>", "</bbox_2d>"), ("<name>", "</name>"), ("<point_2d>", "</point_2d>"))
 
 
 class Tag(NamedTuple):
@@ -134,7 +51,7 @@ def _vocabulary(*styles: Style) -> dict[str, Tag]:
     }
 
 
-_ALL = _vocabulary(*STYLES.values(), _XML, _XML_2D)
+_ALL = _vocabulary(*STYLES.values(), XML, XML_2D)
 # Backslashes: GLM's own agent code has them before its bars.
 _TAG = re.compile(r"<[/|\\]{0,4}[a-z][a-z_0-9]{1,20}[|\\]{0,2}>", re.IGNORECASE)
 _NUMBERISH = re.compile(r"[\s0-9.,;()\[\]<>+\-]*+")
@@ -176,74 +93,111 @@ def read(region: Region, *, style: Style | None = None) -> ScanResult:
     >>> parse("<ref>a dog</ref><box>[[250, 0, 500, 1000]]</box>", GRAMMARS["internvl"], [None]).claims[0].label
     'a dog'
     """
-    text, plain, start, end = region[:4]
-    tags = _ALL if style is None else _vocabulary(style)
-    marks = _marks(plain, start, end, tags)
+    start, end = region.start, region.end
+    marks = _marks(region.plain, start, end, _ALL if style is None else _vocabulary(style))
     result = ScanResult(defects=Defect.TOO_LONG.value if len(marks) > MAX_PIECES else 0)
     marks.append(_Mark(end, end, "", False))
-    label, label_start, behind, between = "", start, -1, _BEFORE_BOX
+    label = _Label("", start, -1, _BEFORE_BOX)
     skip = 0
     for number in range(1, len(marks) - 1):
-        before, mark, after = marks[number - 1 : number + 2]
+        mark, after = marks[number : number + 2]
         if number == skip:
             continue
         if mark.kind == "label":
             if mark.opens and after.kind == "label" and not after.opens:
-                label, label_start, behind, between = text[mark.end : after.start], mark.start, after.end, _BEFORE_BOX
+                label = _Label(region.text[mark.end : after.start], mark.start, after.end, _BEFORE_BOX)
                 result.masked_spans.append((mark.start, after.end))
             elif mark.opens:
                 result.defects |= REPAIRED
             continue
-        closed = after.kind == mark.kind and not after.opens
-        if mark.opens:
-            begin, stop, outer = mark.end, after.start, (mark.start, after.end if closed else after.start)
-        elif before.kind == mark.kind and before.opens:
+        part = _part(region, marks, number)
+        if part is None:
             continue
-        else:
-            # The prompt may end with the opening tag.
-            begin, stop, closed, outer = before.end, mark.start, True, (before.end, mark.end)
-            if _NUMBERISH.fullmatch(plain, begin, stop) is None:
-                continue
-            result.defects |= REPAIRED
-        if not closed:
-            stop = _NUMBERISH.match(plain, begin, stop).end()  # type: ignore[union-attr]  # it matches the empty string
-            outer = (outer[0], stop)
-        content = plain[begin:stop]
-        ahead, beyond = plain[max(outer[0] - 1, start) : outer[0]], plain[outer[1] : min(outer[1] + 1, end)]
-        if "{" in content or (ahead == '"' and beyond in ('"', "")):
-            # An answer in JSON, between the tokens or around them.
-            continue
-        places, lost = _places(
-            content, mark.kind, closed=closed, square_points=style is not None and style.form == ANY_BRACKET
-        )
+        content = region.plain[part.start : part.end]
+        square_points = style is not None and style.form == ANY_BRACKET
+        places, lost = _places(content, mark.kind, closed=part.closed, square_points=square_points)
         if not places and not lost and _DIGIT.search(content):
             continue
         result.matched = True
-        if lost:
-            result.defects |= UNREADABLE
-        if not closed and after.kind == mark.kind and places and number + 2 < len(marks):
-            # Some models close a box with the token that opens one, as their prompt has it.
-            following = _NUMBERISH.match(plain, after.end, marks[number + 2].start)
-            closed = following is not None and not _DIGIT.search(following[0])
-            skip = number + 1 if closed else 0
+        closed = part.closed
+        if not closed and places and _opens_to_close(region, marks, number):
+            closed, skip = True, number + 1
         if not closed:
-            result.defects |= TRUNCATED if not plain[stop:end].strip() else REPAIRED
-        if style is not None and not style.form.own.fullmatch(content):
+            result.defects |= TRUNCATED if not region.plain[part.end : end].strip() else REPAIRED
+        if not mark.opens or (style is not None and not style.form.own.fullmatch(content)):
             result.defects |= REPAIRED
-        if behind < 0 or not between.fullmatch(plain, behind, outer[0]):
-            label, label_start = label_before(text, plain, max(behind, start), outer[0])
-            if label:
-                outer = (label_start, outer[1])
-        elif _ADJACENT.fullmatch(plain, behind, outer[0]):
-            outer = (label_start, outer[1])
+        result.defects |= UNREADABLE if lost else 0
+        label, outer = _label_of(region, label, part.outer)
         for kind, numbers, (low, high) in places:
-            span = (begin + low, begin + high)
+            span = (part.start + low, part.start + high)
             box, point, polygon = (numbers if kind == name else None for name in ("box", "point", "polygon"))
             around = span if _LETTER.search(content) else outer
-            result.claims.append(RawClaim(None, box, point, label, False, *span, around, polygon))
-        label_start, behind, between = outer[0], outer[1], _BETWEEN_BOXES
+            result.claims.append(RawClaim(None, box, point, label.text, False, *span, around, polygon))
+        label = _Label(label.text, outer[0], outer[1], _BETWEEN_BOXES)
     result.is_explicit = result.matched
     return result
+
+
+class _Label(NamedTuple):
+    """A label, its start, the end of its last use, and a pattern of the text allowed before its next box."""
+
+    text: str
+    start: int
+    behind: int
+    between: re.Pattern[str]
+
+
+class _Part(NamedTuple):
+    """The characters between two tags, the span with the tags, and a flag: the closing tag is there."""
+
+    start: int
+    end: int
+    outer: Span
+    closed: bool
+
+
+def _part(region: Region, marks: list[_Mark], number: int) -> _Part | None:
+    """Return the part that a tag opens, or closes if the prompt may end with the opening tag; None if there is none."""
+    plain = region.plain
+    before, mark, after = marks[number - 1 : number + 2]
+    closed = after.kind == mark.kind and not after.opens
+    if mark.opens:
+        start, end, outer = mark.end, after.start, (mark.start, after.end if closed else after.start)
+    elif before.kind == mark.kind and before.opens:
+        return None
+    else:
+        start, end, closed, outer = before.end, mark.start, True, (before.end, mark.end)
+        if _NUMBERISH.fullmatch(plain, start, end) is None:
+            return None
+    if not closed:
+        end = _NUMBERISH.match(plain, start, end).end()  # type: ignore[union-attr]  # it matches the empty string
+        outer = (outer[0], end)
+    ahead = plain[max(outer[0] - 1, region.start) : outer[0]]
+    beyond = plain[outer[1] : min(outer[1] + 1, region.end)]
+    if "{" in plain[start:end] or (ahead == '"' and beyond in ('"', "")):
+        # An answer in JSON, between the tokens or around them.
+        return None
+    return _Part(start, end, outer, closed)
+
+
+def _opens_to_close(region: Region, marks: list[_Mark], number: int) -> bool:
+    """Tell if the next tag closes a box with the token that opens one, as some models do."""
+    after = marks[number + 1]
+    if after.kind != marks[number].kind or number + 2 >= len(marks):
+        return False
+    following = _NUMBERISH.match(region.plain, after.end, marks[number + 2].start)
+    return following is not None and not _DIGIT.search(following[0])
+
+
+def _label_of(region: Region, label: _Label, outer: Span) -> tuple[_Label, Span]:
+    """Return the label of the part in `outer`, and the span of both."""
+    plain = region.plain
+    if label.behind < 0 or not label.between.fullmatch(plain, label.behind, outer[0]):
+        text, start = label_before(region.text, plain, max(label.behind, region.start), outer[0])
+        return label._replace(text=text, start=start), (start, outer[1]) if text else outer
+    if _ADJACENT.fullmatch(plain, label.behind, outer[0]):
+        return label, (label.start, outer[1])
+    return label, outer
 
 
 def _places(
@@ -357,7 +311,7 @@ def _sentence(image: int) -> str:
 
 
 # The word that names an image in a sentence. matches: the "second" of "It's in the second image. "
-_WORD = rb"(?<=It's in the )[a-z-]{4,14}+(?= image\.)"
+_WORD = rb"It's in the ([a-z-]{4,14}+)(?= image\.)"
 
 
 def _syntax(name: str, style: Style, *, sentences: bool = False) -> Syntax:
@@ -366,7 +320,7 @@ def _syntax(name: str, style: Style, *, sentences: bool = False) -> Syntax:
     kinds = BOX | POINT | (POLYGON if style.polygon or style.form == BINS else frozenset())
     strings = QUOTED
     if style.label is not None:
-        strings = re.compile(b"(" + between(*style.label) + (b"|" + _WORD if sentences else b"") + b")")
+        strings = re.compile(between(*style.label) + (b"|" + _WORD if sentences else b""))
     needs = "<" if style.form != PAIRS else ""
     return line_syntax(name, reader, writer, kinds, strings, needs=needs, points_x_first=name == "FUYU_TAGS")
 
