@@ -156,7 +156,7 @@ def places_in(value: object, wants: int, node: Array) -> tuple[list[Place], bool
 
 
 def _listed_places(value: Array, wants: int) -> tuple[list[Place], bool]:
-    """As `places_in`, of a list: of numbers, of two corners, or of places."""
+    """Return the places in a list of numbers, of two corners, or of places."""
     inner = [entry for entry in value if isinstance(entry, Array)]
     if not inner:
         numbers = _numbers(value) if value.closed else None

@@ -93,7 +93,7 @@ def read(region: Region, *, form: Literal["axes", "coords"] = "axes") -> ScanRes
 def _axes_in(
     names: dict[str, str], parts: dict[str, tuple[int, int, int, int]], *, closed: bool
 ) -> tuple[list[_Place], bool]:
-    """The points of the attributes x and y, and whether some of them make none."""
+    """Return the points of the attributes x and y, and a flag: some of them make none."""
     places: list[_Place] = []
     lost = False
     for name, value in names.items():
