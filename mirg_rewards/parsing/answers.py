@@ -184,7 +184,7 @@ class AnswerBatch:
                     sources.setdefault(row, []).append(Source(code, answer.text, *code.row(place), answer.is_last))
             for row in looked_at:
                 answer = self.answers[row]
-                result = self.read(row, reader, sources.get(row))
+                result = self.scan_row(row, reader, sources.get(row))
                 answer.first = answer.first or result
                 if result.is_explicit or (result.matched and answer.result is None):
                     answer.result, answer.syntax = result, syntax
@@ -201,13 +201,13 @@ class AnswerBatch:
         """The syntax to read by: where the model points, numbers by two in plain text are points."""
         return _POINTING.get(syntax, syntax) if len(self.grammar.order) == 2 else syntax
 
-    def read(self, row: int, reader: Syntax, sources: list[Source] | None) -> ScanResult:
+    def scan_row(self, row: int, reader: Syntax, sources: list[Source] | None) -> ScanResult:
         """Read one answer in one syntax."""
         answer = self.answers[row]
         result: ScanResult | None = None
         for number, (start, end) in enumerate(answer.windows):
             source = None if sources is None else sources[number]
-            part = reader.read(
+            part = reader.scan(
                 Region(answer.text, answer.plain, start, end, self.grammar.first_image, self.counts[row], source)
             )
             if result is None:
@@ -322,7 +322,7 @@ def _is_empty(plain: str, grammar: Grammar) -> bool:
 
 def _says_nothing(plain: str, own: Syntax, *, unfenced: bool) -> bool:
     start, end = _without_fence(plain, 0, len(plain)) if unfenced else (0, len(plain))
-    return _EMPTY.fullmatch(plain, start, end) is not None or plain[start:end].strip() == own.nothing
+    return _EMPTY.fullmatch(plain, start, end) is not None or plain[start:end].strip() in own.empty_answers
 
 
 def _has_words_outside(plain: str, structures: Sequence[Span], *, fenced: bool) -> bool:
