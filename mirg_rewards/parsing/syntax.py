@@ -212,23 +212,23 @@ class ClaimToWrite(NamedTuple):
 class Syntax:
     """A way to write boxes, with its reader and its writer.
 
-    - `read(region)` returns the claims and defects of a region.
+    - `scan(region)` finds the claims of a region, however loosely they are written.
     - `write(claims)` writes claims whose coordinates are in the grammar's space and order.
     - `writes`: the kinds of claim that it has a form for.
-    - `strict()`: makes the strict match of its native form; it finds the same claims as `read`.
-    - `is_lexed`: `read` needs the region's code.
+    - `strict()`: makes the strict match of its native form; it finds the same claims as `scan`.
+    - `is_lexed`: `scan` needs the region's code.
     - `needs`: an answer with none of these characters holds nothing in this syntax; "" where that cannot be told.
     - `is_bare`: it is never explicit, so that it is passed over where another syntax has matched.
     - `space`: a fixed space that overrides the grammar's (Kosmos-2's grid of patches).
     - `says_image`: the image has a place of its own, and is written in rows of one image too.
     - `points_x_first`: points are x, y in every order of boxes (Fuyu).
     - `is_vocabulary`: each number is a token, so the largest is one less than the space's `max_value`.
-    - `nothing`: the answer without claims.
+    - `empty_answers`: the answers without claims; the writer writes the first.
     - `fenced`: the writer puts all into a Markdown fence.
     """
 
     name: str
-    read: Callable[[Region], ScanResult] = field(compare=False)
+    scan: Callable[[Region], ScanResult] = field(compare=False)
     write: Callable[[list[ClaimToWrite]], str] = field(compare=False)
     writes: frozenset[Kind] = field(compare=False, default=BOX)
     strict: Callable[[], StrictMatch] | None = field(compare=False, default=None)
@@ -239,7 +239,7 @@ class Syntax:
     says_image: bool = field(compare=False, default=False)
     points_x_first: bool = field(compare=False, default=False)
     is_vocabulary: bool = field(compare=False, default=False)
-    nothing: str = field(compare=False, default="[]")
+    empty_answers: tuple[str, ...] = field(compare=False, default=("[]",))
     fenced: bool = field(compare=False, default=False)
 
     def __repr__(self) -> str:

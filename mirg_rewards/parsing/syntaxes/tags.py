@@ -86,7 +86,7 @@ def _marks(plain: str, start: int, end: int, tags: dict[str, Tag]) -> list[_Mark
     return marks
 
 
-def read(region: Region, *, style: Style | None = None) -> ScanResult:
+def scan(region: Region, *, style: Style | None = None) -> ScanResult:
     """Read the claims between the tags of a style, or of any style.
 
     >>> from mirg_rewards import GRAMMARS, parse
@@ -264,10 +264,10 @@ def _numbers(written: str) -> Numbers:
     return tuple(map(float, _NUMBERS.findall(written))) if _APART.fullmatch(written) else ()
 
 
-def read_or_pairs(region: Region, *, style: Style) -> ScanResult:
+def scan_or_pairs(region: Region, *, style: Style) -> ScanResult:
     """Read the claims between a style's tags; if a tokenizer has stripped all tags, read bare pairs of points."""
-    result = read(region, style=style)
-    return result if result.matched else point_pairs.read(region)
+    result = scan(region, style=style)
+    return result if result.matched else point_pairs.scan(region)
 
 
 def write(claims: list[ClaimToWrite], *, style: Style, reference: Callable[[int], str] | None = None) -> str:
@@ -315,7 +315,7 @@ _WORD = rb"It's in the ([a-z-]{4,14}+)(?= image\.)"
 
 
 def _syntax(name: str, style: Style, *, sentences: bool = False) -> Syntax:
-    reader = partial(read_or_pairs if style.form == PAIRS else read, style=style)
+    reader = partial(scan_or_pairs if style.form == PAIRS else scan, style=style)
     writer = partial(write, style=style, reference=_sentence if sentences else style.reference.format)
     kinds = BOX | POINT | (POLYGON if style.polygon or style.form == BINS else frozenset())
     strings = QUOTED
@@ -331,5 +331,5 @@ TAGS = {
 }
 """A syntax for every family's tags."""
 
-ANY_TAGS = Syntax("ANY_TAGS", read, partial(write, style=STYLES["MINICPM_TAGS"]), BOX | POINT, needs="<")
+ANY_TAGS = Syntax("ANY_TAGS", scan, partial(write, style=STYLES["MINICPM_TAGS"]), BOX | POINT, needs="<")
 """The tags of any family, tried where an answer is not in its grammar's own syntax."""
