@@ -8,7 +8,7 @@ import pytest
 from format_samples import is_exact, read
 
 from mirg_rewards import GRAMMARS, Box, Claim, render
-from mirg_rewards.parsing import grammar as grammar_module
+from mirg_rewards.parsing import grammars as grammar_module
 from mirg_rewards.parsing.syntaxes import tag_styles, tags
 
 CONTRIBUTING = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -44,7 +44,7 @@ def test_the_page_of_grammars_is_what_the_grammars_say():
 def test_every_grammar_names_its_models():
     nameless = ", ".join(name for name, grammar in GRAMMARS.items() if not grammar.models)
     assert not nameless, (
-        f'the grammar {nameless} names no models: add models="..." to its row of GRAMMARS in mirg_rewards/parsing/grammar.py, '
+        f'the grammar {nameless} names no models: add models="..." to its row of GRAMMARS in mirg_rewards/parsing/grammars.py, '
         f"then run python benchmarks/grammars.py"
     )
 

@@ -1,6 +1,7 @@
 """Parsing of completions into claims, and rendering of claims as text."""
 
-from mirg_rewards.parsing.grammar import GRAMMARS, Grammar
+from mirg_rewards.parsing.grammar import Grammar
+from mirg_rewards.parsing.grammars import GRAMMARS
 from mirg_rewards.parsing.rendering import render
 from mirg_rewards.parsing.responses import parse
 
