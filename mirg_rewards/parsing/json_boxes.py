@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import NamedTuple
 
@@ -215,9 +214,6 @@ def _numbers(values: list[object]) -> Numbers | None:
                 return None
             numbers.append(_as_number(value))
         elif isinstance(value, bool) or not isinstance(value, int | float):
-            return None
-        elif isinstance(value, Number) and math.isnan(value):
-            # Digits that make no number, such as 1.2.3.
             return None
         else:
             numbers.append(value)

@@ -43,24 +43,35 @@ _FOLDABLE = re.compile(f"[{re.escape(''.join(_LOOKALIKES))}]|(?![0-9])\\d")
 
 _STRUCTURE = re.compile(f"[{re.escape(''.join(twin for twin, letter in _LOOKALIKES.items() if not letter.isdigit()))}]")
 
-_DIGITS, _DOT, _GREATER, _SPACE, _NEWLINE = 48, 46, 62, 32, 10
+_SPACE, _NEWLINE = 32, 10
 # matches: "\\u00e9", "\\n"
 _ESCAPE = re.compile(r"""\\(?:u([0-9a-fA-F]{4})|(["'\\/bfnrt]))""")
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
-_POWERS = 10.0 ** np.arange(23)
-_EXACT_DIGITS = 15
-# Python's own limit for a whole number.
-_MAX_DIGITS = 4300
-# Classes of bytes, by table: white space, and what a number may not follow without being a part of a name.
+# A number, its first character ahead of what may stand before it, since a search for one is quick. Digits right behind a
+# letter belong to a name, but in a token. matches: "12", "-3.5", ".5", "1e3", the "52" of "<loc_52>"
+_NUMBER = re.compile(
+    rb"""
+    ([-+.0-9]
+      (?: (?<=[0-9]) (?: (?<![A-Za-z0-9_].)(?<![0-9]\..) | (?<=[A-Za-z_].)(?=[0-9]*+>) ) DIGITS*+ FRACTION EXPONENT
+        | (?<=[-+])(?<![A-Za-z0-9_.)\]].) (?: DIGITS++ FRACTION | \.DIGITS++ ) EXPONENT
+        | (?<=\.)(?<![A-Za-z0-9_.].) DIGITS++ EXPONENT
+      )
+    )
+    """.replace(b"EXPONENT", rb"(?:[eE][-+]?[0-9]++(?![A-Za-z0-9_]))?+")
+    .replace(b"FRACTION", rb"(?:\.(?:[0-9]++|(?=[,\])}])))?+")
+    .replace(b"DIGITS", b"[0-9]"),
+    re.VERBOSE | re.DOTALL,
+)
+# Where some number is not as strict JSON has it, and one that is. matches: "+1", "007", ".5", "5."; "-1.5e3"
+_ODD = re.compile(rb"\+[0-9.]|(?<![0-9.])0[0-9]|(?<![0-9])\.[0-9]|[0-9]\.(?![0-9])|[0-9]{4301}")
+_STRICT = re.compile(rb"-?(?:0|[1-9][0-9]{0,4299})(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
+# Bytes that mean something else in the code. matches: "\x01"
+_CONTROL = re.compile(rb"[\x01-\x08]")
+# Classes of bytes, by table: white space, and what would run into another word without a blank between them.
 _BLANK = np.zeros(256, dtype=np.bool_)
 _BLANK[[9, 10, 11, 12, 13, 32, 28, 29, 30, 31]] = True
-_NAMELIKE = np.zeros(256, dtype=np.bool_)
-_NAMELIKE[[*range(48, 58), *range(65, 91), *range(97, 123), 95]] = True
 _WORDLIKE = ~_BLANK
 _WORDLIKE[list(b"\0[]{}(),:;=|")] = False
-_CLOSES_NUMBER = np.zeros(256, dtype=np.bool_)
-_CLOSES_NUMBER[list(b",])}")] = True
-
 NUMBER = b"\x02"
 """The byte that stands for a number. Digits right behind a letter are a part of a name, and stay."""
 
@@ -145,44 +156,46 @@ def lex(parts: Sequence[str], starts: Sequence[int], texts: Sequence[str] | None
     (b'[#,#]\x00Image-#:x1\x00', [12.0, -3.5, 2.0], [0, 1, 3, 5, 9], [1, 3, 4, 9, 10])
     """
     joined = "\0".join(parts) + "\0"
-    raw = np.frombuffer(joined.encode("ascii", "replace"), dtype=np.uint8)
-    lengths = np.fromiter(map(len, parts), np.int64, len(parts)) + 1
-    ends = np.cumsum(lengths) - 1
-    if not joined.isascii() or int(np.count_nonzero(raw < 9)) != len(parts):
+    ends = np.cumsum(np.fromiter(map(len, parts), np.int64, len(parts)) + 1) - 1
+    plain = joined.encode("ascii", "replace")
+    raw = np.frombuffer(plain, dtype=np.uint8)
+    if not joined.isascii() or _CONTROL.search(plain) or plain.count(0) != len(parts):
         raw = _with_placeholders(raw, joined, ends)
-    numbers = _numbers(raw, joined)
+        plain = raw.tobytes()
+    pieces = _NUMBER.split(plain)
+    bounds = spans_of(pieces)
+    values = np.fromiter(map(float, pieces[1::2]), np.float64, len(bounds))
     written = joined if texts is None else "\0".join(texts) + "\0"
-    is_odd = numbers.is_odd
-    if not written.isascii():
-        is_foreign = np.frombuffer(written.encode("utf-32-le", "surrogatepass"), dtype=np.uint32) > 127
-        before = np.concatenate([[0], np.cumsum(is_foreign)])
-        is_odd |= before[numbers.ends] > before[numbers.starts]
+    is_odd = np.zeros(len(bounds), dtype=np.bool_)
+    if not written.isascii() or _ODD.search(plain):
+        texts_of = [written[start:end] for start, end in bounds.tolist()]
+        is_odd = np.array(
+            [not text.isascii() or not _STRICT.fullmatch(text.encode()) for text in texts_of], dtype=np.bool_
+        )
     letters = raw.copy()
-    letters[numbers.starts] = NUMBER[0]
-    kept = _keep_gaps(raw, letters, numbers.is_inside)
-    kept[numbers.starts] = True
+    is_inside = np.zeros(len(raw) + 1, dtype=np.int8)
+    is_inside[bounds[:, 0]] = 1
+    is_inside[bounds[:, 1]] -= 1
+    kept = _keep_gaps(raw, letters, np.cumsum(is_inside[:-1], dtype=np.int8).view(np.bool_))
+    kept[bounds[:, 0]] = True
+    letters[bounds[:, 0]] = NUMBER[0]
     places = np.flatnonzero(kept)
     code = letters[places]
     is_number = code == NUMBER[0]
     code_ends = np.flatnonzero(code == 0)
-    shift = np.asarray(starts, dtype=np.int64) - (ends + 1 - lengths)
-    shifts = np.repeat(shift, np.diff(code_ends, prepend=-1))
-    first_characters = places + shifts
-    stops = first_characters + 1
-    stops[is_number] = numbers.ends + shifts[is_number]
+    first = places
+    last = places + 1
+    last[is_number] = bounds[:, 1]
+    if len(parts) > 1 or starts[0]:
+        shift = np.asarray(starts, dtype=np.int64)
+        shift[1:] -= ends[:-1] + 1
+        shifts = np.repeat(shift, np.diff(code_ends, prepend=-1))
+        first, last = first + shifts, last + shifts
     number_at: Integers = np.cumsum(is_number) - is_number
-    nothing = np.zeros(0, dtype=np.int64)
-    return Code(
-        code.tobytes(),
-        code_ends,
-        first_characters,
-        stops,
-        number_at,
-        numbers.values,
-        is_odd,
-        nothing,
-        nothing.reshape(0, 2),
-    )
+    return Code(code.tobytes(), code_ends, first, last, number_at, values, is_odd, _NO_STRINGS[:, 0], _NO_STRINGS)
+
+
+_NO_STRINGS = np.zeros((0, 2), dtype=np.int64)
 
 
 def spans_of(parts: Sequence[bytes]) -> Integers:
@@ -249,111 +262,6 @@ def _with_placeholders(raw: Bytes, joined: str, ends: Integers) -> Bytes:
         raw[np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype=np.uint32) > 127] = 127
     raw[ends] = 0
     return raw
-
-
-class _Numbers(NamedTuple):
-    """Where numbers begin and end, what bytes are within them, which of them JSON would not take, and their values."""
-
-    starts: Integers
-    ends: Integers
-    is_inside: Booleans
-    is_odd: Booleans
-    values: Floats
-
-
-def _numbers(raw: Bytes, joined: str) -> _Numbers:
-    digit = (raw - _DIGITS) < 10
-    dot = np.zeros(len(raw), dtype=np.bool_)
-    dot[1:-1] = (raw[1:-1] == _DOT) & digit[:-2] & digit[2:]
-    numeric = digit | dot
-    edges = np.flatnonzero(numeric[1:] != numeric[:-1]) + 1
-    edges = np.concatenate([[0] if numeric[0] else [], edges]).astype(np.int64)
-    starts, ends = edges[::2], edges[1::2]
-    before = raw[np.maximum(starts - 1, 0)]
-    before[starts == 0] = 0
-    # Digits right behind a letter belong to a name, but in a token such as <loc_52>; behind an E they are an exponent.
-    is_named = _NAMELIKE[before] & (raw[np.minimum(ends, len(raw) - 1)] != _GREATER)
-    has_exponent = np.zeros(len(starts), dtype=np.bool_)
-    if is_named.any():
-        starts, ends, has_exponent, is_named = _with_exponents(raw, starts, ends, is_named)
-        lengths = (ends - starts)[is_named]
-        numeric[np.arange(lengths.sum()) + np.repeat(starts[is_named] - np.cumsum(lengths) + lengths, lengths)] = False
-        starts, ends, has_exponent = starts[~is_named], ends[~is_named], has_exponent[~is_named]
-    digits_from, digits_to = starts, ends
-    before, earlier = raw[np.maximum(starts - 1, 0)], raw[np.maximum(starts - 2, 0)]
-    leads = (before == _DOT) & ~_NAMELIKE[earlier] & (earlier != _DOT) & (starts > 0)
-    behind = raw[np.minimum(ends, len(raw) - 1)]
-    trails = (behind == _DOT) & _CLOSES_NUMBER[raw[np.minimum(ends + 1, len(raw) - 1)]]
-    starts, ends = starts - leads, ends + trails
-    before, earlier = raw[np.maximum(starts - 1, 0)], raw[np.maximum(starts - 2, 0)]
-    signed = ((before == 45) | (before == 43)) & (starts > 0)
-    signed &= ~((_NAMELIKE[earlier] | (earlier == _DOT) | (earlier == 41) | (earlier == 93)) & (starts > 1))
-    starts = starts - signed
-    values, is_long = _values(raw, digits_from, digits_to, dot)
-    first, second = raw[digits_from], raw[np.minimum(digits_from + 1, len(raw) - 1)]
-    is_odd = leads | trails | (signed & (before == 43)) | ((first == 48) & ((second - _DIGITS) < 10))
-    is_odd |= digits_to - digits_from > _MAX_DIGITS
-    values[signed & (before == 45)] *= -1
-    for index in np.flatnonzero(is_long | has_exponent | leads | trails).tolist():
-        values[index] = _slow_value(joined[starts[index] : ends[index]])
-        numeric[starts[index] : ends[index]] = True
-    return _Numbers(starts, ends, numeric, is_odd, values)
-
-
-def _with_exponents(
-    raw: Bytes, starts: Integers, ends: Integers, is_named: Booleans
-) -> tuple[Integers, Integers, Booleans, Booleans]:
-    """Runs of digits with exponents joined to their numbers: `1e3`, `1E-3`."""
-    before, earlier = raw[np.maximum(starts - 1, 0)], raw[np.maximum(starts - 2, 0)]
-    signed = ((before == 45) | (before == 43)) & (starts > 1)
-    letter = np.where(signed, earlier, before)
-    at = starts - 1 - signed
-    is_exponent = ((letter == 101) | (letter == 69)) & (at > 0) & ~_NAMELIKE[raw[np.minimum(ends, len(raw) - 1)]]
-    # The run before ends right where the letter stands, and is a number itself.
-    is_exponent[1:] &= (ends[:-1] == at[1:]) & ~is_named[:-1]
-    is_exponent[:1] = False
-    has_exponent = np.append(is_exponent[1:], False)
-    ends = np.where(has_exponent, np.append(ends[1:], 0), ends)
-    kept = ~is_exponent
-    return starts[kept], ends[kept], has_exponent[kept], is_named[kept]
-
-
-def _values(raw: Bytes, starts: Integers, ends: Integers, dot: Booleans) -> tuple[Floats, Booleans]:
-    """The values of runs of digits that may hold one point, and which runs are too long or odd for that."""
-    lengths = ends - starts
-    dots = np.flatnonzero(dot)
-    owner = np.searchsorted(starts, dots, side="right") - 1
-    is_inner = (
-        (owner >= 0) & (dots < ends[np.maximum(owner, 0)]) if len(starts) else np.zeros(len(dots), dtype=np.bool_)
-    )
-    dots, owner = dots[is_inner], owner[is_inner]
-    decimals = np.zeros(len(starts), dtype=np.int64)
-    decimals[owner] = ends[owner] - dots - 1
-    is_long = lengths > _EXACT_DIGITS + 1
-    is_long[owner[:-1][owner[1:] == owner[:-1]]] = True
-    lengths = np.where(is_long, 1, lengths)
-    # Each digit, weighed by the power of ten of its place.
-    owners = np.repeat(np.arange(len(starts)), lengths)
-    places = np.arange(len(owners)) + np.repeat(starts - np.cumsum(lengths) + lengths, lengths)
-    power = (starts + lengths)[owners] - 1 - places
-    fraction = decimals[owners]
-    digits = raw[places].astype(np.float64) - _DIGITS
-    if len(dots):
-        is_dot = (fraction > 0) & (power == fraction)
-        digits[is_dot] = 0
-        power = power - ((fraction > 0) & (power > fraction))
-    values = np.bincount(owners, digits * _POWERS[np.minimum(power, 22)], len(starts)).astype(np.float64)
-    if len(dots):
-        values /= _POWERS[np.minimum(decimals, 22)]
-    return values, is_long
-
-
-def _slow_value(written: str) -> float:
-    """The value of a number that is long, or has an exponent; not a number where there are two points."""
-    try:
-        return float(written)
-    except ValueError:
-        return float("nan")
 
 
 def unescape(string: str) -> str:

@@ -79,7 +79,8 @@ def match_strict(
     parts = strict.piece.split(code.text)
     glued = [_glue(strict.glue, row) for row in PIECE.join(parts[::2]).split(b"\0")[: len(code.ends)]]
     matches = np.array([match is not None for match in glued], dtype=np.bool_) & np.array(may_match, dtype=np.bool_)
-    matches[_garbled_rows(code, is_json=strict.is_json)] = False
+    if not strict.is_json:
+        matches[_rows_with_numbers(code, ~(np.abs(code.values) < _MAX_INDEX) | code.is_odd)] = False
     plans: list[Plan | None] = list(map(strict.plans.__getitem__, parts[1::2]))
     number = {plan: place for place, plan in enumerate(dict.fromkeys(plans)) if plan is not None}
     which = np.array([-1 if plan is None else number[plan] for plan in plans], dtype=np.int64)
@@ -158,12 +159,6 @@ def _drop_doubtful(
         for says in (says_image, says_label):
             differs = (says[1:] != says[:-1]) & (pieces.rows[1:] == pieces.rows[:-1])
             matches[pieces.rows[1:][differs]] = False
-
-
-def _garbled_rows(code: Code, *, is_json: bool) -> Integers:
-    """Rows that hold what looks like a number and is none, such as 1.2.3, or in a line form one that is odd or too long."""
-    is_garbled = np.isnan(code.values) if is_json else ~(np.abs(code.values) < _MAX_INDEX) | code.is_odd
-    return _rows_with_numbers(code, is_garbled)
 
 
 _KINDS = {"image": 0, "box": 1, "point": 2, "box and point": 3, "polygon": 4}
