@@ -36,11 +36,14 @@ QUOTED = re.compile(rb'("[^\[({<;="\\\x00\x01]{1,200}+")')
 def between(opening: str, closing: str) -> bytes:
     r"""Make a pattern of a label between two tags, that needs no look at what it holds.
 
+    At its ends are no blanks, nor signs beside which the code has none.
+
     >>> re.search(between("<ref>", "</ref>"), b"<ref>a dog</ref>")[0]
     b'a dog'
+    >>> re.search(between("<ref>", "</ref>"), b"<ref>a dog:</ref>")
     """
     ends = (re.escape(tag).encode() for tag in (opening, closing))
-    return rb"""(?<=%s)(?![ "'])[^<>&\\\x00\x01]{1,200}+(?<! )(?=%s)""" % tuple(ends)
+    return rb"""(?<=%s)(?![\s"'(){},:;=|\[\]])[^<>&\\\x00\x01]{1,200}+(?<![\s(){},:;=|\[\]])(?=%s)""" % tuple(ends)
 
 
 def line_syntax(
