@@ -144,9 +144,10 @@ class Answers:
     def choose(self, rows: Sequence[int], code: Code, owners: Sequence[int]) -> None:
         """Settle for each row the first syntax that it is in; one with tokens, tags or keys of its own beats bare numbers."""
         pending = list(rows)
+        letters = {row: set(self.answers[row].plain) for row in rows}
         for number, syntax in enumerate(self.grammar.syntaxes):
             reader = self.reader(syntax)
-            looked_at = [row for row in pending if number == 0 or _may_hold(self.answers[row], reader)]
+            looked_at = [row for row in pending if number == 0 or _may_hold(self.answers[row], letters[row], reader)]
             if not looked_at:
                 continue
             sources: dict[int, list[Source]] = {}
@@ -166,7 +167,12 @@ class Answers:
                     answer.result, answer.syntax = result, syntax
                 if result.masked_spans and not result.is_explicit:
                     answer.plain = _blank(answer.plain, result.masked_spans)
-            pending = [row for row in pending if not (self.answers[row].result or _NOTHING).is_explicit]
+            # Nothing is read of words alone.
+            pending = [
+                row
+                for row in pending
+                if not (self.answers[row].result or _NOTHING).is_explicit and not letters[row].isdisjoint(_SAYING)
+            ]
 
     def reader(self, syntax: Syntax) -> Syntax:
         """The syntax to read by: where the model points, numbers by two in plain text are points."""
@@ -221,6 +227,7 @@ class Answers:
 
 
 _NOTHING = ScanResult()
+_SAYING = frozenset("0123456789{[(<=")
 
 
 @functools.lru_cache(maxsize=256)
@@ -241,11 +248,11 @@ def _answer(text: str, section: Span) -> _Answer:
     return _Answer(answer, plain, start, windows, is_last=start + len(answer) == len(text))
 
 
-def _may_hold(answer: _Answer, syntax: Syntax) -> bool:
-    """Tell if an answer may hold something in a syntax that changes how it is read."""
+def _may_hold(answer: _Answer, letters: set[str], syntax: Syntax) -> bool:
+    """Tell if an answer of some `letters` may hold something in a syntax that changes how it is read."""
     if answer.result is not None and syntax.is_bare:
         return False
-    return not syntax.needs or any(letter in answer.plain for letter in syntax.needs)
+    return not syntax.needs or not letters.isdisjoint(syntax.needs)
 
 
 def _may_be_strict(answer: _Answer, *, is_json: bool) -> bool:

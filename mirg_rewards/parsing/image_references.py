@@ -141,6 +141,8 @@ def assign_images(text: str, found: list[RawClaim], start: int, end: int, count:
     first image") never counts; where several images are named, and none alone, it is AMBIGUOUS. Claims stand in the order
     of the text, which is `plain`.
     """
+    if not NOUN.search(text, start, end):
+        return found
     blocks: list[Span] = []
     block_of: list[int] = []
     for claim in found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import NamedTuple
 
@@ -65,6 +66,7 @@ class Place(NamedTuple):
     span: Span
 
 
+@functools.lru_cache(maxsize=4096)
 def normal(key: str) -> str:
     """A key as the tables have it: in small letters, with underscores.
 

@@ -43,7 +43,9 @@ _FOLDABLE = re.compile(f"[{re.escape(''.join(_LOOKALIKES))}]|(?![0-9])\\d")
 
 _STRUCTURE = re.compile(f"[{re.escape(''.join(twin for twin, letter in _LOOKALIKES.items() if not letter.isdigit()))}]")
 
-_SPACE, _NEWLINE = 32, 10
+_SPACE, _NEWLINE, _ZERO = 32, 10, 48
+_EXACT_DIGITS = 15
+_POWERS = 10.0 ** np.arange(_EXACT_DIGITS + 1)
 # matches: "\\u00e9", "\\n"
 _ESCAPE = re.compile(r"""\\(?:u([0-9a-fA-F]{4})|(["'\\/bfnrt]))""")
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
@@ -62,9 +64,8 @@ _NUMBER = re.compile(
     .replace(b"DIGITS", b"[0-9]"),
     re.VERBOSE | re.DOTALL,
 )
-# Where some number is not as strict JSON has it, and one that is. matches: "+1", "007", ".5", "5."; "-1.5e3"
-_ODD = re.compile(rb"\+[0-9.]|(?<![0-9.])0[0-9]|(?<![0-9])\.[0-9]|[0-9]\.(?![0-9])|[0-9]{4301}")
-_STRICT = re.compile(rb"-?(?:0|[1-9][0-9]{0,4299})(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
+# Numbers as strict JSON has them, a comma behind each. matches: "-1.5e3,12,"
+_STRICT = re.compile(rb"(?:-?(?:0|[1-9][0-9]{0,4299}+)(?:\.[0-9]++)?+(?:[eE][-+]?[0-9]++)?+,)*+")
 # Bytes that mean something else in the code. matches: "\x01"
 _CONTROL = re.compile(rb"[\x01-\x08]")
 # Classes of bytes, by table: white space, and what would run into another word without a blank between them.
@@ -164,14 +165,16 @@ def lex(parts: Sequence[str], starts: Sequence[int], texts: Sequence[str] | None
         plain = raw.tobytes()
     pieces = _NUMBER.split(plain)
     bounds = spans_of(pieces)
-    values = np.fromiter(map(float, pieces[1::2]), np.float64, len(bounds))
+    numbers = b",".join([*pieces[1::2], b""])
+    values = _values(raw, bounds, pieces[1::2])
     written = joined if texts is None else "\0".join(texts) + "\0"
     is_odd = np.zeros(len(bounds), dtype=np.bool_)
-    if not written.isascii() or _ODD.search(plain):
-        texts_of = [written[start:end] for start, end in bounds.tolist()]
-        is_odd = np.array(
-            [not text.isascii() or not _STRICT.fullmatch(text.encode()) for text in texts_of], dtype=np.bool_
-        )
+    if not _STRICT.fullmatch(numbers):
+        is_odd[:] = [not _STRICT.fullmatch(number + b",") for number in pieces[1::2]]
+    if not written.isascii():
+        is_foreign = np.frombuffer(written.encode("utf-32-le", "surrogatepass"), dtype=np.uint32) > 127
+        before = np.concatenate([[0], np.cumsum(is_foreign)])
+        is_odd |= before[bounds[:, 1]] > before[bounds[:, 0]]
     letters = raw.copy()
     is_inside = np.zeros(len(raw) + 1, dtype=np.int8)
     is_inside[bounds[:, 0]] = 1
@@ -193,6 +196,20 @@ def lex(parts: Sequence[str], starts: Sequence[int], texts: Sequence[str] | None
         first, last = first + shifts, last + shifts
     number_at: Integers = np.cumsum(is_number) - is_number
     return Code(code.tobytes(), code_ends, first, last, number_at, values, is_odd, _NO_STRINGS[:, 0], _NO_STRINGS)
+
+
+def _values(raw: Bytes, bounds: Integers, numbers: Sequence[bytes]) -> Floats:
+    """The values of numbers: of short whole ones all at once, of others one by one."""
+    lengths = bounds[:, 1] - bounds[:, 0]
+    ends = np.cumsum(lengths)
+    owners = np.repeat(np.arange(len(lengths)), lengths)
+    places = np.arange(len(owners)) + np.repeat(bounds[:, 0] - ends + lengths, lengths)
+    digits = raw[places] - _ZERO
+    powers = np.minimum(np.repeat(ends, lengths) - 1 - np.arange(len(owners)), _EXACT_DIGITS)
+    values: Floats = np.bincount(owners, digits * _POWERS[powers], len(lengths)).astype(np.float64)
+    others = np.unique(np.concatenate([owners[digits > 9], np.flatnonzero(lengths > _EXACT_DIGITS)]))
+    values[others] = [float(numbers[place]) for place in others.tolist()]
+    return values
 
 
 _NO_STRINGS = np.zeros((0, 2), dtype=np.int64)

@@ -24,8 +24,9 @@ _LONGEST_LABEL = 4096
 
 # Text around the claims of a line form, in which no other form can be. matches: "I see "
 _AROUND = rb"[^\[\](){}<>|=\"'\x01-\x03]*+"
-_LINES = re.compile(rb"(" + _AROUND + rb")\x03(?:[ ;\n]*+\x03)*+(" + _AROUND + rb")")
-_LINES_ALONE = re.compile(_LINES.pattern.replace(_AROUND, b""))
+_END = rb"(?:<\|(?:im_end|endoftext|eot_id|end_of_text|end)\|>|[ \n])*+"
+_LINES = re.compile(rb"(" + _AROUND + rb")\x03(?:[ ;\n]*+\x03)*+(" + _AROUND + rb")" + _END)
+_LINES_ALONE = re.compile(rb"()\x03(?:[ ;\n]*+\x03)*+()")
 _WIDTHS: dict[Kind, int] = {"box": 4, "point": 2, "polygon": 8}
 _IMAGE, _LABEL = 7, "qq"
 

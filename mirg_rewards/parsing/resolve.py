@@ -87,7 +87,9 @@ def concat(parts: Sequence[RawColumns]) -> RawColumns:
     >>> concat([one, one]).points.shape
     (2, 2)
     """
-    parts = [raw_columns([], []), *parts]
+    parts = [part for part in parts if len(part.rows)] or [raw_columns([], [])]
+    if len(parts) == 1:
+        return parts[0]
     polygons: dict[int, tuple[float, ...]] = {}
     first = 0
     for part in parts:
@@ -205,6 +207,8 @@ def resolve(raw: RawColumns, grammar: Grammar, syntaxes: Sequence[Syntax], scale
     """
     count = len(raw.rows)
     defects = np.zeros(count, dtype=np.int64)
+    if not count:
+        return Resolved(raw.images, raw.boxes, raw.points, raw.has_box, raw.has_point, {}, raw.has_box, defects)
     image_count = scales.counts[raw.rows]
     images = raw.images
     is_ambiguous = (images < AMBIGUOUS // 2) & (images != UNSAID)
@@ -212,55 +216,85 @@ def resolve(raw: RawColumns, grammar: Grammar, syntaxes: Sequence[Syntax], scale
     images = np.where((images == UNSAID) & (image_count == 1), 1, images)
     is_known = (images >= 1) & (images <= image_count)
     _mark(defects, is_ambiguous, Defect.AMBIGUOUS_IMAGE)
-    _mark(defects, ~is_known & (images != UNSAID), Defect.UNKNOWN_IMAGE)
-    has_polygon = np.zeros(count, dtype=np.bool_)
-    has_polygon[list(raw.polygons)] = True
-    has_place = raw.has_box | raw.has_point | has_polygon
-    with np.errstate(invalid="ignore", over="ignore"):
-        is_finite = ~(raw.has_box & ~(np.abs(raw.boxes) <= MAX_COORDINATE).all(axis=1))
-        is_finite &= ~(raw.has_point & ~(np.abs(raw.points) <= MAX_COORDINATE).all(axis=1))
-    for place, numbers in raw.polygons.items():
-        is_finite[place] &= all(-MAX_COORDINATE <= number <= MAX_COORDINATE for number in numbers)
-    _mark(defects, ~is_finite, Defect.NON_FINITE)
+    if not is_known.all():
+        _mark(defects, ~is_known & (images != UNSAID), Defect.UNKNOWN_IMAGE)
+    is_finite = _is_finite(raw)
     # Pixels of an image that is not known: the claim stands, its place cannot.
     is_placed = is_known | scales.is_uniform[raw.rows]
-    _mark(defects, has_place & is_finite & ~is_placed, Defect.AMBIGUOUS_IMAGE)
-    is_placed &= is_finite
+    if not (is_finite.all() and is_placed.all()):
+        has_place = raw.has_box | raw.has_point
+        has_place[list(raw.polygons)] = True
+        _mark(defects, ~is_finite, Defect.NON_FINITE)
+        _mark(defects, has_place & is_finite & ~is_placed, Defect.AMBIGUOUS_IMAGE)
+        is_placed &= is_finite
     sides, shift, is_unit, points_x_first = _spaces(raw.rows, images, is_known, grammar, syntaxes, scales)
-    corners = np.where(raw.is_named[:, None], raw.boxes, _in_order(raw.boxes, grammar.order))
     with np.errstate(invalid="ignore", over="ignore"):
-        boxes = (corners + shift[:, None]) / sides[:, [0, 1, 0, 1]]
-        by_y = (
-            np.zeros(count, dtype=np.bool_) if grammar.order not in ("yxyx", "yx") else ~raw.is_named & ~points_x_first
-        )
-        written = np.where(by_y[:, None], raw.points[:, ::-1], raw.points)
-        points = (written + shift[:, None]) / sides
-        is_swapped = (boxes[:, 0] > boxes[:, 2]) | (boxes[:, 1] > boxes[:, 3])
-        is_fractional = ((corners >= 0) & (corners <= 1)).all(axis=1) & (corners != np.floor(corners)).any(axis=1)
-    has_box, has_point = raw.has_box & is_placed, raw.has_point & is_placed
-    _mark(defects, has_box & is_swapped, Defect.SWAPPED_CORNERS)
-    _mark(defects, has_box & is_fractional & ~is_unit, Defect.OTHER_SPACE)
-    if is_swapped.any():
-        boxes = np.concatenate([np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])], axis=1)
-    polygons = {}
-    for place, numbers in raw.polygons.items():
-        if is_placed[place]:
-            flat = (np.array(numbers) + shift[place]).reshape(-1, 2) / sides[place]
-            polygons[place] = tuple((x, y) for x, y in flat.tolist())
-            boxes[place] = (*flat.min(axis=0), *flat.max(axis=0))
-            has_box[place] = True
-    has_area = (boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3])
-    _mark(defects, has_box & ~has_area, Defect.ZERO_AREA)
-    is_kept = is_finite & ~(has_box & ~has_area)
-    is_outside = has_box & ~((boxes >= 0) & (boxes <= 1)).all(axis=1)
-    is_outside |= has_point & ~((points >= 0) & (points <= 1)).all(axis=1)
+        boxes, has_box = _boxes(raw, grammar.order, is_placed, sides, shift, is_unit, defects)
+        points, has_point = _points(raw, grammar.order, is_placed, sides, shift, points_x_first)
+        polygons = {}
+        for place, numbers in raw.polygons.items():
+            if is_placed[place]:
+                flat = (np.array(numbers) + shift[place]).reshape(-1, 2) / sides[place]
+                polygons[place] = tuple((x, y) for x, y in flat.tolist())
+                boxes[place] = (*flat.min(axis=0), *flat.max(axis=0))
+                has_box[place] = True
+        lacks_area = has_box & ~(boxes[:, :2] < boxes[:, 2:]).all(axis=1)
+        is_outside = has_box & ~((boxes >= 0) & (boxes <= 1)).all(axis=1)
+        is_outside |= has_point & ~((points >= 0) & (points <= 1)).all(axis=1)
+    is_kept = is_finite & ~lacks_area
+    _mark(defects, lacks_area, Defect.ZERO_AREA)
     _mark(defects, is_kept & is_outside, Defect.OUTSIDE_IMAGE)
     boxes[~has_box], points[~has_point] = 0.0, 0.0
     return Resolved(images, boxes, points, has_box, has_point, polygons, is_kept, defects)
 
 
+def _is_finite(raw: RawColumns) -> Booleans:
+    """Whether the numbers of each claim are finite and of sensible size; a claim without numbers is."""
+    is_finite = ~(raw.has_box & ~(np.abs(raw.boxes) <= MAX_COORDINATE).all(axis=1))
+    if raw.has_point.any():
+        is_finite &= ~(raw.has_point & ~(np.abs(raw.points) <= MAX_COORDINATE).all(axis=1))
+    for place, numbers in raw.polygons.items():
+        is_finite[place] &= all(-MAX_COORDINATE <= number <= MAX_COORDINATE for number in numbers)
+    return is_finite
+
+
+def _boxes(
+    raw: RawColumns, order: str, is_placed: Booleans, sides: Floats, shift: Floats, is_unit: Booleans, defects: Integers
+) -> tuple[Floats, Booleans]:
+    """The boxes in fractions, corners in order, and which claims have one."""
+    has_box = raw.has_box & is_placed
+    corners = (
+        raw.boxes
+        if order in ("xyxy", "xy")
+        else np.where(raw.is_named[:, None], raw.boxes, _in_order(raw.boxes, order))
+    )
+    boxes = (corners + shift[:, None]) / sides[:, [0, 1, 0, 1]]
+    is_swapped = has_box & (boxes[:, :2] > boxes[:, 2:]).any(axis=1)
+    if is_swapped.any():
+        _mark(defects, is_swapped, Defect.SWAPPED_CORNERS)
+        boxes = np.concatenate([np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])], axis=1)
+    is_small = has_box & ~is_unit & ((corners >= 0) & (corners <= 1)).all(axis=1)
+    if is_small.any():
+        _mark(defects, is_small & (corners != np.floor(corners)).any(axis=1), Defect.OTHER_SPACE)
+    return boxes, has_box
+
+
+def _points(
+    raw: RawColumns, order: str, is_placed: Booleans, sides: Floats, shift: Floats, points_x_first: Booleans
+) -> tuple[Floats, Booleans]:
+    """The points in fractions, and which claims have one."""
+    has_point = raw.has_point & is_placed
+    if not has_point.any():
+        return np.zeros_like(raw.points), has_point
+    written = raw.points
+    if order in ("yxyx", "yx"):
+        written = np.where((raw.is_named | points_x_first)[:, None], written, written[:, ::-1])
+    return (written + shift[:, None]) / sides, has_point
+
+
 def _mark(defects: Integers, where: Booleans, defect: Defect) -> None:
-    defects[where] |= defect.value
+    if where.any():
+        defects[where] |= defect.value
 
 
 def _spaces(

@@ -6,6 +6,7 @@ object of named corners. Coordinates under keys that mean something else (`image
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from functools import partial
@@ -57,11 +58,6 @@ class Dialect(NamedTuple):
     others: tuple[str, ...] = ()
 
     @property
-    def keys(self) -> frozenset[str]:
-        """The keys of places that the family writes."""
-        return frozenset(map(normal, (self.box, self.point, *self.others)))
-
-    @property
     def strings(self) -> re.Pattern[bytes]:
         """The strings that are values."""
         return PYTHON_STRINGS if self.quotes else JSON_STRINGS
@@ -75,6 +71,12 @@ class Dialect(NamedTuple):
 _PLAINEST = Dialect()
 
 
+@functools.lru_cache(maxsize=256)
+def _keys(dialect: Dialect) -> frozenset[str]:
+    """The keys of places that a family writes."""
+    return frozenset(map(normal, (dialect.box, dialect.point, *dialect.others)))
+
+
 def read(region: Region, *, dialect: Dialect = _PLAINEST) -> ScanResult:
     """Find the claims of every JSON object in the text.
 
@@ -84,7 +86,7 @@ def read(region: Region, *, dialect: Dialect = _PLAINEST) -> ScanResult:
     """
     source = region.source or _source(region, dialect)
     loose = read_loose_json(source, partial(_read_whole, dialect=dialect), quotes=dialect.quotes)
-    walk = Walk(region.first_image, region.images, dialect.keys)
+    walk = Walk(region.first_image, region.images, _keys(dialect))
     result = ScanResult(defects=loose.defects)
     for root in loose.roots:
         walk.outer = (root.start, root.end)
@@ -108,7 +110,7 @@ def _source(region: Region, dialect: Dialect) -> Source:
 
 def _read_whole(source: Source, at: int, *, dialect: Dialect) -> Whole | None:
     match = dialect.object.match(source.code.text, at, source.end)
-    plan = None if match is None else plan_of(match[0], dialect.keys)
+    plan = None if match is None else plan_of(match[0], _keys(dialect))
     if match is None or plan is None or any(source.number(at + place) is None for place in plan.texts):
         return None
     return Whole(source, at, match.end(), plan)
@@ -164,7 +166,9 @@ def write_named(claims: list[ClaimToWrite]) -> str:
 
 
 def _strict(dialect: Dialect) -> StrictMatch:
-    return StrictMatch(dialect.strings, dialect.object, Plans(partial(plan_of, keys=dialect.keys)), _GLUE, is_json=True)
+    return StrictMatch(
+        dialect.strings, dialect.object, Plans(partial(plan_of, keys=_keys(dialect))), _GLUE, is_json=True
+    )
 
 
 def json_syntax(name: str, dialect: Dialect, **more: Any) -> Syntax:

@@ -6,6 +6,7 @@ these ways, and is a defect if it is not the family's own.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -119,6 +120,7 @@ class Tag(NamedTuple):
     opens: bool
 
 
+@functools.lru_cache(maxsize=256)
 def _vocabulary(*styles: Style) -> dict[str, Tag]:
     return {
         tag: Tag("quad" if "quad" in tag else kind, opens)
