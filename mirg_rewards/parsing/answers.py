@@ -36,8 +36,8 @@ _WORD = re.compile(r"\w")
 _TOOL_CALL = re.compile(r"<tool_call>(?:[^<]++|<(?!/tool_call>))*+(?:</tool_call>)?", re.IGNORECASE)
 # Blanks that may mean something in a line form, and exponents. matches: a blank line, a tab, four spaces, "1e3"
 _ODD = re.compile(r'\s{4}|\n[^\S\n]*\n|[^\S \n]|"(?:\s\s|\n)|[0-9][eE][-+]?[0-9]')
-# A blank that strict JSON does not allow, and the code does not keep. matches: a form feed
-_NO_JSON_BLANK = re.compile(r"[\x0b\x0c\x1c-\x1f]")
+# What strict JSON has nowhere, be it a blank of the code or not. matches: a form feed
+_NO_JSON = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 # Where a model points, numbers by two in plain text are points.
 _POINTING = {PAIRS: POINTS, LISTS: LISTS_OR_POINTS, NAMED: NAMED_OR_POINTS}
 
@@ -261,7 +261,7 @@ def _may_be_strict(answer: _Answer, *, is_json: bool) -> bool:
         return False
     if not is_json:
         return not _ODD.search(text.strip())
-    return "//" not in text and "/*" not in text and (text.isprintable() or not _NO_JSON_BLANK.search(text))
+    return "//" not in text and "/*" not in text and (text.isprintable() or not _NO_JSON.search(text))
 
 
 def _blank(plain: str, spans: Sequence[Span]) -> str:

@@ -95,10 +95,15 @@ def strict_lines(
     longest_first = sorted(pieces, key=len, reverse=True)
     return StrictMatch(
         strings,
-        re.compile(b"(" + b"|".join(map(re.escape, longest_first)) + b")"),
+        re.compile(b"(" + b"|".join(map(_whole_word, longest_first)) + b")"),
         Plans(pieces.__getitem__),
         _LINES if in_words else _LINES_ALONE,
     )
+
+
+def _whole_word(piece: bytes) -> bytes:
+    """A pattern of a piece; one that begins with a word is not behind a letter or number, nor what is not ASCII."""
+    return (rb"(?<![\w\x01\x02\x7f])" if piece[:1].isalpha() else b"") + re.escape(piece)
 
 
 def _claims(kind: Kind, image: int | None, label: str, count: int) -> list[ClaimToWrite]:
