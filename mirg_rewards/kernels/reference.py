@@ -80,7 +80,7 @@ def pair_iou(
     return _tensor(values, boxes)
 
 
-def match(
+def match(  # noqa: PLR0913 - options, by keyword
     boxes: Float[Tensor, "n 4"],
     offsets: Int[Tensor, " c"],
     target_boxes: Float[Tensor, "m 4"],

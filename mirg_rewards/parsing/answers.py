@@ -34,10 +34,12 @@ _FENCE = re.compile(r"\s{0,16}```[A-Za-z]{0,8}\s{0,16}")
 _WORD = re.compile(r"\w")
 # matches: "<tool_call>{...}</tool_call>"
 _TOOL_CALL = re.compile(r"<tool_call>(?:[^<]++|<(?!/tool_call>))*+(?:</tool_call>)?", re.IGNORECASE)
-# Blanks that may mean something in a line form, and exponents. matches: a blank line, a tab, four spaces, "1e3"
-_ODD = re.compile(r'\s{4}|\n[^\S\n]*\n|[^\S \n]|"(?:\s\s|\n)|[0-9][eE][-+]?[0-9]')
 # What strict JSON has nowhere, be it a blank of the code or not. matches: a form feed
 _NO_JSON = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+# Blanks that may mean something in a line form: several, blank lines, and those behind a quote but a single one.
+_ODD_BLANKS = ("    ", "\n\n", "\n ", " \n", '"  ', '"\n')
+# matches: a tab
+_OTHER_BLANK = re.compile(r"[^\S \n]")
 # Where a model points, numbers by two in plain text are points.
 _POINTING = {PAIRS: POINTS, LISTS: LISTS_OR_POINTS, NAMED: NAMED_OR_POINTS}
 
@@ -259,9 +261,10 @@ def _may_be_strict(answer: _Answer, *, is_json: bool) -> bool:
     text = answer.text
     if len(answer.windows) > 1 or has_lookalikes(text):
         return False
-    if not is_json:
-        return not _ODD.search(text.strip())
-    return "//" not in text and "/*" not in text and (text.isprintable() or not _NO_JSON.search(text))
+    if is_json:
+        return "//" not in text and "/*" not in text and (text.isprintable() or not _NO_JSON.search(text))
+    text = text.strip()
+    return not any(blanks in text for blanks in _ODD_BLANKS) and not _OTHER_BLANK.search(text)
 
 
 def _blank(plain: str, spans: Sequence[Span]) -> str:

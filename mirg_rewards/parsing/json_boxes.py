@@ -152,6 +152,11 @@ def places_in(value: object, wants: int, node: Array) -> tuple[list[Place], bool
         return ([Place(named, named=True, span=(value.start, value.end))], False) if named else ([], True)
     if len(value) == 1 and isinstance(value[0], str):
         return places_in(_from_string(value[0], value), wants, node)
+    return _listed_places(value, wants)
+
+
+def _listed_places(value: Array, wants: int) -> tuple[list[Place], bool]:
+    """As `places_in`, of a list: of numbers, of two corners, or of places."""
     inner = [entry for entry in value if isinstance(entry, Array)]
     if not inner:
         numbers = _numbers(value) if value.closed else None

@@ -281,6 +281,7 @@ def plan_of(shape: bytes, keys: frozenset[str]) -> Plan | None:
         number_at=np.cumsum(is_number) - is_number,
         values=np.arange(float(is_number.sum())),
         is_odd=is_number[is_number],
+        is_unusual=is_number[is_number],
         string_at=np.cumsum(is_string) - is_string,
         strings=np.full((int(is_string.sum()), 2), (len(shape), len(shape) + 3)),
     )

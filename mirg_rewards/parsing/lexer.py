@@ -43,8 +43,10 @@ _FOLDABLE = re.compile(f"[{re.escape(''.join(_LOOKALIKES))}]|(?![0-9])\\d")
 
 _STRUCTURE = re.compile(f"[{re.escape(''.join(twin for twin, letter in _LOOKALIKES.items() if not letter.isdigit()))}]")
 
-_SPACE, _NEWLINE, _ZERO = 32, 10, 48
+_SPACE, _NEWLINE, _ZERO, _DOT = 32, 10, 48, 46
 _EXACT_DIGITS = 15
+# Python's own limit for a whole number.
+_MAX_DIGITS = 4300
 _POWERS = 10.0 ** np.arange(_EXACT_DIGITS + 1)
 # matches: "\\u00e9", "\\n"
 _ESCAPE = re.compile(r"""\\(?:u([0-9a-fA-F]{4})|(["'\\/bfnrt]))""")
@@ -64,8 +66,6 @@ _NUMBER = re.compile(
     .replace(b"DIGITS", b"[0-9]"),
     re.VERBOSE | re.DOTALL,
 )
-# Numbers as strict JSON has them, a comma behind each. matches: "-1.5e3,12,"
-_STRICT = re.compile(rb"(?:-?(?:0|[1-9][0-9]{0,4299}+)(?:\.[0-9]++)?+(?:[eE][-+]?[0-9]++)?+,)*+")
 # Bytes that mean something else in the code. matches: "\x01"
 _CONTROL = re.compile(rb"[\x01-\x08]")
 # Classes of bytes, by table: white space, and what would run into another word without a blank between them.
@@ -99,6 +99,7 @@ class Code(NamedTuple):
         number_at: for each byte, how many numbers begin before it, so that at a number's byte it is that number's index.
         values: the numbers, in order.
         is_odd: for each number, whether strict JSON would not take it as it is written ("+1", "007", ".5", "１").
+        is_unusual: the same, but for zeros ahead; and whether it has an exponent.
         string_at: as `number_at`, of strings; empty where no string is one byte.
         strings: for each string that is one byte, the characters that it holds, quotes and all, `[strings, 2]`.
     """
@@ -110,6 +111,7 @@ class Code(NamedTuple):
     number_at: Integers
     values: Floats
     is_odd: Booleans
+    is_unusual: Booleans
     string_at: Integers
     strings: Integers
 
@@ -165,16 +167,15 @@ def lex(parts: Sequence[str], starts: Sequence[int], texts: Sequence[str] | None
         plain = raw.tobytes()
     pieces = _NUMBER.split(plain)
     bounds = spans_of(pieces)
-    numbers = b",".join([*pieces[1::2], b""])
-    values = _values(raw, bounds, pieces[1::2])
+    values, has_exponent = _values(raw, bounds, pieces[1::2])
     written = joined if texts is None else "\0".join(texts) + "\0"
-    is_odd = np.zeros(len(bounds), dtype=np.bool_)
-    if not _STRICT.fullmatch(numbers):
-        is_odd[:] = [not _STRICT.fullmatch(number + b",") for number in pieces[1::2]]
+    is_unusual, is_odd = _odd_numbers(raw, bounds)
+    is_unusual |= has_exponent
     if not written.isascii():
         is_foreign = np.frombuffer(written.encode("utf-32-le", "surrogatepass"), dtype=np.uint32) > 127
         before = np.concatenate([[0], np.cumsum(is_foreign)])
-        is_odd |= before[bounds[:, 1]] > before[bounds[:, 0]]
+        is_foreign = before[bounds[:, 1]] > before[bounds[:, 0]]
+        is_unusual, is_odd = is_unusual | is_foreign, is_odd | is_foreign
     letters = raw.copy()
     is_inside = np.zeros(len(raw) + 1, dtype=np.int8)
     is_inside[bounds[:, 0]] = 1
@@ -195,11 +196,24 @@ def lex(parts: Sequence[str], starts: Sequence[int], texts: Sequence[str] | None
         shifts = np.repeat(shift, np.diff(code_ends, prepend=-1))
         first, last = first + shifts, last + shifts
     number_at: Integers = np.cumsum(is_number) - is_number
-    return Code(code.tobytes(), code_ends, first, last, number_at, values, is_odd, _NO_STRINGS[:, 0], _NO_STRINGS)
+    return Code(
+        code.tobytes(), code_ends, first, last, number_at, values, is_odd, is_unusual, _NO_STRINGS[:, 0], _NO_STRINGS
+    )
 
 
-def _values(raw: Bytes, bounds: Integers, numbers: Sequence[bytes]) -> Floats:
-    """The values of numbers: of short whole ones all at once, of others one by one."""
+def _odd_numbers(raw: Bytes, bounds: Integers) -> tuple[Booleans, Booleans]:
+    """Numbers with a plus sign, a point ahead or a point behind; and all that strict JSON would not take."""
+    starts, ends = bounds[:, 0], bounds[:, 1]
+    first = raw[starts]
+    is_signed = (first == 43) | (first == 45)
+    begin, behind = raw[starts + is_signed], raw[np.minimum(starts + is_signed + 1, len(raw) - 1)]
+    has_zeros = (begin == _ZERO) & ((behind - _ZERO) < 10) & (ends - starts - is_signed > 1)
+    is_unusual = (first == 43) | (begin == _DOT) | (raw[ends - 1] == _DOT)
+    return is_unusual.copy(), is_unusual | has_zeros | (ends - starts > _MAX_DIGITS)
+
+
+def _values(raw: Bytes, bounds: Integers, numbers: Sequence[bytes]) -> tuple[Floats, Booleans]:
+    """The values of numbers, of short whole ones all at once, of others one by one; and which have an exponent."""
     lengths = bounds[:, 1] - bounds[:, 0]
     ends = np.cumsum(lengths)
     owners = np.repeat(np.arange(len(lengths)), lengths)
@@ -209,7 +223,9 @@ def _values(raw: Bytes, bounds: Integers, numbers: Sequence[bytes]) -> Floats:
     values: Floats = np.bincount(owners, digits * _POWERS[powers], len(lengths)).astype(np.float64)
     others = np.unique(np.concatenate([owners[digits > 9], np.flatnonzero(lengths > _EXACT_DIGITS)]))
     values[others] = [float(numbers[place]) for place in others.tolist()]
-    return values
+    has_exponent = np.zeros(len(lengths), dtype=np.bool_)
+    has_exponent[others] = [b"e" in numbers[place].lower() for place in others.tolist()]
+    return values, has_exponent
 
 
 _NO_STRINGS = np.zeros((0, 2), dtype=np.int64)
@@ -226,14 +242,16 @@ def spans_of(parts: Sequence[bytes]) -> Integers:
 
 
 def with_strings(code: Code, strings: re.Pattern[bytes]) -> Code:
-    r"""Make each match of `strings`, which is one group, one byte, so that structures of one shape are equal bytes.
+    r"""Make each group of `strings` that matches one byte, so that structures of one shape are equal bytes.
 
     >>> with_strings(lex(['{"label": "a [red] dog", "image": 2}'], [0]), JSON_STRINGS).text.replace(NUMBER, b"#")
     b'{"label":\x01,"image":#}\x00'
     """
-    bounds = spans_of(strings.split(code.text))
-    if not len(bounds):
+    # One list of numbers, since a pair for each string would wake the garbage collector.
+    places_of = [place for match in strings.finditer(code.text) for place in match.span(match.lastindex or 0)]
+    if not places_of:
         return code
+    bounds = np.array(places_of, dtype=np.int64).reshape(-1, 2)
     inside = np.zeros(len(code.text), dtype=np.int8)
     inside[bounds[:, 0] + 1] = 1
     inside[bounds[:, 1]] -= 1

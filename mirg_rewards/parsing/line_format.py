@@ -33,18 +33,18 @@ _IMAGE, _LABEL = 7, "qq"
 QUOTED = re.compile(rb'("[^\[({<;="\\\x00\x01]{1,200}+")')
 """A label in quotes that holds nothing a reader takes for structure: "a dog"."""
 
+PLAIN_LABEL = rb"""(?![\s"'(){},:;=|\[\]])([^<>&\\\x00\x01]{1,200}+)(?<![\s(){},:;=|\[\]])"""
+"""A label without quotes, in a group. At its ends are no blanks, nor signs beside which the code has none."""
+
 
 def between(opening: str, closing: str) -> bytes:
     r"""Make a pattern of a label between two tags, that needs no look at what it holds.
 
-    At its ends are no blanks, nor signs beside which the code has none.
-
-    >>> re.search(between("<ref>", "</ref>"), b"<ref>a dog</ref>")[0]
+    >>> re.search(between("<ref>", "</ref>"), b"<ref>a dog</ref>")[1]
     b'a dog'
     >>> re.search(between("<ref>", "</ref>"), b"<ref>a dog:</ref>")
     """
-    ends = (re.escape(tag).encode() for tag in (opening, closing))
-    return rb"""(?<=%s)(?![\s"'(){},:;=|\[\]])[^<>&\\\x00\x01]{1,200}+(?<![\s(){},:;=|\[\]])(?=%s)""" % tuple(ends)
+    return rb"%s%s(?=%s)" % (re.escape(opening).encode(), PLAIN_LABEL, re.escape(closing).encode())
 
 
 def line_syntax(

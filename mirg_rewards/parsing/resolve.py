@@ -93,7 +93,8 @@ def concat(parts: Sequence[RawColumns]) -> RawColumns:
     polygons: dict[int, tuple[float, ...]] = {}
     first = 0
     for part in parts:
-        polygons |= {first + place: polygon for place, polygon in part.polygons.items()}
+        for place, corners in zip(places, flat.tolist(), strict=True):
+            polygons[place] = tuple((x, y) for x, y in corners)
         first += len(part.rows)
     rows, images, boxes, points, has_box, has_point, is_named = (
         np.concatenate(column) for column in list(zip(*parts, strict=True))[:-1]
@@ -231,13 +232,16 @@ def resolve(raw: RawColumns, grammar: Grammar, syntaxes: Sequence[Syntax], scale
     with np.errstate(invalid="ignore", over="ignore"):
         boxes, has_box = _boxes(raw, grammar.order, is_placed, sides, shift, is_unit, defects)
         points, has_point = _points(raw, grammar.order, is_placed, sides, shift, points_x_first)
-        polygons = {}
-        for place, numbers in raw.polygons.items():
-            if is_placed[place]:
-                flat = (np.array(numbers) + shift[place]).reshape(-1, 2) / sides[place]
-                polygons[place] = tuple((x, y) for x, y in flat.tolist())
-                boxes[place] = (*flat.min(axis=0), *flat.max(axis=0))
-                has_box[place] = True
+        polygons: dict[int, tuple[tuple[float, float], ...]] = {}
+        for length in set(map(len, raw.polygons.values())):
+            places = [place for place, numbers in raw.polygons.items() if len(numbers) == length and is_placed[place]]
+            flat = np.array([raw.polygons[place] for place in places]).reshape(len(places), length // 2, 2)
+            flat = (flat + shift[places, None, None]) / sides[places, None]
+            polygons |= {
+                place: tuple(map(tuple, corners)) for place, corners in zip(places, flat.tolist(), strict=True)
+            }
+            boxes[places] = np.concatenate([flat.min(axis=1), flat.max(axis=1)], axis=1)
+            has_box[places] = True
         lacks_area = has_box & ~(boxes[:, :2] < boxes[:, 2:]).all(axis=1)
         is_outside = has_box & ~((boxes >= 0) & (boxes <= 1)).all(axis=1)
         is_outside |= has_point & ~((points >= 0) & (points <= 1)).all(axis=1)
@@ -254,7 +258,7 @@ def _is_finite(raw: RawColumns) -> Booleans:
     if raw.has_point.any():
         is_finite &= ~(raw.has_point & ~(np.abs(raw.points) <= MAX_COORDINATE).all(axis=1))
     for place, numbers in raw.polygons.items():
-        is_finite[place] &= all(-MAX_COORDINATE <= number <= MAX_COORDINATE for number in numbers)
+        is_finite[place] &= min(numbers) >= -MAX_COORDINATE and max(numbers) <= MAX_COORDINATE
     return is_finite
 
 

@@ -42,55 +42,56 @@ def cut(text: str, think: Think) -> Sections:
     >>> text[start:end], defects
     ('2', 0)
     """
-    tagged = think != "optional"
-    if tagged:
-        # Nearly all responses of a trained policy are this, and nothing in them is looked at twice.
-        if think == "required" and text.startswith("<think>"):
-            close = text.find("<", 7)
-            if text.startswith("</think><answer>", close):
-                end = text.find("<", close + 16)
-                if end == len(text) - 9 and text.endswith("</answer>"):
-                    return (7, close), (close + 16, end), 0
-        clean = _cut_clean(text, prefilled=think == "prefilled")
-        if clean is not None:
-            return clean
-    elif "<" not in text and "◁" not in text:
-        return None, (0, len(text)), 0
-    elif text.startswith("<think>"):
-        close = text.find("<", 7)
-        if text.startswith("</think>", close):
-            rest = "" if text.find("<", close + 8) < 0 else text[close + 8 :].lower()
-            if "think>" not in rest and "answer>" not in rest and "◁" not in text:
-                return (7, close), (close + 8, len(text)), 0
+    own_form = _cut_required(text, think) if think != "optional" else _cut_optional(text)
+    if own_form is not None:
+        return own_form
     # "İ" is the one character whose lower case is longer than itself: positions must stay.
     lowered = text.replace("İ", "i").replace("◁", "<").replace("▷", ">").lower()
     opened = _last_answer(lowered, len(lowered))
     if opened < 0:
-        return _cut_without_answer(text, lowered, tagged=tagged)
-    defects = 0
+        return _cut_without_answer(text, lowered, tagged=think != "optional")
     start = opened + 8
     end = lowered.find("</answer>", start)
-    after = end + 9
-    if end < 0:
-        defects |= UNCLOSED
-        end = after = len(text)
     thought, thought_from, thought_to = _thought(lowered, opened)
-    if thought is not None and thought[1] == thought_to:
-        defects |= UNCLOSED
-    if _last_answer(lowered, opened) >= 0:
-        defects |= TWO_ANSWERS
-    if tagged:
+    is_open = end < 0 or (thought is not None and thought[1] == thought_to)
+    defects = (UNCLOSED if is_open else 0) | (TWO_ANSWERS if _last_answer(lowered, opened) >= 0 else 0)
+    if think != "optional":
         explicit = lowered.startswith("<think>", thought_from)
         if thought is None or (not explicit and think == "required"):
             defects |= NO_THINK
         outside = text[:thought_from], text[thought_to:opened]
-        if any(part and not part.isspace() for part in outside) or not _only_end_of_turn(text, after):
+        if any(part and not part.isspace() for part in outside) or (end >= 0 and not _only_end_of_turn(text, end + 9)):
             defects |= TEXT_OUTSIDE
         # Tags in capitals are read, but they are not the grammar's own.
         tags = (opened, "<answer>"), (end, "</answer>"), (thought_from, "<think>"), (thought_to - 8, "</think>")
         if any(lowered.startswith(tag, at) and not text.startswith(tag, at) for at, tag in tags if at >= 0):
             defects |= REPAIRED
-    return thought, (start, end), defects
+    return thought, (start, end if end >= 0 else len(text)), defects
+
+
+def _cut_required(text: str, think: Think) -> Sections | None:
+    """The parts of a response in the form that a grammar asks for, None for any other."""
+    # Nearly all responses of a trained policy are this, and nothing in them is looked at twice.
+    if think == "required" and text.startswith("<think>"):
+        close = text.find("<", 7)
+        if text.startswith("</think><answer>", close):
+            end = text.find("<", close + 16)
+            if end == len(text) - 9 and text.endswith("</answer>"):
+                return (7, close), (close + 16, end), 0
+    return _cut_clean(text, prefilled=think == "prefilled")
+
+
+def _cut_optional(text: str) -> Sections | None:
+    """The parts of a response without tags, or with one reasoning part ahead; None for any other."""
+    if "<" not in text and "◁" not in text:
+        return None, (0, len(text)), 0
+    if text.startswith("<think>"):
+        close = text.find("<", 7)
+        if text.startswith("</think>", close):
+            rest = "" if text.find("<", close + 8) < 0 else text[close + 8 :].lower()
+            if "think>" not in rest and "answer>" not in rest and "◁" not in text:
+                return (7, close), (close + 8, len(text)), 0
+    return None
 
 
 def _cut_clean(text: str, *, prefilled: bool) -> Sections | None:

@@ -261,21 +261,17 @@ def _labels(
 
 
 def _rows_with_doubtful_numbers(code: Code) -> Integers:
-    """The rows with numbers that a line form may not take: odd or large ones, and signs or points where only digits stand."""
+    """The rows with numbers that a line form may not take: unusual or large ones, signs and points where digits stand."""
     letters = np.frombuffer(code.text, dtype=np.uint8)
     places = np.flatnonzero(letters == NUMBER[0])
     numbers = code.number_at[places]
-    values = code.values[numbers]
-    is_taken = ~code.is_odd[numbers] & (np.abs(values) < _MAX_INDEX)
+    values, lengths = code.values[numbers], code.stops[places] - code.starts[places]
     # Behind a name, as in <loc_0052>, the lexer takes digits only; in <52> and Image-52, any number.
     is_token, before = letters[places + 1] == _GREATER, letters[places - 1]
     is_alone = (is_token & (before == _LESS)) | (before == _HYPHEN)
-    lengths = code.stops[places] - code.starts[places]
-    if is_token.any():
-        is_taken |= is_token & ~is_alone
-        is_taken &= ~is_token | (lengths <= np.where(is_alone, 4, 5))
     is_digits = (values == np.floor(values)) & ((lengths == 1) | (values >= 10.0 ** np.minimum(lengths - 1, 9)))
-    is_taken &= ~is_alone | is_digits
+    is_taken = ~code.is_unusual[numbers] & (np.abs(values) < _MAX_INDEX) & (~is_alone | is_digits)
+    is_taken &= ~is_token | (lengths <= np.where(is_alone, 4, 5))
     return np.searchsorted(code.ends, places[~is_taken])
 
 

@@ -23,7 +23,7 @@ from mirg_rewards.testing.property_context import Counterexample, PropertyContex
 from mirg_rewards.testing.strategies import targets as any_targets
 
 
-def check_reward(
+def check_reward(  # noqa: PLR0913 - options, by keyword
     subject: Any,
     *,
     kind: CallableKind | None = None,

@@ -32,7 +32,7 @@ from mirg_rewards.data.writers.rows import WRITERS
 _REJECTED = b'{"rejected"'
 
 
-def make_trajectories(
+def make_trajectories(  # noqa: PLR0913 - options, by keyword
     source: str | Path,
     output: str | Path,
     *,

@@ -57,7 +57,7 @@ def pair_iou(
     return values
 
 
-def match(
+def match(  # noqa: PLR0913 - options, by keyword
     boxes: Float[Tensor, "n 4"],
     offsets: Int[Tensor, " c"],
     target_boxes: Float[Tensor, "m 4"],

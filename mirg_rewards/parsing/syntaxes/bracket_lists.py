@@ -60,14 +60,7 @@ def read(region: Region, *, points: Points = "no") -> ScanResult:
             result.defects |= Defect.TOO_LONG.value
             break
         label, begin = label_before(text, plain, behind, _outermost(plain, behind, match.start()))
-        if match[0][0] == "(" and _CALLED.match(plain, match.start() - 1):
-            # `crop(10, 20, 300, 400)` is a call.
-            continue
-        if not label and _NOT_A_BOX.search(plain, max(start, match.start() - 32), match.start()):
-            continue
-        ahead = plain[max(start, match.start() - 64) : match.start()]
-        if ahead[-1:] in _MAY_NAME and NAMES_AHEAD.search(ahead):
-            # `(x, y, width, height) = (…)` says itself what it is.
+        if _is_something_else(plain, start, match, is_labeled=bool(label)):
             continue
         outer = (begin, match.end())
         at = match.start(1)
@@ -85,16 +78,32 @@ def read(region: Region, *, points: Points = "no") -> ScanResult:
     cut = _CUT_OFF.search(plain, max(behind, end - 640), end)
     if cut:
         result.defects |= Defect.TRUNCATED.value
-        # A semicolon closes what comes before it.
-        at = cut.start(1)
-        for written in cut[1].split(";")[:-1]:
-            numbers = _numbers(written)
-            if len(numbers) == 4:
-                span = (at, at + len(written))
-                result.claims.append(RawClaim(None, numbers, None, "", False, *span, (cut.start(), end)))
-            at += len(written) + 1
+        result.claims += _closed_by_semicolons(cut, end)
     result.matched = bool(result.claims)
     return result
+
+
+def _is_something_else(plain: str, start: int, match: re.Match[str], *, is_labeled: bool) -> bool:
+    """Tell if a bracket is a call `crop(10, 20, 300, 400)`, counts images, or has the names of its numbers ahead."""
+    at = match.start()
+    if match[0][0] == "(" and _CALLED.match(plain, at - 1):
+        return True
+    if not is_labeled and _NOT_A_BOX.search(plain, max(start, at - 32), at):
+        return True
+    ahead = plain[max(start, at - 64) : at]
+    return ahead[-1:] in _MAY_NAME and NAMES_AHEAD.search(ahead) is not None
+
+
+def _closed_by_semicolons(cut: re.Match[str], end: int) -> list[RawClaim]:
+    """The boxes of a bracket that is cut off, but for the last one; a semicolon closes what comes before it."""
+    claims = []
+    at = cut.start(1)
+    for written in cut[1].split(";")[:-1]:
+        numbers = _numbers(written)
+        if len(numbers) == 4:
+            claims.append(RawClaim(None, numbers, None, "", False, at, at + len(written), (cut.start(), end)))
+        at += len(written) + 1
+    return claims
 
 
 def _outermost(plain: str, limit: int, at: int) -> int:

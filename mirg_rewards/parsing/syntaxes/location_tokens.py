@@ -133,8 +133,9 @@ def _place(claim: ClaimToWrite, *, style: Style) -> str:
 
 # A label in plain words: behind a box up to the end of its line, or ahead of one. matches: "a dog"
 _WORDS = rb"[A-Za-z](?:[A-Za-z ]{0,60}[A-Za-z])?"
-_BEHIND = re.compile(rb"(?<=> )(" + _WORDS + rb")(?=[;<\n\x00])")
-_AHEAD = re.compile(rb"(?<![A-Za-z ])(?!(?i:[a-z ]{0,60}(?:image|img|pic|photo|frame|view)))(" + _WORDS + rb")(?=<loc)")
+_NOUNS = rb"(?!(?i:mage|mg|ic|hoto|rame|iew|[a-z ]{0,60}(?:image|img|pic|photo|frame|view)))"
+_BEHIND = re.compile(rb"> (" + _WORDS + rb")(?=[;<\n\x00])")
+_AHEAD = re.compile(rb"(" + _WORDS.replace(b"]", b"](?<![A-Za-z <].)" + _NOUNS, 1) + rb")(?=<loc)")
 
 
 def _syntax(name: str, style: Style, nothing: str = "[]") -> Syntax:

@@ -172,74 +172,111 @@ def read(region: Region, *, style: Style | None = None) -> ScanResult:
     >>> parse("<ref>a dog</ref><box>[[250, 0, 500, 1000]]</box>", GRAMMARS["internvl"], [None]).claims[0].label
     'a dog'
     """
-    text, plain, start, end = region[:4]
-    tags = _ALL if style is None else _vocabulary(style)
-    marks = _marks(plain, start, end, tags)
+    start, end = region.start, region.end
+    marks = _marks(region.plain, start, end, _ALL if style is None else _vocabulary(style))
     result = ScanResult(defects=Defect.TOO_LONG.value if len(marks) > MAX_PIECES else 0)
     marks.append(_Mark(end, end, "", False))
-    label, label_start, behind, between = "", start, -1, _BEFORE_BOX
+    label = _Label("", start, -1, _BEFORE_BOX)
     skip = 0
     for number in range(1, len(marks) - 1):
-        before, mark, after = marks[number - 1 : number + 2]
+        mark, after = marks[number : number + 2]
         if number == skip:
             continue
         if mark.kind == "label":
             if mark.opens and after.kind == "label" and not after.opens:
-                label, label_start, behind, between = text[mark.end : after.start], mark.start, after.end, _BEFORE_BOX
+                label = _Label(region.text[mark.end : after.start], mark.start, after.end, _BEFORE_BOX)
                 result.masked_spans.append((mark.start, after.end))
             elif mark.opens:
                 result.defects |= REPAIRED
             continue
-        closed = after.kind == mark.kind and not after.opens
-        if mark.opens:
-            begin, stop, outer = mark.end, after.start, (mark.start, after.end if closed else after.start)
-        elif before.kind == mark.kind and before.opens:
+        part = _part(region, marks, number)
+        if part is None:
             continue
-        else:
-            # The prompt may have held the opening tag.
-            begin, stop, closed, outer = before.end, mark.start, True, (before.end, mark.end)
-            if _NUMBERISH.fullmatch(plain, begin, stop) is None:
-                continue
-            result.defects |= REPAIRED
-        if not closed:
-            stop = _NUMBERISH.match(plain, begin, stop).end()  # type: ignore[union-attr]  # it matches the empty string
-            outer = (outer[0], stop)
-        content = plain[begin:stop]
-        ahead, beyond = plain[max(outer[0] - 1, start) : outer[0]], plain[outer[1] : min(outer[1] + 1, end)]
-        if "{" in content or (ahead == '"' and beyond in ('"', "")):
-            # An answer in JSON, between the tokens or around them.
-            continue
-        places, lost = _places(
-            content, mark.kind, closed=closed, square_points=style is not None and style.form == ANY_BRACKET
-        )
+        content = region.plain[part.start : part.end]
+        square_points = style is not None and style.form == ANY_BRACKET
+        places, lost = _places(content, mark.kind, closed=part.closed, square_points=square_points)
         if not places and not lost and _DIGIT.search(content):
             continue
         result.matched = True
-        if lost:
-            result.defects |= UNREADABLE
-        if not closed and after.kind == mark.kind and places and number + 2 < len(marks):
-            # Some models close a box with the token that opens one, as their prompt has it.
-            following = _NUMBERISH.match(plain, after.end, marks[number + 2].start)
-            closed = following is not None and not _DIGIT.search(following[0])
-            skip = number + 1 if closed else 0
+        closed = part.closed
+        if not closed and places and _opens_to_close(region, marks, number):
+            closed, skip = True, number + 1
         if not closed:
-            result.defects |= TRUNCATED if not plain[stop:end].strip() else REPAIRED
-        if style is not None and not style.form.own.fullmatch(content):
+            result.defects |= TRUNCATED if not region.plain[part.end : end].strip() else REPAIRED
+        if not mark.opens or (style is not None and not style.form.own.fullmatch(content)):
             result.defects |= REPAIRED
-        if behind < 0 or not between.fullmatch(plain, behind, outer[0]):
-            label, label_start = label_before(text, plain, max(behind, start), outer[0])
-            if label:
-                outer = (label_start, outer[1])
-        elif _ADJACENT.fullmatch(plain, behind, outer[0]):
-            outer = (label_start, outer[1])
+        result.defects |= UNREADABLE if lost else 0
+        label, outer = _label_of(region, label, part.outer)
         for kind, numbers, (low, high) in places:
-            span = (begin + low, begin + high)
+            span = (part.start + low, part.start + high)
             box, point, polygon = (numbers if kind == name else None for name in ("box", "point", "polygon"))
             around = span if _LETTER.search(content) else outer
-            result.claims.append(RawClaim(None, box, point, label, False, *span, around, polygon))
-        label_start, behind, between = outer[0], outer[1], _BETWEEN_BOXES
+            result.claims.append(RawClaim(None, box, point, label.text, False, *span, around, polygon))
+        label = _Label(label.text, outer[0], outer[1], _BETWEEN_BOXES)
     result.is_explicit = result.matched
     return result
+
+
+class _Label(NamedTuple):
+    """A label, where it begins, where what it was last used for ends, and what may stand between that and its next box."""
+
+    text: str
+    start: int
+    behind: int
+    between: re.Pattern[str]
+
+
+class _Part(NamedTuple):
+    """The characters between two tags, those with the tags, and whether the closing one is there."""
+
+    start: int
+    end: int
+    outer: Span
+    closed: bool
+
+
+def _part(region: Region, marks: list[_Mark], number: int) -> _Part | None:
+    """What a tag opens; or closes, where the prompt may have held the opening one; None if it is nothing of its own."""
+    plain = region.plain
+    before, mark, after = marks[number - 1 : number + 2]
+    closed = after.kind == mark.kind and not after.opens
+    if mark.opens:
+        start, end, outer = mark.end, after.start, (mark.start, after.end if closed else after.start)
+    elif before.kind == mark.kind and before.opens:
+        return None
+    else:
+        start, end, closed, outer = before.end, mark.start, True, (before.end, mark.end)
+        if _NUMBERISH.fullmatch(plain, start, end) is None:
+            return None
+    if not closed:
+        end = _NUMBERISH.match(plain, start, end).end()  # type: ignore[union-attr]  # it matches the empty string
+        outer = (outer[0], end)
+    ahead = plain[max(outer[0] - 1, region.start) : outer[0]]
+    beyond = plain[outer[1] : min(outer[1] + 1, region.end)]
+    if "{" in plain[start:end] or (ahead == '"' and beyond in ('"', "")):
+        # An answer in JSON, between the tokens or around them.
+        return None
+    return _Part(start, end, outer, closed)
+
+
+def _opens_to_close(region: Region, marks: list[_Mark], number: int) -> bool:
+    """Whether the next tag closes a box with the token that opens one, as some models do, since their prompt has it."""
+    after = marks[number + 1]
+    if after.kind != marks[number].kind or number + 2 >= len(marks):
+        return False
+    following = _NUMBERISH.match(region.plain, after.end, marks[number + 2].start)
+    return following is not None and not _DIGIT.search(following[0])
+
+
+def _label_of(region: Region, label: _Label, outer: Span) -> tuple[_Label, Span]:
+    """The label of what stands in `outer`, and the characters of both."""
+    plain = region.plain
+    if label.behind < 0 or not label.between.fullmatch(plain, label.behind, outer[0]):
+        text, start = label_before(region.text, plain, max(label.behind, region.start), outer[0])
+        return label._replace(text=text, start=start), (start, outer[1]) if text else outer
+    if _ADJACENT.fullmatch(plain, label.behind, outer[0]):
+        return label, (label.start, outer[1])
+    return label, outer
 
 
 def _places(
@@ -353,7 +390,7 @@ def _sentence(image: int) -> str:
 
 
 # The word that names an image in a sentence. matches: the "second" of "It's in the second image. "
-_WORD = rb"(?<=It's in the )[a-z-]{4,14}+(?= image\.)"
+_WORD = rb"It's in the ([a-z-]{4,14}+)(?= image\.)"
 
 
 def _syntax(name: str, style: Style, *, sentences: bool = False) -> Syntax:
@@ -362,7 +399,7 @@ def _syntax(name: str, style: Style, *, sentences: bool = False) -> Syntax:
     kinds = BOX | POINT | (POLYGON if style.polygon or style.form == BINS else frozenset())
     strings = QUOTED
     if style.label is not None:
-        strings = re.compile(b"(" + between(*style.label) + (b"|" + _WORD if sentences else b"") + b")")
+        strings = re.compile(between(*style.label) + (b"|" + _WORD if sentences else b""))
     needs = "<" if style.form != PAIRS else ""
     return line_syntax(name, reader, writer, kinds, strings, needs=needs, points_x_first=name == "FUYU_TAGS")
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.line_format import between, in_lines, line_syntax
+from mirg_rewards.parsing.line_format import PLAIN_LABEL, in_lines, line_syntax
 from mirg_rewards.parsing.syntax import (
     NUMBER,
     POINT,
@@ -62,45 +62,52 @@ def read(region: Region, *, form: Literal["axes", "coords"] = "axes") -> ScanRes
             part[1].lower(): (part.start(), part.end(), *part.span(2 if part[2] is not None else 3)) for part in written
         }
         names = {name: text[low:high] for name, (_, _, low, high) in parts.items()}
-        places: list[_Place] = []
-        lost = len(parts) != len(written)
-        cut = _CUT_COORDS.match(plain, element.end("attributes"), end) if element["end"] is None else None
-        if "coords" in names or cut:
-            low, high = parts["coords"][2:] if "coords" in parts else cut.span(1) if cut else (0, 0)
-            timed = element["name"].lower().startswith("track")
-            places, unread = _coords(plain[low:high], low, timed=timed, whole=cut is None)
-            lost |= unread
-        else:
-            for name, value in names.items():
-                axis = _X.fullmatch(name)
-                if axis is None or ("y" + axis[1]) not in names:
-                    lost |= axis is not None and element["end"] is not None
-                    continue
-                x, y = _NUMBER.fullmatch(value), _NUMBER.fullmatch(names["y" + axis[1]])
-                if x and y:
-                    ends = parts[name][:2] + parts["y" + axis[1]][:2]
-                    places.append(_Place(None, (float(x[1]), float(y[1])), min(ends), max(ends)))
-                else:
-                    lost = True
+        closed = element["end"] is not None
+        cut = None if closed else _CUT_COORDS.match(plain, element.end("attributes"), end)
         if not names and cut is None:
             # `<point>12 34</point>` is another syntax.
             continue
+        has_coords = "coords" in names or cut is not None
+        if has_coords:
+            low, high = parts["coords"][2:] if "coords" in parts else cut.span(1) if cut else (0, 0)
+            timed = element["name"].lower().startswith("track")
+            places, lost = _coords(plain[low:high], low, timed=timed, whole=cut is None)
+        else:
+            places, lost = _axes_in(names, parts, closed=closed)
         result.matched = result.is_explicit = True
-        if form != ("coords" if "coords" in names or cut else "axes"):
-            # Molmo counts to 100 in the one form, Molmo2 to 1000 in the other.
-            result.defects |= Defect.OTHER_SYNTAX.value
+        # Molmo counts to 100 in the one form, Molmo2 to 1000 in the other.
+        result.defects |= Defect.OTHER_SYNTAX.value if form != ("coords" if has_coords else "axes") else 0
+        result.defects |= 0 if closed else TRUNCATED
+        if lost or len(parts) != len(written) or (not places and closed):
+            result.defects |= UNREADABLE
         inner = _INNER.match(plain, element.end(), end)
         label = names.get("alt", names.get("label"))
         if label is None:
             label = text[slice(*inner.span(1))] if inner and element["end"] == ">" else ""
         outer = (element.start(), inner.end() if inner else cut.end() if cut else element.end())
-        if element["end"] is None:
-            result.defects |= TRUNCATED
-        if lost or (not places and element["end"] is not None):
-            result.defects |= UNREADABLE
         for image, point, low, high in places:
             result.claims.append(RawClaim(image, None, point, html.unescape(label), False, low, high, outer))
     return result
+
+
+def _axes_in(
+    names: dict[str, str], parts: dict[str, tuple[int, int, int, int]], *, closed: bool
+) -> tuple[list[_Place], bool]:
+    """The points of the attributes x and y, and whether some of them make none."""
+    places: list[_Place] = []
+    lost = False
+    for name, value in names.items():
+        axis = _X.fullmatch(name)
+        if axis is None or ("y" + axis[1]) not in names:
+            lost |= axis is not None and closed
+            continue
+        x, y = _NUMBER.fullmatch(value), _NUMBER.fullmatch(names["y" + axis[1]])
+        if x and y:
+            ends = parts[name][:2] + parts["y" + axis[1]][:2]
+            places.append(_Place(None, (float(x[1]), float(y[1])), min(ends), max(ends)))
+        else:
+            lost = True
+    return places, lost
 
 
 def _coords(written: str, offset: int, *, timed: bool, whole: bool) -> tuple[list[_Place], bool]:
@@ -187,7 +194,7 @@ def _padded(claim: ClaimToWrite) -> str:
 
 
 # The label of an element, twice. matches: the two of alt="cup">cup</point>
-_LABELS = re.compile(rb"""((?<=alt=)"[^"<>&\\\x00\x01]{1,200}+"|""" + between('">', "</point") + b")")
+_LABELS = re.compile(rb"""alt=("[^"<>&\\\x00\x01]{1,200}+")|>(?<=">)""" + PLAIN_LABEL + rb"(?=</point)")
 
 XML_POINTS = line_syntax("XML_POINTS", read, write, POINT, _LABELS, most=8, needs="<", nothing="There are none.")
 XML_COORDS = Syntax(
