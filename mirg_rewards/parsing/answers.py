@@ -54,6 +54,14 @@ class Scanned(NamedTuple):
     syntaxes: list[Syntax]
 
 
+class _Part(NamedTuple):
+    """The claims of some answers, with their rows among the answers, their labels and the characters of their places."""
+
+    raw: RawColumns
+    labels: list[str]
+    spans: Integers
+
+
 @dataclass(slots=True)
 class _Answer:
     """The answer of one response while its syntax is looked for.
@@ -71,8 +79,8 @@ class _Answer:
     first: ScanResult | None = None
 
 
-class Answers:
-    """The answers of some rows of a batch, read together."""
+class AnswerBatch:
+    """The answers of some rows of a batch, scanned together; `first_row` is the first one's row in the batch."""
 
     def __init__(
         self,
@@ -85,50 +93,65 @@ class Answers:
         self.grammar, self.first_row = grammar, first_row
         self.counts: list[int] = image_counts.tolist()
         self.answers = [_answer(text, answer) for text, (_, answer, _) in zip(texts, sections, strict=True)]
+        self.defects = np.zeros(len(self.answers), dtype=np.int64)
 
     def scan(self) -> Scanned:
-        """Read every row in the first syntax that it is in."""
-        answers, grammar = self.answers, self.grammar
-        defects = np.zeros(len(answers), dtype=np.int64)
-        pending = [row for row, answer in enumerate(answers) if not _is_empty(answer.plain, grammar)]
-        first = grammar.syntaxes[0]
+        """Scan every answer in the first syntax that it is in: as a whole where its shape is known, else by its reader."""
+        first = self.grammar.syntaxes[0]
+        pending = [row for row, answer in enumerate(self.answers) if not _is_empty(answer.plain, self.grammar)]
+        parts: list[_Part] = []
         if pending:
             code, rows = self.lex(pending, is_json=first.is_lexed)
-        parts: list[tuple[RawColumns, list[str], Integers]] = []
-        strict_match = None if first.strict is None or self.reader(first) is not first else _made(first.strict)
-        if strict_match is not None and pending:
-            texts = [answers[row].text for row in rows]
-            may_match = [_may_be_strict(answers[row], is_json=strict_match.is_json) for row in rows]
-            code, strict = match_strict(strict_match, code, texts, may_match, grammar.max_claims)
-            row_of = np.array(rows, dtype=np.int64)
-            defects[row_of[strict.matches]] |= strict.defects[strict.matches]
-            starts = np.array([answers[row].start for row in rows], dtype=np.int64)
-            spans = strict.spans + starts[strict.raw.rows][:, None]
-            parts.append((strict.raw._replace(rows=row_of[strict.raw.rows] + self.first_row), strict.labels, spans))
-            for place in np.flatnonzero(strict.matches).tolist():
-                answers[rows[place]].syntax = first
-            for place, span in strict.outside if grammar.think != "optional" else ():
-                if _has_words_outside(answers[rows[place]].plain, [span], fenced=first.fenced):
-                    defects[rows[place]] |= Defect.TEXT_OUTSIDE.value
-            pending = [row for row in pending if answers[row].syntax is None]
-        if pending:
-            self.choose(pending, code, rows)
+            if first.strict is not None and self.reader(first) is first:
+                code, part = self.match(code, rows, _made(first.strict))
+                parts.append(part)
+            pending = [row for row in pending if self.answers[row].syntax is None]
+            if pending:
+                self.choose(pending, code, rows)
+                parts.append(self.finish_all(pending))
+        return self.joined(parts)
+
+    def match(self, code: Code, rows: Sequence[int], strict: StrictMatch) -> tuple[Code, _Part]:
+        """Match whole answers in the first syntax's own form; return the code with its strings as bytes, and their claims."""
+        answers, first = [self.answers[row] for row in rows], self.grammar.syntaxes[0]
+        may_match = [_may_be_strict(answer, is_json=strict.is_json) for answer in answers]
+        code, found = match_strict(
+            strict, code, [answer.text for answer in answers], may_match, self.grammar.max_claims
+        )
+        row_of = np.array(rows, dtype=np.int64)
+        for place in np.flatnonzero(found.matches).tolist():
+            answers[place].syntax = first
+        self.defects[row_of[found.matches]] |= found.defects[found.matches]
+        for place, span in found.outside if self.grammar.think != "optional" else ():
+            if _has_words_outside(answers[place].plain, [span], fenced=first.fenced):
+                self.defects[rows[place]] |= Defect.TEXT_OUTSIDE.value
+        starts = np.array([answer.start for answer in answers], dtype=np.int64)
+        raw = found.raw._replace(rows=row_of[found.raw.rows])
+        return code, _Part(raw, found.labels, found.spans + starts[found.raw.rows][:, None])
+
+    def finish_all(self, rows: Sequence[int]) -> _Part:
+        """The claims of answers whose syntax is settled."""
         claims: list[RawClaim] = []
         claim_rows: list[int] = []
-        for row in pending:
-            more, found = self.finish(row)
-            defects[row] |= more
+        for row in rows:
+            defects, found = self.finish(row)
+            self.defects[row] |= defects
             claims += found
-            claim_rows += [row + self.first_row] * len(found)
+            claim_rows += [row] * len(found)
         spans = np.array([(claim.start, claim.end) for claim in claims], dtype=np.int64).reshape(-1, 2)
-        parts.append((raw_columns(claim_rows, claims), [claim.label for claim in claims], spans))
-        raw = concat([part[0] for part in parts])
-        labels = [label for part in parts for label in part[1]]
-        spans = np.concatenate([part[2] for part in parts])
-        if len(parts) > 1 and claims:
+        return _Part(raw_columns(claim_rows, claims), [claim.label for claim in claims], spans)
+
+    def joined(self, parts: Sequence[_Part]) -> Scanned:
+        """The claims of all answers, in the order of the rows."""
+        raw = concat([part.raw for part in parts])
+        labels = [label for part in parts for label in part.labels]
+        spans = np.concatenate([np.zeros((0, 2), dtype=np.int64), *(part.spans for part in parts)])
+        if len(parts) > 1:
             order = np.argsort(raw.rows, kind="stable")
             raw, spans, labels = select(raw, order), spans[order], [labels[place] for place in order.tolist()]
-        return Scanned(raw, labels, spans, defects, [answer.syntax or first for answer in answers])
+        raw = raw._replace(rows=raw.rows + self.first_row)
+        first = self.grammar.syntaxes[0]
+        return Scanned(raw, labels, spans, self.defects, [answer.syntax or first for answer in self.answers])
 
     def lex(self, rows: Sequence[int], *, is_json: bool) -> tuple[Code, list[int]]:
         """The code of some rows; those that are read at their ends only stand in it once for each end."""
@@ -163,7 +186,7 @@ class Answers:
                     sources.setdefault(row, []).append(Source(code, answer.text, *code.row(place), answer.is_last))
             for row in looked_at:
                 answer = self.answers[row]
-                result = self.read(row, reader, sources.get(row))
+                result = self.scan_row(row, reader, sources.get(row))
                 answer.first = answer.first or result
                 if result.is_explicit or (result.matched and answer.result is None):
                     answer.result, answer.syntax = result, syntax
@@ -180,13 +203,13 @@ class Answers:
         """The syntax to read by: where the model points, numbers by two in plain text are points."""
         return _POINTING.get(syntax, syntax) if len(self.grammar.order) == 2 else syntax
 
-    def read(self, row: int, reader: Syntax, sources: list[Source] | None) -> ScanResult:
+    def scan_row(self, row: int, reader: Syntax, sources: list[Source] | None) -> ScanResult:
         """Read one answer in one syntax."""
         answer = self.answers[row]
         result: ScanResult | None = None
         for number, (start, end) in enumerate(answer.windows):
             source = None if sources is None else sources[number]
-            part = reader.read(
+            part = reader.scan(
                 Region(answer.text, answer.plain, start, end, self.grammar.first_image, self.counts[row], source)
             )
             if result is None:
@@ -301,7 +324,7 @@ def _is_empty(plain: str, grammar: Grammar) -> bool:
 
 def _says_nothing(plain: str, own: Syntax, *, unfenced: bool) -> bool:
     start, end = _without_fence(plain, 0, len(plain)) if unfenced else (0, len(plain))
-    return _EMPTY.fullmatch(plain, start, end) is not None or plain[start:end].strip() == own.nothing
+    return _EMPTY.fullmatch(plain, start, end) is not None or plain[start:end].strip() in own.empty_answers
 
 
 def _has_words_outside(plain: str, structures: Sequence[Span], *, fenced: bool) -> bool:

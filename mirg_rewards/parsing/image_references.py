@@ -68,9 +68,9 @@ _AROUND = re.compile(r"\A[\s<#\[(]+|[\s>\])]+\Z|(?<=[A-Za-z])>|\.(?:jpe?g|png|we
 # References are looked for this far before a box and this far behind it: a bound on time, wider than any paragraph.
 _BEFORE, _BEHIND = 4096, 256
 # Of what stands between two boxes, the last so many mentions are looked at.
-_MOST = 32
-_LONGEST_NAME = 64
-_LONGEST_LEAD = 64
+_MAX_MENTIONS = 32
+_MAX_NAME = 64
+_MAX_LEAD = 64
 
 
 class _Mention(NamedTuple):
@@ -92,7 +92,7 @@ def image_of(reference: str, count: int) -> int | None:
     >>> image_of("Image-1 and Image-3", 4) == image_of("the left image", 4) == AMBIGUOUS
     True
     """
-    if len(reference) > _LONGEST_NAME:
+    if len(reference) > _MAX_NAME:
         return None
     name = fold(reference).strip()
     start = len(name) - len(name[4:].lstrip()) if name[:4].lower() == "the " else 0
@@ -209,7 +209,7 @@ def _mentions(text: str, begin: int, end: int, count: int) -> list[_Mention]:
     if not NOUN.search(text, begin, end):
         return mentions
     ruled_out = -1
-    for match in list(MENTION.finditer(text, begin, end))[-_MOST:]:
+    for match in list(MENTION.finditer(text, begin, end))[-_MAX_MENTIONS:]:
         start, stop = match.span()
         kind = match.lastgroup or ""
         if (
@@ -273,8 +273,8 @@ def _is_heading(text: str, mention: _Mention, start: int, end: int) -> bool:
     """Whether a mention is a line of its own."""
     if text.find("\n", mention.end, min(end, mention.end + 256)) < 0:
         return False
-    line = text.rfind("\n", max(start, mention.start - _LONGEST_LEAD), mention.start) + 1
-    if not line and mention.start - start > _LONGEST_LEAD:
+    line = text.rfind("\n", max(start, mention.start - _MAX_LEAD), mention.start) + 1
+    if not line and mention.start - start > _MAX_LEAD:
         return False
     line = line or start
     if not _LEAD.fullmatch(text, line, mention.start):
@@ -287,7 +287,7 @@ def _is_heading(text: str, mention: _Mention, start: int, end: int) -> bool:
 
 
 def _opens_sentence(text: str, mention: _Mention, begin: int) -> bool:
-    window = max(begin, mention.start - _LONGEST_LEAD)
+    window = max(begin, mention.start - _MAX_LEAD)
     lead = text[window : mention.start]
     cut = max(map(lead.rfind, "\n.;!?。")) + 1
     return (cut > 0 or window == begin) and _LEAD.fullmatch(lead, cut) is not None

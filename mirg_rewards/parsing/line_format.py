@@ -19,8 +19,8 @@ _PLAIN_LABEL = re.compile(r"[^\W\d_](?:[\w ,.'()-]{0,200}[\w)])?")
 # What some reader would take for structure; a label written with quotes has none of it.
 _STRUCTURE = lookalikes('[({<◁;="\\')
 _ESCAPED = re.compile(rf'(?!["\\])[{_STRUCTURE}]')
-_MOST_QUOTES = 64
-_LONGEST_LABEL = 4096
+_MAX_QUOTES = 64
+_MAX_LABEL = 4096
 
 # Text around the claims of a line form, in which no other form can be. matches: "I see "
 _AROUND = rb"[^\[\](){}<>|=\"'\x01-\x03]*+"
@@ -49,7 +49,7 @@ def between(opening: str, closing: str) -> bytes:
 
 def line_syntax(
     name: str,
-    read: Callable[[Region], ScanResult],
+    scan: Callable[[Region], ScanResult],
     write: Callable[[list[ClaimToWrite]], str],
     kinds: frozenset[Kind],
     strings: re.Pattern[bytes] = QUOTED,
@@ -63,12 +63,12 @@ def line_syntax(
     >>> line_syntax("MINE", lambda region: ScanResult(), lambda claims: "", frozenset())
     MINE
     """
-    strict = partial(strict_lines, read, write, tuple(sorted(kinds)), strings, most=most, in_words=in_words)
-    return Syntax(name, read, write, kinds, strict, **more)
+    strict = partial(strict_lines, scan, write, tuple(sorted(kinds)), strings, most=most, in_words=in_words)
+    return Syntax(name, scan, write, kinds, strict, **more)
 
 
 def strict_lines(
-    read: Callable[[Region], ScanResult],
+    scan: Callable[[Region], ScanResult],
     write: Callable[[list[ClaimToWrite]], str],
     kinds: Iterable[Kind],
     strings: re.Pattern[bytes] = QUOTED,
@@ -79,7 +79,7 @@ def strict_lines(
     r"""Make a strict match of the lines that a writer writes; the writer is the template, and its reader says where all stands.
 
     Args:
-        read: reads what is written.
+        scan: finds the claims of what is written.
         write: writes claims.
         kinds: the kinds of claim that it writes.
         strings: what of its code is a label, or the word that names an image.
@@ -91,7 +91,7 @@ def strict_lines(
         for image in (None, _IMAGE):
             for label in ("", _LABEL):
                 for count in range(1, most + 1):
-                    pieces.update([_piece(read, write, _claims(kind, image, label, count), strings)])
+                    pieces.update([_piece(scan, write, _claims(kind, image, label, count), strings)])
     longest_first = sorted(pieces, key=len, reverse=True)
     return StrictMatch(
         strings,
@@ -117,7 +117,7 @@ def _claims(kind: Kind, image: int | None, label: str, count: int) -> list[Claim
 
 
 def _piece(
-    read: Callable[[Region], ScanResult],
+    scan: Callable[[Region], ScanResult],
     write: Callable[[list[ClaimToWrite]], str],
     claims: list[ClaimToWrite],
     strings: re.Pattern[bytes],
@@ -133,7 +133,7 @@ def _piece(
     ]
     words = [at for at in strings_at if at not in labels]
     placed = []
-    for claim, found in zip(claims, read(Region(text, text, 0, len(text), 1, 1)).claims, strict=True):
+    for claim, found in zip(claims, scan(Region(text, text, 0, len(text), 1, 1)).claims, strict=True):
         kind = next(kind for kind in _WIDTHS if getattr(claim, kind) is not None)
         at = tuple(numbers[number] for number in getattr(found, kind) or ())
         span = int(np.searchsorted(code.starts, found.start)), int(np.searchsorted(code.stops, found.end)) + 1
@@ -183,8 +183,8 @@ def label_before(text: str, plain: str, limit: int, at: int) -> tuple[str, int]:
     if end - 1 <= limit or plain[end - 1] != '"':
         return "", at
     opened = end - 1
-    floor = max(limit, end - _LONGEST_LABEL)
-    for _ in range(_MOST_QUOTES):
+    floor = max(limit, end - _MAX_LABEL)
+    for _ in range(_MAX_QUOTES):
         opened = plain.rfind('"', floor, opened)
         if opened < 0:
             break

@@ -47,7 +47,7 @@ def render(claims: Sequence[Claim], grammar: Grammar, sizes: Sequence[Size | Non
             raise ValueError(
                 f"claims[{number}] has a {kind}, and {syntax.name} writes claims that have a {forms}, got {claims[number]}"
             )
-    body = syntax.write(written) if written or syntax.nothing == "[]" else syntax.nothing
+    body = syntax.write(written) if written or syntax.empty_answers[0] == "[]" else syntax.empty_answers[0]
     if len(body) > MAX_ANSWER:
         raise ValueError(
             f"claims take {len(body)} characters to write, and no more than {MAX_ANSWER} are read: shorten the labels"

@@ -93,8 +93,7 @@ def concat(parts: Sequence[RawColumns]) -> RawColumns:
     polygons: dict[int, tuple[float, ...]] = {}
     first = 0
     for part in parts:
-        for place, corners in zip(places, flat.tolist(), strict=True):
-            polygons[place] = tuple((x, y) for x, y in corners)
+        polygons |= {first + place: polygon for place, polygon in part.polygons.items()}
         first += len(part.rows)
     rows, images, boxes, points, has_box, has_point, is_named = (
         np.concatenate(column) for column in list(zip(*parts, strict=True))[:-1]
@@ -237,9 +236,8 @@ def resolve(raw: RawColumns, grammar: Grammar, syntaxes: Sequence[Syntax], scale
             places = [place for place, numbers in raw.polygons.items() if len(numbers) == length and is_placed[place]]
             flat = np.array([raw.polygons[place] for place in places]).reshape(len(places), length // 2, 2)
             flat = (flat + shift[places, None, None]) / sides[places, None]
-            polygons |= {
-                place: tuple(map(tuple, corners)) for place, corners in zip(places, flat.tolist(), strict=True)
-            }
+            for place, corners in zip(places, flat.tolist(), strict=True):
+                polygons[place] = tuple((x, y) for x, y in corners)
             boxes[places] = np.concatenate([flat.min(axis=1), flat.max(axis=1)], axis=1)
             has_box[places] = True
         lacks_area = has_box & ~(boxes[:, :2] < boxes[:, 2:]).all(axis=1)

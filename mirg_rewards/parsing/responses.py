@@ -10,7 +10,7 @@ import numpy as np
 
 from mirg_rewards.claims import Box, Claim, Defect, Parsed, Point, Size, Span
 from mirg_rewards.columns import ClaimColumns, Integers
-from mirg_rewards.parsing.answers import Answers
+from mirg_rewards.parsing.answers import AnswerBatch
 from mirg_rewards.parsing.grammar import Grammar
 from mirg_rewards.parsing.resolve import Scales, concat, resolve, scales_of
 from mirg_rewards.parsing.sections import Sections, cut
@@ -154,7 +154,9 @@ def _parse(texts: Sequence[str], grammar: Grammar, scales: Scales) -> ParsedBatc
     for begin in range(0, len(texts), _AT_ONCE):
         some = texts[begin : begin + _AT_ONCE]
         sections += [cut(text, grammar.think) for text in some]
-        parts.append(Answers(some, sections[begin:], grammar, scales.counts[begin : begin + len(some)], begin).scan())
+        parts.append(
+            AnswerBatch(some, sections[begin:], grammar, scales.counts[begin : begin + len(some)], begin).scan()
+        )
     raw = concat([part.raw for part in parts])
     labels = [label for part in parts for label in part.labels]
     spans = np.concatenate([np.zeros((0, 2), dtype=np.int64), *(part.spans for part in parts)])

@@ -19,7 +19,7 @@ _END_OF_TURN = re.compile(
     r"(?:\s{0,8}(?:<\|im_end\|>|<\|endoftext\|>|<\|eot_id\|>|<\|end_of_text\|>|<\|end\|>|<\|return\|>|<end_of_turn>|"
     r"<end_of_utterance>|</s>|<eos>|<｜end▁of▁sentence｜>))*+\s*+"
 )
-_MOST_THOUGHTS = 4096
+_MAX_THOUGHTS = 4096
 
 Think = Literal["required", "prefilled", "optional"]
 """`required`: `<think>…</think><answer>…</answer>`, both parts; `prefilled`: the same, but the prompt ends with
@@ -143,7 +143,7 @@ def _cut_without_answer(text: str, lowered: str, *, tagged: bool) -> Sections:
 def _last_answer(lowered: str, before: int) -> int:
     """Where the last `<answer>` before `before` opens that no closed think holds; -1 if there is none."""
     last_close = lowered.rfind("</think>")
-    for _ in range(_MOST_THOUGHTS):
+    for _ in range(_MAX_THOUGHTS):
         before = lowered.rfind("<answer>", 0, before)
         if before < 0 or before > last_close:
             return before

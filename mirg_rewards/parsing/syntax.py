@@ -212,23 +212,23 @@ class ClaimToWrite(NamedTuple):
 class Syntax:
     """A way to write boxes: its reader and its writer.
 
-    - `read(passage)` reads what a passage says.
+    - `scan(region)` finds the claims of a region, however loosely they are written.
     - `write(claims)` takes what is to be written, with numbers in place of fractions.
     - `writes`: the kinds of claim that it has a form for.
-    - `strict()`: makes what knows an answer in its own form, in the code of a whole batch; `read` would read the same.
-    - `is_lexed`: `read` looks at the region's code.
+    - `strict()`: makes what knows an answer in its own form, in the code of a whole batch; `scan` would find the same.
+    - `is_lexed`: `scan` looks at the region's code.
     - `needs`: an answer with none of these characters holds nothing in this syntax; "" where that cannot be told.
     - `is_bare`: it is never explicit, so that it is passed over where another syntax has matched.
     - `space`: where the tokens themselves fix what they count, whatever the grammar says (Kosmos-2's grid of patches).
     - `says_image`: the image has a place of its own, and is written in rows of one image too.
     - `points_x_first`: points are x, y in every order of boxes (Fuyu).
     - `is_vocabulary`: each number is a token, so the largest that can be written is one less than the span.
-    - `nothing`: what is written where there is nothing to find.
+    - `empty_answers`: what is written where there is nothing to find; the first is what the writer writes.
     - `fenced`: the writer puts all into a Markdown fence.
     """
 
     name: str
-    read: Callable[[Region], ScanResult] = field(compare=False)
+    scan: Callable[[Region], ScanResult] = field(compare=False)
     write: Callable[[list[ClaimToWrite]], str] = field(compare=False)
     writes: frozenset[Kind] = field(compare=False, default=BOX)
     strict: Callable[[], StrictMatch] | None = field(compare=False, default=None)
@@ -239,7 +239,7 @@ class Syntax:
     says_image: bool = field(compare=False, default=False)
     points_x_first: bool = field(compare=False, default=False)
     is_vocabulary: bool = field(compare=False, default=False)
-    nothing: str = field(compare=False, default="[]")
+    empty_answers: tuple[str, ...] = field(compare=False, default=("[]",))
     fenced: bool = field(compare=False, default=False)
 
     def __repr__(self) -> str:

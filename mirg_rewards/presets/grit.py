@@ -72,12 +72,12 @@ def in_thought(grammar: Grammar) -> Grammar:
     '<think>(0,0),(500,1000)</think><rethink>So it is.</rethink><answer>yes</answer>'
     """
     own, *others = grammar.syntaxes
-    thinks = replace(own, write=partial(_write_thought, own=own), nothing="[]")
+    thinks = replace(own, write=partial(_write_thought, own=own), empty_answers=("[]",))
     return replace(grammar, syntaxes=(thinks, *others), think="optional")
 
 
 def _write_thought(claims: list[ClaimToWrite], *, own: Syntax) -> str:
-    body = own.write(claims) if claims or own.nothing == "[]" else own.nothing
+    body = own.write(claims) if claims or own.empty_answers[0] == "[]" else own.empty_answers[0]
     return f"<think>{body}</think><rethink>So it is.</rethink><answer>yes</answer>"
 
 

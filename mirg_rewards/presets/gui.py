@@ -38,7 +38,7 @@ def _write_clicks(claims: list[ClaimToWrite]) -> str:
 
 
 CLICKS = Syntax(
-    "CLICKS", partial(json_objects.read, dialect=json_objects.Dialect(point="point", quotes=True)), _write_clicks, POINT
+    "CLICKS", partial(json_objects.scan, dialect=json_objects.Dialect(point="point", quotes=True)), _write_clicks, POINT
 )
 GUI_R1 = Grammar((CLICKS, JSON, POINTS), space=PIXELS, order="xy", think="required")
 """GUI-R1's answers: a list of actions with Python's quotes, in pixels of the image as the dataset has it."""

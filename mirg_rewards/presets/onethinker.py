@@ -30,7 +30,7 @@ def _write(claims: list[ClaimToWrite]) -> str:
     return written[1:-1] if len(claims) == 1 else written
 
 
-JSON_ONETHINKER = Syntax("JSON_ONETHINKER", partial(json_objects.read, dialect=_DIALECT), _write, BOX)
+JSON_ONETHINKER = Syntax("JSON_ONETHINKER", partial(json_objects.scan, dialect=_DIALECT), _write, BOX)
 ONETHINKER = replace(GRAMMARS["mirg"], syntaxes=(JSON_ONETHINKER, *GRAMMARS["mirg"].syntaxes))
 """OneThinker's answers for one box: `<think>…</think><answer>{"boxes": [x1, y1, x2, y2]}</answer>`, in thousandths."""
 

@@ -47,10 +47,10 @@ _ACTION = re.compile(
 _CALL = re.compile(r"(?:Action:\s?)?[\w.]{1,40}\(\w{0,16}\s?\Z")
 _CUT_OFF = re.compile(r"""\([^()\n]{0,64}(?:=\s?["']?[^"')\n]{0,64}|[0-9][0-9., ]{0,32})\Z""")
 # Characters behind the sign of a call that the end cuts off.
-_LONGEST_CUT = 160
+_MAX_CUT = 160
 
 
-def read(region: Region) -> ScanResult:
+def scan(region: Region) -> ScanResult:
     """The points in the arguments of calls, and the boxes of four numbers.
 
     >>> from mirg_rewards import GRAMMARS, parse
@@ -82,7 +82,7 @@ def read(region: Region) -> ScanResult:
         result.matched = result.is_explicit = True
         if place is None:
             # Half a box at the end is cut off; anything else between the quotes is no place.
-            cut = end - begin < _LONGEST_CUT and _CUT_OFF.search(plain, max(start, begin - 64), end)
+            cut = end - begin < _MAX_CUT and _CUT_OFF.search(plain, max(start, begin - 64), end)
             result.defects |= (Defect.TRUNCATED if cut else Defect.UNREADABLE_BOX).value
             continue
         named = place.re is _PIECE and place["x"]
@@ -119,4 +119,4 @@ def _place(claim: ClaimToWrite) -> str:
     return f"{label}click(start_box='({format_numbers(numbers)})')"
 
 
-CALLS = line_syntax("CALLS", read, write, BOX | POINT, needs="=(")
+CALLS = line_syntax("CALLS", scan, write, BOX | POINT, needs="=(")

@@ -45,7 +45,7 @@ Points = Literal["no", "single", "double"]
 """Whether two numbers in square brackets are a point: never, always, or in double brackets."""
 
 
-def read(region: Region, *, points: Points = "no") -> ScanResult:
+def scan(region: Region, *, points: Points = "no") -> ScanResult:
     """Every bracket of four numbers, left to right, and of two where these are points.
 
     >>> from mirg_rewards import GRAMMARS, parse
@@ -141,7 +141,7 @@ def _place(claim: ClaimToWrite, *, points: Points, separator: str, zeros: int) -
 
 
 def _syntax(name: str, points: Points, kinds: frozenset[Kind], separator: str, zeros: int = 0) -> Syntax:
-    reader, writer = partial(read, points=points), partial(write, points=points, separator=separator, zeros=zeros)
+    reader, writer = partial(scan, points=points), partial(write, points=points, separator=separator, zeros=zeros)
     return line_syntax(name, reader, writer, kinds, in_words=False, needs="[(", is_bare=True)
 
 

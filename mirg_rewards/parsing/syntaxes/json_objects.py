@@ -82,7 +82,7 @@ def _keys(dialect: Dialect) -> frozenset[str]:
     return frozenset(map(normal, (dialect.box, dialect.point, *dialect.others)))
 
 
-def read(region: Region, *, dialect: Dialect = _PLAINEST) -> ScanResult:
+def scan(region: Region, *, dialect: Dialect = _PLAINEST) -> ScanResult:
     """Find the claims of every JSON object in the text.
 
     >>> from mirg_rewards import GRAMMARS, parse
@@ -185,7 +185,7 @@ def json_syntax(name: str, dialect: Dialect, **more: Any) -> Syntax:
     """
     return Syntax(
         name,
-        partial(read, dialect=dialect),
+        partial(scan, dialect=dialect),
         **{
             "write": partial(write, dialect=dialect),
             "writes": BOX | POINT | BOTH | IMAGE,
@@ -201,7 +201,7 @@ def json_syntax(name: str, dialect: Dialect, **more: Any) -> Syntax:
 JSON = json_syntax("JSON", Dialect(), says_image=True)
 JSON_FENCED = json_syntax("JSON_FENCED", Dialect(fenced=True))
 JSON_GEMINI = json_syntax("JSON_GEMINI", Dialect(box="box_2d", point="point", fenced=True))
-JSON_VLM_R1 = json_syntax("JSON_VLM_R1", Dialect(fenced=True), nothing="None")
+JSON_VLM_R1 = json_syntax("JSON_VLM_R1", Dialect(fenced=True), empty_answers=("None",))
 JSON_GLM = json_syntax("JSON_GLM", Dialect(others=("box_2d",)))
 JSON_KIMI = json_syntax("JSON_KIMI", Dialect())
 JSON_SEG_ZERO = json_syntax(

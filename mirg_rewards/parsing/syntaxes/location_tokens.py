@@ -50,7 +50,7 @@ PALIGEMMA, FLORENCE2, FLORENCE2_QUADS = (
 )
 
 
-def read(region: Region, *, style: Style) -> ScanResult:
+def scan(region: Region, *, style: Style) -> ScanResult:
     """Every run of tokens, left to right: a run of several times four is as many boxes of one label.
 
     >>> from mirg_rewards import GRAMMARS, parse
@@ -138,14 +138,14 @@ _BEHIND = re.compile(rb"> (" + _WORDS + rb")(?=[;<\n\x00])")
 _AHEAD = re.compile(rb"(" + _WORDS.replace(b"]", b"](?<![A-Za-z <].)" + _NOUNS, 1) + rb")(?=<loc)")
 
 
-def _syntax(name: str, style: Style, nothing: str = "[]") -> Syntax:
+def _syntax(name: str, style: Style, empty_answers: tuple[str, ...] = ("[]",)) -> Syntax:
     kinds, strings = BOX if style.corners == 4 else POLYGON, _BEHIND if style.behind else _AHEAD
-    reader, writer = partial(read, style=style), partial(write, style=style)
+    reader, writer = partial(scan, style=style), partial(write, style=style)
     return line_syntax(
-        name, reader, writer, kinds, strings, in_words=False, needs="<", is_vocabulary=True, nothing=nothing
+        name, reader, writer, kinds, strings, in_words=False, needs="<", is_vocabulary=True, empty_answers=empty_answers
     )
 
 
 LOC_TOKENS = _syntax("LOC_TOKENS", PALIGEMMA)
-FLORENCE2_TOKENS = _syntax("FLORENCE2_TOKENS", FLORENCE2, "No object detected.")
+FLORENCE2_TOKENS = _syntax("FLORENCE2_TOKENS", FLORENCE2, ("No object detected.",))
 FLORENCE2_QUAD_TOKENS = _syntax("FLORENCE2_QUAD_TOKENS", FLORENCE2_QUADS)

@@ -73,7 +73,7 @@ _PIECE = re.compile(
 )
 
 
-def read(region: Region, *, points: bool = False) -> ScanResult:
+def scan(region: Region, *, points: bool = False) -> ScanResult:
     """Every set of named numbers, or pair of named corners, that makes a box.
 
     >>> from mirg_rewards import GRAMMARS, parse
@@ -177,5 +177,5 @@ def _place(claim: ClaimToWrite) -> str:
     return label + ", ".join(f"{name}={format_numbers((number,))}" for name, number in named)
 
 
-NAMED = Syntax("NAMED", read, write, is_bare=True)
-NAMED_OR_POINTS = Syntax("NAMED_OR_POINTS", partial(read, points=True), write, is_bare=True)
+NAMED = Syntax("NAMED", scan, write, is_bare=True)
+NAMED_OR_POINTS = Syntax("NAMED_OR_POINTS", partial(scan, points=True), write, is_bare=True)

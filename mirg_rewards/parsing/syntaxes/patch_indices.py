@@ -26,7 +26,7 @@ _PIECE = re.compile(
 _GAP = re.compile(r"(?:[ \t,]|and){0,8}(?:<object>)?[ \t]{0,8}")
 
 
-def read(region: Region) -> ScanResult:
+def scan(region: Region) -> ScanResult:
     """Every two patches between `<object>` and `</object>`, with the phrase before them.
 
     >>> from mirg_rewards import GRAMMARS, parse
@@ -101,4 +101,4 @@ def _place(claim: ClaimToWrite) -> str:
     return f"{phrase}<object>{patches}</object>"
 
 
-PATCHES = Syntax("PATCHES", read, write, BOX, space=Space(_SIDE, bin_center=True), needs="<")
+PATCHES = Syntax("PATCHES", scan, write, BOX, space=Space(_SIDE, bin_center=True), needs="<")

@@ -28,27 +28,27 @@ _CUT_OFF = re.compile(r"\([0-9][0-9.,()\s]{0,60}\Z")
 MAX_PIECES = 256
 
 
-def read(region: Region) -> ScanResult:
+def scan(region: Region) -> ScanResult:
     """The boxes of a text, left to right, each two points in round brackets.
 
     >>> from mirg_rewards import GRAMMARS, parse
     >>> parse("Image-2: (250,0),(500,1000)", GRAMMARS["qwen2_vl_stripped"], [None, None]).claims[0].box
     Box(x1=0.25, y1=0.0, x2=0.5, y2=1.0)
     """
-    return _read(region, _TWO)
+    return _scan(region, _TWO)
 
 
-def read_points(region: Region) -> ScanResult:
+def scan_points(region: Region) -> ScanResult:
     """The points of a text, left to right, each a pair of numbers in round brackets.
 
     >>> from mirg_rewards import GRAMMARS, parse
     >>> parse("(45.3, 12.8)", GRAMMARS["molmo"], [None]).claims[0].point
     Point(x=0.45299999999999996, y=0.128)
     """
-    return _read(region, _ONE)
+    return _scan(region, _ONE)
 
 
-def _read(region: Region, pattern: re.Pattern[str]) -> ScanResult:
+def _scan(region: Region, pattern: re.Pattern[str]) -> ScanResult:
     text, plain, start, end = region[:4]
     result = ScanResult()
     behind = start
@@ -104,5 +104,5 @@ def _point(claim: ClaimToWrite) -> str:
     return f"{label}({format_numbers(claim.point)})"
 
 
-PAIRS = line_syntax("PAIRS", read, write, BOX, needs="([", is_bare=True)
-POINTS = line_syntax("POINTS", read_points, write_points, POINT, needs="([", is_bare=True)
+PAIRS = line_syntax("PAIRS", scan, write, BOX, needs="([", is_bare=True)
+POINTS = line_syntax("POINTS", scan_points, write_points, POINT, needs="([", is_bare=True)

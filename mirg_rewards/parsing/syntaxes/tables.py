@@ -16,10 +16,10 @@ MAX_PIECES = 160
 _LINE = re.compile(r"[^\n]*\n?")
 _RULE = re.compile(r"[\s|:\-]+")
 _NUMBER = re.compile(rf"\s*+({NUMBER})\s*+")
-_LONGEST = 2_000
+_MAX_LINE = 2_000
 
 
-def read(region: Region) -> ScanResult:
+def scan(region: Region) -> ScanResult:
     r"""The claims of every row of a table whose columns name boxes or corners.
 
     >>> from mirg_rewards import GRAMMARS, parse
@@ -36,7 +36,7 @@ def read(region: Region) -> ScanResult:
         line = _LINE.match(plain, plain.rfind("\n", start, at) + 1 or start, end)
         assert line is not None
         begin, stop = line.span()
-        cells = _cells(plain, begin, min(stop, begin + _LONGEST))
+        cells = _cells(plain, begin, min(stop, begin + _MAX_LINE))
         lines += 1
         if not names:
             kinds = [KINDS.get(normal(plain[low:high].strip("`* ")), "") for low, high in cells]
@@ -86,4 +86,4 @@ def write(claims: list[ClaimToWrite]) -> str:
     return "\n".join(lines) if claims else "[]"
 
 
-TABLES = Syntax("TABLES", read, write, BOX, says_image=True, needs="|")
+TABLES = Syntax("TABLES", scan, write, BOX, says_image=True, needs="|")

@@ -26,91 +26,12 @@ from mirg_rewards.parsing.syntax import (
     Region,
     ScanResult,
     Syntax,
-    format_numbers,
 )
 from mirg_rewards.parsing.syntaxes import point_pairs
+from mirg_rewards.parsing.syntaxes.tag_styles import ANY_BRACKET, BINS, PAIRS, STYLES, XML, XML_2D, Style
 
 UNREADABLE, TRUNCATED, REPAIRED = Defect.UNREADABLE_BOX.value, Defect.TRUNCATED.value, Defect.REPAIRED.value
 MAX_PIECES = 1024
-
-Tags = tuple[str, str]
-
-
-class Form(NamedTuple):
-    """How numbers stand between tags: what `write` gives for a box, a point or a polygon, and how a reader knows it.
-
-    `box` is a pattern of one box with the groups a, b, c, d.
-    """
-
-    write: Callable[[Numbers], str]
-    own: re.Pattern[str]
-    box: str
-
-
-_N = r"\s*+-?[0-9]++(?:\.[0-9]++)?+\s*+"
-_A, _B, _C, _D = (rf"(?P<{name}>[0-9]{{1,4}}(?:\.[0-9]{{1,4}})?)" for name in "abcd")
-
-
-def _pairs(numbers: Numbers) -> str:
-    return ",".join(f"({format_numbers(numbers[at : at + 2])})" for at in range(0, len(numbers), 2))
-
-
-def _lists(numbers: Numbers) -> str:
-    return f"[[{format_numbers(numbers, ', ')}]]"
-
-
-def _bins(numbers: Numbers) -> str:
-    return "".join(f"<{format_numbers((number,))}>" for number in numbers)
-
-
-PAIRS = Form(_pairs, re.compile(rf"(?:\s*+\({_N},{_N}\)\s*+,?+)++\s*+"), rf"\({_A}, ?{_B}\), ?\({_C}, ?{_D}\)")
-LISTS = Form(
-    _lists,
-    re.compile(rf"\s*+\[\s*+(?:\[{_N},{_N}(?:,{_N},{_N})?+\]\s*+,?+\s*+)++\]\s*+"),
-    rf"\[\[{_A}, ?{_B}, ?{_C}, ?{_D}\]\]",
-)
-SPACES = Form(partial(format_numbers, separator=" "), re.compile(rf"(?:{_N})++"), f"{_A} {_B} {_C} {_D}")
-COMMAS = Form(partial(format_numbers, separator=", "), re.compile(rf"{_N}(?:,{_N})++"), f"{_A}, ?{_B}, ?{_C}, ?{_D}")
-BINS = Form(
-    _bins,
-    re.compile(r"(?:\s*+(?:<[0-9]{1,4}>)++\s*+,?+)++\s*+"),
-    "".join(rf"<(?P<{name}>[0-9]{{1,4}})>" for name in "abcd"),
-)
-ANY_BRACKET = Form(
-    _lists,
-    re.compile(rf"\s*+[\[(<]?+(?:\s*+[\[(<]?+{_N}(?:[,;]{_N})*+[\])>]?+\s*+,?+)++[\])>]?+\s*+"),
-    rf"\[\[{_A}, ?{_B}, ?{_C}, ?{_D}\]\]",
-)
-
-
-class Style(NamedTuple):
-    """A family's tags: an opening and a closing one for each kind of thing that it can write."""
-
-    form: Form
-    box: Tags
-    label: Tags | None = None
-    point: Tags | None = None
-    polygon: Tags | None = None
-
-
-_REF, _OBJECT_REF = ("<ref>", "</ref>"), ("<|object_ref_start|>", "<|object_ref_end|>")
-_BOX_TOKENS = ("<|box_start|>", "<|box_end|>")
-STYLES = {
-    "QWEN_TAGS": Style(PAIRS, ("<box>", "</box>"), _REF),
-    "QWEN2_TOKENS": Style(PAIRS, _BOX_TOKENS, _OBJECT_REF),
-    "INTERNVL_TAGS": Style(LISTS, ("<box>", "</box>"), _REF),
-    "DEEPSEEK_TOKENS": Style(LISTS, ("<|det|>", "<|/det|>"), ("<|ref|>", "<|/ref|>")),
-    "GLM_TOKENS": Style(ANY_BRACKET, ("<|begin_of_box|>", "<|end_of_box|>")),
-    "MINICPM_TAGS": Style(SPACES, ("<box>", "</box>"), _REF, ("<point>", "</point>"), ("<quad>", "</quad>")),
-    "FUYU_TAGS": Style(COMMAS, ("<box>", "</box>"), None, ("<point>", "</point>")),
-    "LIST_TAGS": Style(ANY_BRACKET, ("<box>", "</box>")),
-    "SEED_TAGS": Style(SPACES, ("<bbox>", "</bbox>"), None, ("<point>", "</point>")),
-    "REX_TOKENS": Style(BINS, _BOX_TOKENS, _OBJECT_REF),
-}
-"""Every family's tags, by the name of its syntax."""
-
-_XML = Style(COMMAS, ("<bounding_box>", "</bounding_box>"), ("<label>", "</label>"), None, ("<polygon>", "</polygon>"))
-_XML_2D = Style(COMMAS, ("<bbox_2d>", "</bbox_2d>"), ("<name>", "</name>"), ("<point_2d>", "</point_2d>"))
 
 
 class Tag(NamedTuple):
@@ -130,7 +51,7 @@ def _vocabulary(*styles: Style) -> dict[str, Tag]:
     }
 
 
-_ALL = _vocabulary(*STYLES.values(), _XML, _XML_2D)
+_ALL = _vocabulary(*STYLES.values(), XML, XML_2D)
 # Backslashes: GLM's own agent code has them before its bars.
 _TAG = re.compile(r"<[/|\\]{0,4}[a-z][a-z_0-9]{1,20}[|\\]{0,2}>", re.IGNORECASE)
 _NUMBERISH = re.compile(r"[\s0-9.,;()\[\]<>+\-]*+")
@@ -165,7 +86,7 @@ def _marks(plain: str, start: int, end: int, tags: dict[str, Tag]) -> list[_Mark
     return marks
 
 
-def read(region: Region, *, style: Style | None = None) -> ScanResult:
+def scan(region: Region, *, style: Style | None = None) -> ScanResult:
     """What stands between the tags of a style, or of any style.
 
     >>> from mirg_rewards import GRAMMARS, parse
@@ -343,10 +264,10 @@ def _numbers(written: str) -> Numbers:
     return tuple(map(float, _NUMBERS.findall(written))) if _APART.fullmatch(written) else ()
 
 
-def read_or_pairs(region: Region, *, style: Style) -> ScanResult:
+def scan_or_pairs(region: Region, *, style: Style) -> ScanResult:
     """What stands between a style's tags; where a tokenizer has stripped them all, the bare pairs of points."""
-    result = read(region, style=style)
-    return result if result.matched else point_pairs.read(region)
+    result = scan(region, style=style)
+    return result if result.matched else point_pairs.scan(region)
 
 
 def write(claims: list[ClaimToWrite], *, style: Style, reference: Callable[[int], str] | None = None) -> str:
@@ -394,7 +315,7 @@ _WORD = rb"It's in the ([a-z-]{4,14}+)(?= image\.)"
 
 
 def _syntax(name: str, style: Style, *, sentences: bool = False) -> Syntax:
-    reader = partial(read_or_pairs if style.form == PAIRS else read, style=style)
+    reader = partial(scan_or_pairs if style.form == PAIRS else scan, style=style)
     writer = partial(write, style=style, reference=_sentence if sentences else None)
     kinds = BOX | POINT | (POLYGON if style.polygon or style.form == BINS else frozenset())
     strings = QUOTED
@@ -410,5 +331,5 @@ TAGS = {
 }
 """A syntax for every family's tags."""
 
-ANY_TAGS = Syntax("ANY_TAGS", read, partial(write, style=STYLES["MINICPM_TAGS"]), BOX | POINT, needs="<")
+ANY_TAGS = Syntax("ANY_TAGS", scan, partial(write, style=STYLES["MINICPM_TAGS"]), BOX | POINT, needs="<")
 """The tags of any family, read where an answer is not in its own."""

@@ -43,7 +43,7 @@ class _Place(NamedTuple):
     end: int
 
 
-def read(region: Region, *, form: Literal["axes", "coords"] = "axes") -> ScanResult:
+def scan(region: Region, *, form: Literal["axes", "coords"] = "axes") -> ScanResult:
     """The points of every element, in the order of their numbers.
 
     >>> from mirg_rewards import GRAMMARS, parse
@@ -196,13 +196,15 @@ def _padded(claim: ClaimToWrite) -> str:
 # The label of an element, twice. matches: the two of alt="cup">cup</point>
 _LABELS = re.compile(rb"""alt=("[^"<>&\\\x00\x01]{1,200}+")|>(?<=">)""" + PLAIN_LABEL + rb"(?=</point)")
 
-XML_POINTS = line_syntax("XML_POINTS", read, write, POINT, _LABELS, most=8, needs="<", nothing="There are none.")
+XML_POINTS = line_syntax(
+    "XML_POINTS", scan, write, POINT, _LABELS, most=8, needs="<", empty_answers=("There are none.",)
+)
 XML_COORDS = Syntax(
     "XML_COORDS",
-    partial(read, form="coords"),
+    partial(scan, form="coords"),
     write_coords,
     POINT,
     needs="<",
     says_image=True,
-    nothing="There are none.",
+    empty_answers=("There are none.",),
 )
