@@ -197,7 +197,7 @@ def test_what_render_writes_is_matched_strictly(grammar, kind, data):
     labels = data.draw(st.lists(st.sampled_from(names), min_size=count, max_size=count))
     some = claims_of(kind, images, labels)
     text = render(some, grammar, SIZES, think="Image-1 has no dog.")
-    unread = replace(grammar, syntaxes=tuple(replace(syntax, read=reads_nothing) for syntax in grammar.syntaxes))
+    unread = replace(grammar, syntaxes=tuple(replace(syntax, scan=reads_nothing) for syntax in grammar.syntaxes))
     parsed = parse(text, unread, SIZES)
     assert parsed.defects.value == 0
     assert [(claim.image, claim.label, kind_of(claim)) for claim in parsed.claims] == [
@@ -207,7 +207,7 @@ def test_what_render_writes_is_matched_strictly(grammar, kind, data):
 
 def test_the_tolerant_reader_is_asked_for_what_is_not_in_the_grammars_own_form():
     unread = replace(
-        GRAMMARS["mirg"], syntaxes=tuple(replace(syntax, read=reads_nothing) for syntax in GRAMMARS["mirg"].syntaxes)
+        GRAMMARS["mirg"], syntaxes=tuple(replace(syntax, scan=reads_nothing) for syntax in GRAMMARS["mirg"].syntaxes)
     )
     with pytest.raises(AssertionError, match="was asked to read"):
         parse("<think></think><answer>[{'image': 2, </answer>", unread, SIZES)
