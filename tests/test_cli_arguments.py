@@ -1,7 +1,6 @@
 from typing import get_args
 
 import pytest
-from mirg_rewards.testing.judges import Kind
 
 from mirg_rewards import GRAMMARS
 from mirg_rewards.cli import COMMANDS, audit, evaluate_options, evaluate_questions, make_parser, options, serve
@@ -14,12 +13,13 @@ from mirg_rewards.evaluation import THRESHOLDS, questions, resampling
 from mirg_rewards.presets import PRESETS
 from mirg_rewards.report import evaluation_output
 from mirg_rewards.server import Limits
+from mirg_rewards.testing.callables import CallableKind
 
 # Commands declare their arguments without importing what they run: what they repeat, and its source.
 REPEATED = {
     "presets": (options.PRESET_NAMES, tuple(PRESETS)),
     "grammar of the default preset": (GRAMMARS[options.DEFAULT_GRAMMAR], PRESETS[options.DEFAULT_PRESET]().grammar),
-    "kinds of rewards": (audit.KINDS, get_args(Kind)),
+    "kinds of rewards": (audit.KINDS, get_args(CallableKind)),
     "thresholds": (evaluate_options.THRESHOLDS, THRESHOLDS),
     "thresholds of GroundingME": (evaluate_questions.GROUNDING_ME_THRESHOLDS, questions.GROUNDING_ME_THRESHOLDS),
     "resamples": (evaluate_options.RESAMPLES, resampling.RESAMPLES),

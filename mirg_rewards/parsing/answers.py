@@ -34,6 +34,8 @@ _FENCE = re.compile(r"\s{0,16}```[A-Za-z]{0,8}\s{0,16}")
 _WORD = re.compile(r"\w")
 # matches: "<tool_call>{...}</tool_call>"
 _TOOL_CALL = re.compile(r"<tool_call>(?:[^<]++|<(?!/tool_call>))*+(?:</tool_call>)?", re.IGNORECASE)
+# What strict JSON has nowhere, be it a blank of the code or not. matches: a form feed
+_NO_JSON = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 # Blanks that may mean something in a line form: several, blank lines, and those behind a quote but a single one.
 _ODD_BLANKS = ("    ", "\n\n", "\n ", " \n", '"  ', '"\n')
 # matches: a tab
@@ -283,7 +285,7 @@ def _may_be_strict(answer: _Answer, *, is_json: bool) -> bool:
     if len(answer.windows) > 1 or has_lookalikes(text):
         return False
     if is_json:
-        return "//" not in text and "/*" not in text
+        return "//" not in text and "/*" not in text and (text.isprintable() or not _NO_JSON.search(text))
     text = text.strip()
     return not any(blanks in text for blanks in _ODD_BLANKS) and not _OTHER_BLANK.search(text)
 

@@ -175,7 +175,7 @@ class Walk:
             for key, value in part.get(kind, []):
                 if self.keys and normal(key) not in self.keys:
                     self.defects |= OTHER_SYNTAX
-                if isinstance(value, Array) and holds_objects(value):
+                if isinstance(value, Array) and (holds_objects(value) or _is_list_of_all(key, value, node)):
                     found.nested.append(value)
                     continue
                 places, unread = places_in(value, wants, node)
@@ -210,7 +210,8 @@ class Walk:
         names_label = said is None and may_map and normal(key) not in _CONTAINERS
         image = context.image if said is None else said
         label = key if names_label else context.label
-        if isinstance(value, Array) and (holds_objects(value) or (said is None and not may_map)):
+        holds = isinstance(value, Array) and (holds_objects(value) or _is_list_of_all(key, value, node))
+        if isinstance(value, Array) and (holds or (said is None and not may_map)):
             self.visit(value, _Context(image, label))
             return
         for place in places_in(value, 4, node)[0]:
@@ -239,6 +240,16 @@ class _Places:
     @property
     def is_any(self) -> bool:
         return bool(self.boxes or self.points or self.is_lost)
+
+
+def _is_list_of_all(key: str, value: Array, node: Object) -> bool:
+    """Tell if an object is nothing but a list of all that was found, as Moondream writes it."""
+    return (
+        normal(key) in ("objects", "points")
+        and len(list(node.pairs())) == 1
+        and bool(value)
+        and all(isinstance(entry, Object) for entry in value)
+    )
 
 
 def raw_claim(claim: JsonClaim, span: Span | None = None, outer: Span | None = None) -> RawClaim:

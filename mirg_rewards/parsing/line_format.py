@@ -33,15 +33,18 @@ _IMAGE, _LABEL = 7, "qq"
 QUOTED = re.compile(rb'("[^\[({<;="\\\x00\x01]{1,200}+")')
 """A label in quotes that holds nothing a reader takes for structure: "a dog"."""
 
+PLAIN_LABEL = rb"""(?![\s"'(){},:;=|\[\]])([^<>&\\\x00\x01]{1,200}+)(?<![\s(){},:;=|\[\]])"""
+"""A label without quotes, in a group. At its ends are no blanks, nor signs beside which the code has none."""
+
 
 def between(opening: str, closing: str) -> bytes:
     r"""Make a pattern of a label between two tags that has no structure in it.
 
     >>> re.search(between("<ref>", "</ref>"), b"<ref>a dog</ref>")[1]
     b'a dog'
+    >>> re.search(between("<ref>", "</ref>"), b"<ref>a dog:</ref>")
     """
-    ends = (re.escape(tag).encode() for tag in (opening, closing))
-    return rb"""%s(?![ "'])([^<>&\\\x00\x01]{1,200}+)(?<! )(?=%s)""" % tuple(ends)
+    return rb"%s%s(?=%s)" % (re.escape(opening).encode(), PLAIN_LABEL, re.escape(closing).encode())
 
 
 def line_syntax(
@@ -92,10 +95,15 @@ def strict_lines(
     longest_first = sorted(pieces, key=len, reverse=True)
     return StrictMatch(
         strings,
-        re.compile(b"(" + b"|".join(map(re.escape, longest_first)) + b")"),
+        re.compile(b"(" + b"|".join(map(_whole_word, longest_first)) + b")"),
         Plans(pieces.__getitem__),
         _LINES if in_words else _LINES_ALONE,
     )
+
+
+def _whole_word(piece: bytes) -> bytes:
+    """A pattern of a piece; one that begins with a word is not behind a letter or number, nor what is not ASCII."""
+    return (rb"(?<![\w\x01\x02\x7f])" if piece[:1].isalpha() else b"") + re.escape(piece)
 
 
 def _claims(kind: Kind, image: int | None, label: str, count: int) -> list[ClaimToWrite]:

@@ -17,6 +17,7 @@ from mirg_rewards.parsing.resolve import RawColumns
 from mirg_rewards.parsing.syntax import AMBIGUOUS, PIECE, UNSAID, Plan, StrictMatch, number_in
 
 _MAX_INDEX = 1e9
+_LESS, _GREATER, _HYPHEN = b"<>-"
 # The inside of a string that is JSON to the letter. matches: 'a "red" car' with a backslash before each quote
 _SOUND = re.compile(r"""(?:[^\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+""")
 # A word that may name an image; what is not ASCII is byte 127 in the code. matches: "Image", "photo"
@@ -80,7 +81,7 @@ def match_strict(
     glued = [_glue(strict.glue, row) for row in PIECE.join(parts[::2]).split(b"\0")[: len(code.ends)]]
     matches = np.array([match is not None for match in glued], dtype=np.bool_) & np.array(may_match, dtype=np.bool_)
     if not strict.is_json:
-        matches[_rows_with_numbers(code, ~(np.abs(code.values) < _MAX_INDEX) | code.is_unusual)] = False
+        matches[_rows_with_doubtful_numbers(code)] = False
     plans: list[Plan | None] = list(map(strict.plans.__getitem__, parts[1::2]))
     number = {plan: place for place, plan in enumerate(dict.fromkeys(plans)) if plan is not None}
     which = np.array([-1 if plan is None else number[plan] for plan in plans], dtype=np.int64)
@@ -92,6 +93,9 @@ def match_strict(
     numbers = _numbers_in_texts(pieces, code, texts, matches)
     around = {row: glue for row, glue in enumerate(glued) if glue is not None and matches[row] and any(glue)}
     _drop_doubtful(strict, pieces, around, matches)
+    odd_rows = _rows_with_numbers(code, code.is_odd) if strict.is_json else []
+    # What is odd around the structures is no defect of theirs.
+    matches[[row for row in odd_rows if row in around]] = False
     counts = np.bincount(pieces.rows, pieces.of_plans(len(plan.claims) for plan in pieces.plans), len(matches))
     defects = np.zeros(len(matches), dtype=np.int64)
     np.bitwise_or.at(defects, pieces.rows, pieces.of_plans(plan.defects for plan in pieces.plans))
@@ -108,7 +112,7 @@ def match_strict(
     raw, labels, spans, unsound = _claims(code, texts, pieces, numbers)
     if strict.is_json:
         is_odd = np.zeros(len(matches), dtype=np.bool_)
-        is_odd[_rows_with_numbers(code, code.is_odd)] = True
+        is_odd[odd_rows] = True
         is_odd[unsound] = True
         defects[is_odd & matches] |= Defect.REPAIRED.value
     return code, StrictClaims(raw, labels, spans, matches, defects, outside)
@@ -254,6 +258,21 @@ def _labels(
                 label = unescape(label)
             labels[place] = label
     return labels, np.array(unsound, dtype=np.int64)
+
+
+def _rows_with_doubtful_numbers(code: Code) -> Integers:
+    """The rows with numbers that a line form may not take: unusual or large ones, signs and points where digits stand."""
+    letters = np.frombuffer(code.text, dtype=np.uint8)
+    places = np.flatnonzero(letters == NUMBER[0])
+    numbers = code.number_at[places]
+    values, lengths = code.values[numbers], code.stops[places] - code.starts[places]
+    # Behind a name, as in <loc_0052>, the lexer takes digits only; in <52> and Image-52, any number.
+    is_token, before = letters[places + 1] == _GREATER, letters[places - 1]
+    is_alone = (is_token & (before == _LESS)) | (before == _HYPHEN)
+    is_digits = (values == np.floor(values)) & ((lengths == 1) | (values >= 10.0 ** np.minimum(lengths - 1, 9)))
+    is_taken = ~code.is_unusual[numbers] & (np.abs(values) < _MAX_INDEX) & (~is_alone | is_digits)
+    is_taken &= ~is_token | (lengths <= np.where(is_alone, 4, 5))
+    return np.searchsorted(code.ends, places[~is_taken])
 
 
 def _rows_with_numbers(code: Code, is_such: Booleans) -> Integers:

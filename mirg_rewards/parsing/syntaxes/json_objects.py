@@ -34,13 +34,18 @@ from mirg_rewards.parsing.syntax import (
 # number is the byte 2 and a string the byte 1
 _SCALAR = rb"(?:[\x01\x02]|null|true|false)"
 _VALUE = rb"(?:SCALAR|\[(?:SCALAR(?:,SCALAR)*+)?\])".replace(b"SCALAR", _SCALAR)
-_KEY = rb"""(?:"[^"\\\x00-\x02\n]{1,64}+"|'[^'\\\x00-\x02\n]{1,64}+')"""
+# A key has no blank, nor what the code has no blank beside, so that it is written as it stands in the code.
+_KEY = rb"""(?:"[^"\\\x00-\x02\s()\[\]{},:;=|]{1,64}+"|'[^'\\\x00-\x02\s()\[\]{},:;=|]{1,64}+')"""
 _PYTHON_OBJECT = re.compile(rb"(\{(?:KEY:VALUE(?:,KEY:VALUE)*+)?\})".replace(b"KEY", _KEY).replace(b"VALUE", _VALUE))
-_OBJECT = re.compile(_PYTHON_OBJECT.pattern.replace(_KEY, rb'"[^"\\\x00-\x02\n]{1,64}+"'))
+_OBJECT = re.compile(_PYTHON_OBJECT.pattern.replace(_KEY, _KEY[3:].partition(b"|'")[0]))
 # Objects and lists of them, one behind the other, with a piece for each object, and what stands before and behind.
 # matches: "Here: [{…},{…}]", "{…},{…}"
 _ROOT = rb"(?:\[(?:\x03(?:,\x03)*+)?\]|\x03)"
 _GLUE = re.compile(rb"([^\[\]{}\x03]*+)" + _ROOT + rb"(?:[ ,;.]?" + _ROOT + rb")*+([^\[\]{}\x03]*+)")
+# The same within an object of one list. matches: '{"objects":[{…},{…}]}'
+_NAMED_GLUE = re.compile(
+    _GLUE.pattern.replace(_ROOT, rb'(?:\{"(?:objects|points)":\[\x03(?:,\x03)*+\]\}|' + _ROOT + rb")")
+)
 
 
 class Dialect(NamedTuple):
@@ -166,8 +171,9 @@ def write_named(claims: list[ClaimToWrite]) -> str:
 
 
 def _strict(dialect: Dialect) -> StrictMatch:
+    glue = _NAMED_GLUE if "objects" in dialect.others else _GLUE
     return StrictMatch(
-        dialect.strings, dialect.object, Plans(partial(plan_of, keys=_keys(dialect))), _GLUE, is_json=True
+        dialect.strings, dialect.object, Plans(partial(plan_of, keys=_keys(dialect))), glue, is_json=True
     )
 
 

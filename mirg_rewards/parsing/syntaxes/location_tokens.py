@@ -99,7 +99,7 @@ def _label(
         assert match is not None
         if match[1] is not None:
             return unescape(text[slice(*match.span(1))]), (behind[0], match.end())
-        return text[slice(*match.span(2))].strip(), (behind[0], match.end())
+        return _without_ends(text, plain, *match.span(2), None), (behind[0], match.end())
     label, begin = label_before(text, plain, *ahead)
     if label:
         return label, (begin, ahead[1])
@@ -107,7 +107,13 @@ def _label(
     begin = match.start() if match else ahead[1]
     for reference in REFERENCE.finditer(plain, begin, ahead[1]):
         begin = reference.end()
-    return text[begin : ahead[1]].strip(" \t,:"), (begin, ahead[1])
+    return _without_ends(text, plain, begin, ahead[1], " \t,:"), (begin, ahead[1])
+
+
+def _without_ends(text: str, plain: str, start: int, end: int, letters: str | None) -> str:
+    """A part of a text without these letters (None: blanks) at its ends, nor what its plain form has blanked there."""
+    start = end - len(plain[start:end].lstrip(letters))
+    return text[start : start + len(plain[start:end].rstrip(letters))].strip(letters)
 
 
 def write(claims: list[ClaimToWrite], *, style: Style) -> str:

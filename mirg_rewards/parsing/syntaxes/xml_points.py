@@ -11,7 +11,7 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.line_format import in_lines, line_syntax
+from mirg_rewards.parsing.line_format import PLAIN_LABEL, in_lines, line_syntax
 from mirg_rewards.parsing.syntax import (
     NUMBER,
     POINT,
@@ -194,9 +194,7 @@ def _padded(claim: ClaimToWrite) -> str:
 
 
 # The label of an element, twice. matches: the two of alt="cup">cup</point>
-_LABELS = re.compile(
-    rb"""alt=("[^"<>&\\\x00\x01]{1,200}+")|>(?<=">)(?![ "'])([^<>&\\\x00\x01]{1,200}+)(?<! )(?=</point)"""
-)
+_LABELS = re.compile(rb"""alt=("[^"<>&\\\x00\x01]{1,200}+")|>(?<=">)""" + PLAIN_LABEL + rb"(?=</point)")
 
 XML_POINTS = line_syntax(
     "XML_POINTS", scan, write, POINT, _LABELS, most=8, needs="<", empty_answers=("There are none.",)
