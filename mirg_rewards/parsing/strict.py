@@ -93,7 +93,7 @@ def match_strict(
     numbers = _numbers_in_texts(pieces, code, texts, matches)
     around = {row: glue for row, glue in enumerate(glued) if glue is not None and matches[row] and any(glue)}
     _drop_doubtful(strict, pieces, around, matches)
-    odd_rows = _rows_with_numbers(code, code.is_odd) if strict.is_json else []
+    odd_rows = _rows_with_numbers(code, code.is_odd & strict.is_json)
     # What is odd around the structures is no defect of theirs.
     matches[[row for row in odd_rows if row in around]] = False
     counts = np.bincount(pieces.rows, pieces.of_plans(len(plan.claims) for plan in pieces.plans), len(matches))
@@ -272,7 +272,8 @@ def _rows_with_doubtful_numbers(code: Code) -> Integers:
     is_digits = (values == np.floor(values)) & ((lengths == 1) | (values >= 10.0 ** np.minimum(lengths - 1, 9)))
     is_taken = ~code.is_unusual[numbers] & (np.abs(values) < _MAX_INDEX) & (~is_alone | is_digits)
     is_taken &= ~is_token | (lengths <= np.where(is_alone, 4, 5))
-    return np.searchsorted(code.ends, places[~is_taken])
+    rows: Integers = np.searchsorted(code.ends, places[~is_taken])
+    return rows
 
 
 def _rows_with_numbers(code: Code, is_such: Booleans) -> Integers:
