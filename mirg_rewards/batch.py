@@ -1,4 +1,4 @@
-"""Claims as tensors: a batch of answers, and of what is true, laid out side by side."""
+"""Claims as tensors: the predictions and the ground truth of a batch."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class ClaimBatch(NamedTuple):
 
     @property
     def counts(self) -> Int64[Tensor, " b"]:
-        """How many claims each row has."""
+        """Number of claims of each row, `[b]`."""
         return self.offsets.diff()
 
 
 class Answers(NamedTuple):
-    """What a batch of responses claims: their claims and defects as tensors, and as they were read.
+    """Predictions of a batch of responses: their claims and defects as tensors, and as parsed values.
 
     `defects` holds the values of `Defect`, int64; `texts` are the responses, empty where only readings were given.
     `comparison` stores comparisons, each with the very tensors that it is of, while several terms judge the same answers.
@@ -54,7 +54,7 @@ class Answers(NamedTuple):
     comparison: list[tuple[tuple[object, ...], Comparison]] | None = None
 
     def defect_counts(self) -> dict[Defect, int]:
-        """How many answers have each defect, the most frequent first: what to look at when a run goes wrong.
+        """Count the answers that have each defect, the most frequent first.
 
         >>> answers, _ = pack([Parsed((), Defect.NO_ANSWER), Parsed()], [Target((), (None,))] * 2)
         >>> answers.defect_counts()
@@ -66,7 +66,7 @@ class Answers(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """What is true of a batch: the true claims as tensors, and the targets that they come from."""
+    """Ground truth of a batch: the true claims as tensors, and the targets that they come from."""
 
     claims: ClaimBatch
     rows: tuple[Target, ...]
@@ -110,7 +110,7 @@ def to_tensors(
     texts: Sequence[str] = (),
     dtype: torch.dtype | None = None,
 ) -> tuple[Answers, Targets]:
-    """What `pack` gives, of claims that stand in columns already.
+    """Lay out claims that are columns already as `pack` does.
 
     >>> predicted = columns.from_rows([[(2, None, None, "", None)]], [3])
     >>> from mirg_rewards.claims import Claim

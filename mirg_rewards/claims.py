@@ -1,4 +1,4 @@
-"""What was said and what is true: values, free of torch."""
+"""Claims and parsed answers: values, free of torch."""
 
 from __future__ import annotations
 

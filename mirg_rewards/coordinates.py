@@ -1,4 +1,4 @@
-"""How a model counts along an image, and which image it saw: free of torch."""
+"""Coordinate spaces, and the resized image that a model sees: free of torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mirg_rewards.claims import Size
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """How coordinates count along an image: from 0 to `max_value`, or in pixels where `max_value` is None.
+    """A coordinate space: from 0 to `max_value`, or in pixels where `max_value` is None.
 
     With `bin_center`, a number is one of `max_value` bins and stands for the bin's middle (Florence-2). A model that sees a
     resized image counts in the pixels of that image: convert with the size it saw.

@@ -1,4 +1,4 @@
-"""What was wrong with an answer: free of torch."""
+"""Defects of answers: free of torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import enum
 
 
 class Defect(enum.Flag):
-    """What kept an answer from being read in full and as its grammar asks. `Defect(0)` is none, and false.
+    """Reasons why an answer was not parsed in full, or not in the form of its grammar. `Defect(0)` is none, and false.
 
     >>> bool(Defect(0)), Defect.UNCLOSED | Defect.ZERO_AREA
     (False, <Defect.UNCLOSED|ZERO_AREA: 132>)

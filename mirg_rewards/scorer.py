@@ -18,13 +18,13 @@ from mirg_rewards.row_error import RowTypeError
 from mirg_rewards.targets import Target
 
 Response = str | Sequence[Mapping[str, Any]]
-"""What a trainer hands over as a response: its text, or chat messages of which the last one counts."""
+"""A response as trainers hand it over: its text, or chat messages of which the last one counts."""
 
 
 class Scores(NamedTuple):
-    """What a batch earned: the sum to train on, the terms to log, and how each answer was read.
+    """Rewards of a batch: the sum to train on, the terms to log, and the parsed answers.
 
-    `total` and each of `terms` are float32 `[b]`, finite. `answers.parsed[i]` is the reading of response `i`; any further
+    `total` and each of `terms` are float32 `[b]`, finite. `answers.parsed[i]` is the parsed response `i`; any further
     reward of the same batch is `reward(scores.answers, scores.targets)`.
     """
 
@@ -59,7 +59,7 @@ class Scorer:
             raise TypeError(f"reward must be callable as reward(answers, targets), got {self.reward!r}")
 
     def read(self, responses: Sequence[Response], targets: Sequence[Target]) -> tuple[Answers, Targets]:
-        """What the responses claim about their targets' images, and what is true of these, as tensors.
+        """Parse responses, and lay out their claims and those of the targets as tensors.
 
         Raises ValueError or TypeError that names the row.
 
@@ -92,7 +92,7 @@ class Scorer:
         return to_tensors(parsed.claims, parsed.defects, parsed, targets, self.device, texts=texts)
 
     def __call__(self, responses: Sequence[Response], targets: Sequence[Target]) -> Scores:
-        """What each response earns against its target. Raises ValueError or TypeError that names the row."""
+        """Score each response against its target. Raises ValueError or TypeError that names the row."""
         answers, true = self.read(responses, targets)
         with torch.no_grad():
             if isinstance(self.reward, Weighted):

@@ -15,7 +15,7 @@ from mirg_rewards.coordinates import PIXELS, Space
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a right answer claims, and the (width, height) in pixels of every image that it may speak of.
+    """Ground truth of a row: the claims of a correct answer, and the (width, height) in pixels of each image of the row.
 
     A target without claims is answered rightly by claiming nothing. `sizes` has one entry an image, None where the
     size is not known; `seen_sizes` are those of the resized images that the model saw, where the caller has them.
@@ -178,7 +178,7 @@ def _float64(rows: Sequence[Sequence[float]]) -> bytes:
 
 
 _MARGIN = 0.5
-"""How far a true box may lie outside its image before it is taken for another unit: benchmarks overshoot by 5 %."""
+"""Distance that a true box may lie outside its image before it is taken for another unit: benchmarks overshoot by 5 %."""
 
 
 def _checked_sizes(name: str, sizes: Iterable[Size | None]) -> tuple[Size | None, ...]:

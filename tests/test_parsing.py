@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from format_samples import SAMPLES, family, is_exact, read
 
-from mirg_rewards import GRAMMARS, Box, Claim, Defect, Resize, parse
+from mirg_rewards import GRAMMARS, Box, Claim, Defect, Resize, parse, render
 from mirg_rewards.parsing.lexer import fold
+from mirg_rewards.parsing.responses import parse_batch
 
 MESSY = [json.loads(line) for line in (Path(__file__).parent / "data/messy_samples.jsonl").read_text().splitlines()]
 
@@ -460,3 +461,30 @@ def test_digits_past_a_floats_precision_are_read(more):
     said = f'[{{"image": 1, "bbox_2d": [0.{"9" * 40}, 0, 500, 1000], "label": "a"}}{more}]'
     claim = parse(f"<think></think><answer>{said}</answer>", GRAMMARS["mirg"], [None]).claims[0]
     assert claim.box.corners == (0.001, 0.0, 0.5, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "images", "label"),
+    [
+        ("qwen3_json", '{"第二张图": [1, 2, 300, 400]}', [2], ""),
+        ("qwen3_json", '{"собака": [1, 2, 300, 400]}', [None], "собака"),
+        ("visual_rft", "{'狗': [1, 2, 300, 400]}", [None], "狗"),
+        ("qwen3_json", '[{"bbox_2d":\u2009[100, 200,\u202f300, 400], "label":\u2003"dog"}]\u2028', [None], "dog"),
+        ("qwen3_json", "{1.: [1, 2, 3, 4]}", [1], ""),
+        ("glm_v", "[" + "{}," * 300 + '{"bbox_2d": [1, 2, 3, 4]}]', [None], ""),
+    ],
+)
+def test_keys_blanks_and_empty_objects_beyond_ascii_lose_nothing(name, text, images, label):
+    claims = parse(text, GRAMMARS[name], [None] * 3).claims
+    assert [claim.image for claim in claims] == images
+    assert [claim.label for claim in claims] == [label]
+
+
+@pytest.mark.parametrize("name", ["mirg", "qwen25_json", "fuyu", "qwen2_vl"])
+def test_a_row_without_images_has_no_places(name):
+    text = render([Claim(1, Box(0.1, 0.2, 0.3, 0.4))], GRAMMARS[name], [(1000, 1000)] * 2)
+    for sizes in ([[(1000, 1000)], []], [[], [(1000, 1000)]], [[], []]):
+        batch = parse_batch([text, text], GRAMMARS[name], sizes)
+        for parsed, known in zip(batch, sizes, strict=True):
+            assert [claim.box is None for claim in parsed.claims] == [not known]
+            assert bool(parsed.defects & Defect.AMBIGUOUS_IMAGE) == (not known)

@@ -14,7 +14,7 @@ from mirg_rewards.coordinates import PIXELS, THOUSAND, UNIT, Space
 from mirg_rewards.targets import Target
 
 ImageRole = Literal["source", "target", "reference", "distractor"]
-"""What an image is to the question: it is spoken of, it holds the answer, it helps to find it, or it only misleads."""
+"""Role of an image in a question: it is spoken of, it holds the answer, it helps to find it, or it only misleads."""
 
 ObjectRole = Literal["target", "reference", "distractor", "candidate"]
 
@@ -34,7 +34,7 @@ Predicate = Literal[
     "above",
     "below",
 ]
-"""What one note may be to another: an object, or an image as a whole."""
+"""Relation of one note to another: an object, or an image as a whole."""
 
 PREDICATES: tuple[Predicate, ...] = get_args(Predicate)
 

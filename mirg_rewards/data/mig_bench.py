@@ -319,4 +319,4 @@ def _target_image(row: _EntryRow) -> int:
 
 
 _LARGEST = 1.5
-"""How far from 0 a true corner may lie before it is taken for another unit: the file's own reach 1.048."""
+"""Distance from 0 that a true corner may lie before it is taken for another unit: the file's own reach 1.048."""

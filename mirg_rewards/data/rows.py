@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 CHUNK = 4096
-"""How many rows are held at a time."""
+"""Number of rows held at a time."""
 
 Write = Callable[["Chunk", Mapping[str, list[Any]]], None]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -266,7 +265,6 @@ def raw_claim(claim: JsonClaim, span: Span | None = None, outer: Span | None = N
     return RawClaim(claim.image, box, point, str(claim.label), named, *(span or claim.span), outer or claim.outer)
 
 
-@functools.lru_cache(maxsize=8192)
 def plan_of(shape: bytes, keys: frozenset[str]) -> Plan | None:
     r"""Return the claims of an object of one shape; None where they depend on what its strings hold.
 

@@ -33,15 +33,17 @@ class _ToAscii(dict[int, str]):
     def __missing__(self, code: int) -> str:
         letter = chr(code)
         digit = unicodedata.decimal(letter, None) if code > 127 else None
-        self[code] = letter if digit is None else str(digit)
+        self[code] = " " if code > 127 and letter.isspace() else letter if digit is None else str(digit)
         return self[code]
 
 
 _TO_ASCII = _ToAscii(str.maketrans(_LOOKALIKES))
 # match: "（"; and "１", "٣"
-_FOLDABLE = re.compile(f"[{re.escape(''.join(_LOOKALIKES))}]|(?![0-9])\\d")
+_FOLDABLE = re.compile(f"[{re.escape(''.join(_LOOKALIKES))}]|(?![0-9])\\d|[^\\S\\x00-\\x7f]")
 
-_STRUCTURE = re.compile(f"[{re.escape(''.join(twin for twin, letter in _LOOKALIKES.items() if not letter.isdigit()))}]")
+_STRUCTURE = re.compile(
+    f"[{re.escape(''.join(twin for twin, letter in _LOOKALIKES.items() if not letter.isdigit()))}]|[^\\S\\x00-\\x7f]"
+)
 
 _SPACE, _NEWLINE, _ZERO, _DOT = 32, 10, 48, 46
 _EXACT_DIGITS = 15
@@ -62,7 +64,7 @@ _NUMBER = re.compile(
       )
     )
     """.replace(b"EXPONENT", rb"(?:[eE][-+]?[0-9]++(?![A-Za-z0-9_]))?+")
-    .replace(b"FRACTION", rb"(?:\.(?:[0-9]++|(?=[,\])}])))?+")
+    .replace(b"FRACTION", rb"(?:\.(?:[0-9]++|(?=[,\])}:])))?+")
     .replace(b"DIGITS", b"[0-9]"),
     re.VERBOSE | re.DOTALL,
 )

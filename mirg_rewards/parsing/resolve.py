@@ -154,7 +154,7 @@ def scales_of(
     first = np.cumsum(counts) - counts
     side = grammar.space.max_value
     if side is not None and seen_sizes is None:
-        return Scales(np.array([[side, side]], dtype=np.float64), first, counts, np.ones(len(sizes), dtype=np.bool_))
+        return Scales(np.array([[side, side]], dtype=np.float64), first, counts, counts > 0)
     coordinates: list[Size] = []
     is_uniform = np.ones(len(sizes), dtype=np.bool_)
     for row, known in enumerate(sizes):
@@ -309,7 +309,9 @@ def _spaces(
 ) -> tuple[Floats, Floats, Booleans, Booleans]:
     """Return for each claim its sides `[n, 2]`, the shift to the bin center, a flag for fractions, and the order of points."""
     place = np.where(is_known, scales.first[rows] + images - 1, scales.first[rows])
-    sides = scales.sides[place] if len(scales.sides) > 1 else np.broadcast_to(scales.sides, (len(rows), 2))
+    # A row may have no images, be it the last one or the only one.
+    all_sides = scales.sides if len(scales.sides) else np.ones((1, 2))
+    sides = all_sides[np.minimum(place, len(all_sides) - 1)]
     shift = np.full(len(rows), 0.5 if grammar.space.bin_center else 0.0)
     is_unit = np.full(len(rows), grammar.space.max_value == 1)
     points_x_first = np.zeros(len(rows), dtype=np.bool_)

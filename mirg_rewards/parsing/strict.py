@@ -23,6 +23,7 @@ _SOUND = re.compile(r"""(?:[^\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+""
 # A word that may name an image; what is not ASCII is byte 127 in the code. matches: "Image", "photo"
 _IMAGE_NOUN = re.compile(rb"(?i:im(?:age|g)|pic|photo|frame|view)|\x7f")
 _WIDTH = 8
+_MAX_CACHED = 256
 _ORDINALS = {word: float(number) for number, word in enumerate(ORDINALS, 1)}
 _QUOTES = "\"'"
 _LOST = UNPARSED.value
@@ -118,10 +119,19 @@ def match_strict(
     return code, StrictClaims(raw, labels, spans, matches, defects, outside)
 
 
-@functools.lru_cache(maxsize=4096)
 def _glue(glue: re.Pattern[bytes], row: bytes) -> tuple[bytes, ...] | None:
-    """Match the text around the pieces of a row; None if the row as a whole does not match."""
-    match = glue.fullmatch(row) if PIECE in row else None
+    """Return the text before and after the pieces of a row, or None if the glue between them does not match."""
+    if PIECE not in row:
+        return None
+    if len(row) <= _MAX_CACHED:
+        return _short_glue(glue, row)
+    match = glue.fullmatch(row)
+    return None if match is None else match.groups(b"")
+
+
+@functools.lru_cache(maxsize=4096)
+def _short_glue(glue: re.Pattern[bytes], row: bytes) -> tuple[bytes, ...] | None:
+    match = glue.fullmatch(row)
     return None if match is None else match.groups(b"")
 
 

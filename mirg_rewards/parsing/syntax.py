@@ -138,7 +138,7 @@ class Plans(dict[bytes, "Plan | None"]):
     2
     """
 
-    MAX_SHAPES = 8192
+    MAX_SHAPES, MAX_LENGTH = 8192, 1024
 
     def __init__(self, plan_of: Callable[[bytes], Plan | None]) -> None:
         super().__init__()
@@ -147,7 +147,9 @@ class Plans(dict[bytes, "Plan | None"]):
     def __missing__(self, shape: bytes) -> Plan | None:
         if len(self) >= self.MAX_SHAPES:
             self.clear()
-        plan = self[shape] = self.plan_of(shape)
+        plan = self.plan_of(shape)
+        if len(shape) <= self.MAX_LENGTH:
+            self[shape] = plan
         return plan
 
 

@@ -25,7 +25,7 @@ from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
 
 GRIFFON_RESIZE = Resize(factor=28, min_pixels=3136, max_pixels=401_408)
-"""How the processor resizes in the published training script."""
+"""Resizing of the processor in the published training script."""
 
 GRIFFON = replace(GRAMMARS["qwen25_json"], resize=GRIFFON_RESIZE)
 """A fenced JSON list of `{"bbox_2d": […], "label": "dog"}`, in pixels of the image that the model saw."""

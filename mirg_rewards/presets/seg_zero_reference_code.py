@@ -18,7 +18,7 @@ from mirg_rewards.presets.reference_code import counted, first_answer
 from mirg_rewards.targets import Target
 
 SEG_ZERO_RESIZE = Resize(factor=28, min_pixels=3136, max_pixels=12_845_056)
-"""How the processors of these projects resize; an image of 840 by 840 stays as it is."""
+"""Resizing of the processors of these projects; an image of 840 by 840 stays as it is."""
 
 _FAILURES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
 # matches: "{", unless "}" follows

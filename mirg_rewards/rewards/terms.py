@@ -15,7 +15,7 @@ from mirg_rewards.batch import Answers, ClaimBatch, Targets
 from mirg_rewards.claims import UNPARSED
 
 Reward = Callable[[Answers, Targets], Tensor]
-"""What answers earn against their targets: float32 `[b]`, finite. Anything of this form is a reward."""
+"""Function of answers and targets to rewards: float32 `[b]`, finite. Anything of this form is a reward."""
 
 
 def format_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:

@@ -26,7 +26,7 @@ from mirg_rewards.testing.state import result_of, shared_numbers, shared_setting
 from mirg_rewards.testing.strategies import answer_formats, answers_about, boxes, responses
 
 _NEARLY = 0.9
-"""How much of the most that there is to earn the truth must earn: models count in whole numbers, and those round."""
+"""Fraction of the maximum that the ground truth must earn: models count in whole numbers, and those round."""
 
 
 def never_raises(context: PropertyContext, draw: Draw) -> None:
@@ -344,7 +344,7 @@ PROPERTIES: Mapping[str, Callable[[PropertyContext, Draw], None]] = {
 """Every property by its name, in the order in which they are checked: the plainest faults first."""
 
 NEEDS: Mapping[str, str] = {"pays_the_truth": "a claim", "monotone_in_iou": "a box"}
-"""What a target needs for a property to be checked on it."""
+"""Requirement of a target for a property to be checked on it."""
 
 
 def _each(context: PropertyContext, draw: Draw, broken: str, is_fine: Callable[[float], bool], expected: str) -> None:

@@ -20,7 +20,7 @@ from mirg_rewards.testing.strategies import corrupted, responses
 Draw = Callable[[SearchStrategy[Any]], Any]
 
 CLOSE = 1e-6
-"""How far two sums of the same numbers in another order may lie apart, as float32."""
+"""Distance that two sums of the same numbers in another order may have, as float32."""
 
 
 class Counterexample(Exception):  # noqa: N818 - it is what was looked for

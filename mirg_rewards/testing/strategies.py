@@ -22,7 +22,7 @@ from mirg_rewards.targets import Target
 from mirg_rewards.testing.answer_format import AnswerFormat, places_of, write_answer
 
 PlaceKind = Literal["box", "point", "polygon", "image"]
-"""What a claim says of its image: where in it, or only that it is meant."""
+"""Kinds of place that a claim may name in its image, or only the image."""
 
 T = TypeVar("T")
 

@@ -31,7 +31,7 @@ BETWEEN: dict[Predicate, tuple[str, ...]] = {
     "above": (" is above ", " sits higher up and over "),
     "below": (" is below ", " sits lower down and under "),
 }
-"""What stands between the two things of a relation."""
+"""Text between the two things of a relation."""
 
 AROUND: dict[ImageRole, tuple[tuple[str, str], ...]] = {
     "source": (("", " is the one to start from"), ("", " is the source"), ("the source is ", "")),
@@ -49,10 +49,10 @@ AROUND: dict[ImageRole, tuple[tuple[str, str], ...]] = {
         ("nothing fits in ", ""),
     ),
 }
-"""What stands before and behind an image that a claim gives a role."""
+"""Text before and behind an image that a claim gives a role."""
 
 THINGS = ("the object", "the area", "the spot")
-"""What an object without a label is called."""
+"""Name of an object without a label."""
 
 # matches: "\"a dog\""
 _LABEL = r'"((?:[^"\\\n]|\\[^\n]){1,400})"'

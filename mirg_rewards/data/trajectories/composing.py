@@ -11,7 +11,7 @@ from mirg_rewards.data.annotations import Annotation, ImageNote, ObjectNote, Que
 from mirg_rewards.data.trajectories.steps import Rejection, Rule
 
 WINDOW = 512
-"""How many of the annotations around one its distractors are drawn from."""
+"""Number of annotations around one that its distractors are drawn from."""
 
 
 def compose_multi_image(

@@ -10,7 +10,7 @@ from mirg_rewards.data.annotations import Annotation
 from mirg_rewards.data.trajectories.steps import Rejection, Rule
 
 _SAYING = 8
-"""How many characters a name has, not digits alone, that says by itself which picture it is."""
+"""Length of a name, not of digits alone, that identifies a picture by itself."""
 
 
 def image_names(path: str | Path) -> frozenset[str]:

@@ -21,7 +21,7 @@ from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
 
 LEAST_IOU = 0.7
-"""How much of a true box must be left after rounding: what is smaller than the style can count is not taught."""
+"""Fraction of a true box that must be left after rounding; smaller boxes are not taught."""
 
 _SAME = 1e-5
 

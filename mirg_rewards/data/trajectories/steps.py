@@ -11,7 +11,7 @@ from mirg_rewards.data.annotations import ImageRole, Predicate
 from mirg_rewards.targets import Target
 
 StepKind = Literal["look", "compare", "route", "locate", "check"]
-"""What a step does: look at the reference, go through the images, choose one, find the place in it, check it."""
+"""Purpose of a step: look at the reference, go through the images, choose one, find the place in it, check it."""
 
 
 class ImageClaim(NamedTuple):
@@ -30,7 +30,7 @@ class RelationClaim(NamedTuple):
 
 
 TraceClaim = Claim | ImageClaim | RelationClaim
-"""What a step may claim; a `Claim` is of an object in an image."""
+"""Claims that a step may make; a `Claim` is of an object in an image."""
 
 
 class Rule(StrEnum):

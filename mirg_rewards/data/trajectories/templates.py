@@ -22,7 +22,7 @@ SENTENCES: dict[tuple[StepKind, str], tuple[str, ...]] = {
     ("check", "image"): ("{}", "And {}", "To be sure, {}"),
     ("check", "relation"): ("{}", "Indeed, {}", "This fits, since {}", "To check: {}"),
 }
-"""How a claim of each kind (of an object, an image or a relation) stands in a sentence of each step."""
+"""Form of a claim of each kind (of an object, an image or a relation) in a sentence of each step."""
 
 OPENERS: dict[str, dict[StepKind, tuple[str, ...]]] = {
     "": {
@@ -151,7 +151,7 @@ OPENERS: dict[str, dict[StepKind, tuple[str, ...]]] = {
         "check": ("Both do the same work.", "Function and place agree.", ""),
     },
 }
-"""How a step opens, for each of MIG-Bench's tasks; "" is for all others. The first sentence of a trajectory is of `look`."""
+"""Opening of a step, for each of MIG-Bench's tasks; "" is for all others. The first sentence of a trajectory is of `look`."""
 
 LEAKS = (
     "ground truth",
@@ -166,7 +166,7 @@ LEAKS = (
     "gold answer",
     "reference answer",
 )
-"""What only somebody says who has been told the answer."""
+"""Words that give away that the answer was known."""
 
 DENIALS = frozenset(
     "not no never none neither nor cannot nothing without unlikely false wrong incorrect untrue doubt hardly instead "

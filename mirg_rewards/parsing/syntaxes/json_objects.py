@@ -35,7 +35,7 @@ from mirg_rewards.parsing.syntax import (
 _SCALAR = rb"(?:[\x01\x02]|null|true|false)"
 _VALUE = rb"(?:SCALAR|\[(?:SCALAR(?:,SCALAR)*+)?\])".replace(b"SCALAR", _SCALAR)
 # A key has no blank, nor what the code has no blank beside, so that it is written as it stands in the code.
-_KEY = rb"""(?:"[^"\\\x00-\x02\s()\[\]{},:;=|]{1,64}+"|'[^'\\\x00-\x02\s()\[\]{},:;=|]{1,64}+')"""
+_KEY = rb"""(?:"[^"\\\x00-\x02\x7f\s()\[\]{},:;=|]{1,64}+"|'[^'\\\x00-\x02\x7f\s()\[\]{},:;=|]{1,64}+')"""
 _PYTHON_OBJECT = re.compile(rb"(\{(?:KEY:VALUE(?:,KEY:VALUE)*+)?\})".replace(b"KEY", _KEY).replace(b"VALUE", _VALUE))
 _OBJECT = re.compile(_PYTHON_OBJECT.pattern.replace(_KEY, _KEY[3:].partition(b"|'")[0]))
 # Objects and lists of them, one behind the other, with a piece for each object, and what stands before and behind.
@@ -77,6 +77,11 @@ _PLAINEST = Dialect()
 
 
 @functools.lru_cache(maxsize=256)
+def _plans(dialect: Dialect) -> Plans:
+    return Plans(partial(plan_of, keys=_keys(dialect)))
+
+
+@functools.lru_cache(maxsize=256)
 def _keys(dialect: Dialect) -> frozenset[str]:
     """Return the coordinate keys that a family writes."""
     return frozenset(map(normal, (dialect.box, dialect.point, *dialect.others)))
@@ -115,7 +120,7 @@ def _source(region: Region, dialect: Dialect) -> Source:
 
 def _read_whole(source: Source, at: int, *, dialect: Dialect) -> Whole | None:
     match = dialect.object.match(source.code.text, at, source.end)
-    plan = None if match is None else plan_of(match[0], _keys(dialect))
+    plan = None if match is None or match[0] == b"{}" else _plans(dialect)[match[0]]
     if match is None or plan is None or any(source.number(at + place) is None for place in plan.texts):
         return None
     return Whole(source, at, match.end(), plan)
@@ -172,9 +177,7 @@ def write_named(claims: list[ClaimToWrite]) -> str:
 
 def _strict(dialect: Dialect) -> StrictMatch:
     glue = _NAMED_GLUE if "objects" in dialect.others else _GLUE
-    return StrictMatch(
-        dialect.strings, dialect.object, Plans(partial(plan_of, keys=_keys(dialect))), glue, is_json=True
-    )
+    return StrictMatch(dialect.strings, dialect.object, _plans(dialect), glue, is_json=True)
 
 
 def json_syntax(name: str, dialect: Dialect, **more: Any) -> Syntax:
