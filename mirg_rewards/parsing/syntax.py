@@ -18,6 +18,7 @@ NUMBER = r"[-+]?(?:[0-9]{1,9}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][-+]?[0-9]{
 PAIR = rf"\(\s{{0,4}}({NUMBER})\s{{0,4}},\s{{0,4}}({NUMBER})\s{{0,4}}\)"
 """A point, with a group for each number. matches: (197, 525)"""
 
+# matches: "-3.5"
 _NUMBER = re.compile(NUMBER)
 
 AMBIGUOUS = -(2**40)
