@@ -14,7 +14,7 @@ from mirg_rewards.columns import Booleans, Integers
 from mirg_rewards.parsing.image_names import ORDINALS
 from mirg_rewards.parsing.lexer import NUMBER, Code, spans_of, unescape, with_strings
 from mirg_rewards.parsing.resolve import RawColumns
-from mirg_rewards.parsing.syntax import AMBIGUOUS, PIECE, UNSAID, Plan, StrictMatch, number_in
+from mirg_rewards.parsing.syntax import AMBIGUOUS, MAX_SHAPE, PIECE, UNSAID, Plan, StrictMatch, number_in
 
 _MAX_INDEX = 1e9
 _LESS, _GREATER, _HYPHEN = b"<>-"
@@ -78,7 +78,7 @@ def match_strict(
     if strict.strings is not None:
         code = with_strings(code, strict.strings)
     parts = strict.piece.split(code.text)
-    glued = [_glue(strict.glue, row) for row in PIECE.join(parts[::2]).split(b"\0")[: len(code.ends)]]
+    glued = [_glued(strict.glue, row) for row in PIECE.join(parts[::2]).split(b"\0")[: len(code.ends)]]
     matches = np.array([match is not None for match in glued], dtype=np.bool_) & np.array(may_match, dtype=np.bool_)
     if not strict.is_json:
         matches[_rows_with_doubtful_numbers(code)] = False
@@ -93,9 +93,9 @@ def match_strict(
     numbers = _numbers_in_texts(pieces, code, texts, matches)
     around = {row: glue for row, glue in enumerate(glued) if glue is not None and matches[row] and any(glue)}
     _drop_doubtful(strict, pieces, around, matches)
-    odd_rows = _rows_with_numbers(code, code.is_odd) if strict.is_json else []
+    odd_rows = _rows_with_numbers(code, code.is_odd) if strict.is_json else np.zeros(0, dtype=np.int64)
     # What is odd around the structures is no defect of theirs.
-    matches[[row for row in odd_rows if row in around]] = False
+    matches[[row for row in odd_rows.tolist() if row in around]] = False
     counts = np.bincount(pieces.rows, pieces.of_plans(len(plan.claims) for plan in pieces.plans), len(matches))
     defects = np.zeros(len(matches), dtype=np.int64)
     np.bitwise_or.at(defects, pieces.rows, pieces.of_plans(plan.defects for plan in pieces.plans))
@@ -118,10 +118,17 @@ def match_strict(
     return code, StrictClaims(raw, labels, spans, matches, defects, outside)
 
 
+def _glued(glue: re.Pattern[bytes], row: bytes) -> tuple[bytes, ...] | None:
+    """Match the text around the pieces of a row; None if the row as a whole does not match."""
+    if PIECE not in row:
+        return None
+    # A long row is hardly met again, and many would fill the memory.
+    return _glue(glue, row) if len(row) <= MAX_SHAPE else _glue.__wrapped__(glue, row)
+
+
 @functools.lru_cache(maxsize=4096)
 def _glue(glue: re.Pattern[bytes], row: bytes) -> tuple[bytes, ...] | None:
-    """Match the text around the pieces of a row; None if the row as a whole does not match."""
-    match = glue.fullmatch(row) if PIECE in row else None
+    match = glue.fullmatch(row)
     return None if match is None else match.groups(b"")
 
 
@@ -272,7 +279,8 @@ def _rows_with_doubtful_numbers(code: Code) -> Integers:
     is_digits = (values == np.floor(values)) & ((lengths == 1) | (values >= 10.0 ** np.minimum(lengths - 1, 9)))
     is_taken = ~code.is_unusual[numbers] & (np.abs(values) < _MAX_INDEX) & (~is_alone | is_digits)
     is_taken &= ~is_token | (lengths <= np.where(is_alone, 4, 5))
-    return np.searchsorted(code.ends, places[~is_taken])
+    rows: Integers = np.searchsorted(code.ends, places[~is_taken])
+    return rows
 
 
 def _rows_with_numbers(code: Code, is_such: Booleans) -> Integers:

@@ -132,6 +132,10 @@ class Plan:
         return all(claim.image >= 0 for claim in self.claims)
 
 
+MAX_SHAPE = 1024
+"""The longest structure whose plan is made and kept, in bytes of code: a bound on memory. Longer ones are scanned."""
+
+
 class Plans(dict[bytes, "Plan | None"]):
     """A cache of plans by shape, filled by `plan_of`; None for a shape that does not determine its claims.
 
@@ -146,6 +150,8 @@ class Plans(dict[bytes, "Plan | None"]):
         self.plan_of = plan_of
 
     def __missing__(self, shape: bytes) -> Plan | None:
+        if len(shape) > MAX_SHAPE:
+            return None
         if len(self) >= self.MAX_SHAPES:
             self.clear()
         plan = self[shape] = self.plan_of(shape)

@@ -124,7 +124,8 @@ def _numbers(written: str) -> Numbers:
 
 def _is_point(plain: str, match: re.Match[str], points: Points) -> bool:
     if points == "double":
-        return plain[max(match.start() - 1, 0) : match.end() + 1] == f"[{match[0]}]"
+        ahead, behind = plain[max(match.start() - 4, 0) : match.start()], plain[match.end() : match.end() + 4]
+        return match[0][0] == "[" and ahead.rstrip()[-1:] == "[" and behind.lstrip()[:1] == "]"
     return points == "single" and match[0][0] == "["
 
 

@@ -20,6 +20,7 @@ from mirg_rewards.parsing.syntax import (
     BOTH,
     BOX,
     IMAGE,
+    MAX_SHAPE,
     POINT,
     ClaimToWrite,
     Plans,
@@ -118,7 +119,7 @@ def _source(region: Region, dialect: Dialect) -> Source:
 
 def _read_whole(source: Source, at: int, *, dialect: Dialect) -> Whole | None:
     match = dialect.object.match(source.code.text, at, source.end)
-    plan = None if match is None else plan_of(match[0], _keys(dialect))
+    plan = None if match is None or len(match[0]) > MAX_SHAPE else plan_of(match[0], _keys(dialect))
     if match is None or plan is None or any(source.number(at + place) is None for place in plan.texts):
         return None
     return Whole(source, at, match.end(), plan)
