@@ -93,7 +93,7 @@ def match_strict(
     numbers = _numbers_in_texts(pieces, code, texts, matches)
     around = {row: glue for row, glue in enumerate(glued) if glue is not None and matches[row] and any(glue)}
     _drop_doubtful(strict, pieces, around, matches)
-    odd_rows = _rows_with_numbers(code, code.is_odd) if strict.is_json else np.zeros(0, dtype=np.int64)
+    odd_rows = _rows_with_numbers(code, code.is_odd & strict.is_json)
     # What is odd around the structures is no defect of theirs.
     matches[[row for row in odd_rows.tolist() if row in around]] = False
     counts = np.bincount(pieces.rows, pieces.of_plans(len(plan.claims) for plan in pieces.plans), len(matches))
