@@ -169,7 +169,7 @@ class AnswerBatch:
     def choose(self, rows: Sequence[int], code: Code, owners: Sequence[int]) -> None:
         """Choose for each row the first syntax that matches it; one with tokens, tags or keys of its own beats bare numbers."""
         pending = list(rows)
-        letters = {row: set(self.answers[row].plain) for row in rows}
+        letters = {row: _letters(self.answers[row]) for row in rows}
         for number, syntax in enumerate(self.grammar.syntaxes):
             reader = self.reader(syntax)
             looked_at = [row for row in pending if number == 0 or _may_hold(self.answers[row], letters[row], reader)]
@@ -271,6 +271,10 @@ def _answer(text: str, section: Span) -> _Answer:
         part = _without_tool_calls(answer[begin:stop])
         plain = part if len(windows) == 1 else plain[:begin] + part + plain[stop:]
     return _Answer(answer, plain, start, windows, is_last=start + len(answer) == len(text))
+
+
+def _letters(answer: _Answer) -> set[str]:
+    return set().union(*(answer.plain[start:end] for start, end in answer.windows))
 
 
 def _may_hold(answer: _Answer, letters: set[str], syntax: Syntax) -> bool:

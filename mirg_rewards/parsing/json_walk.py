@@ -105,6 +105,9 @@ class Walk:
         """Collect the claims of an object whose plan is known."""
         self.left -= 1
         self.holds_keys = True
+        if self.left < 0:
+            self.defects |= Defect.TOO_LONG.value
+            return
         self.defects |= node.plan.defects
         source, start = node.source, node.start
         for claim in node.plan.claims:

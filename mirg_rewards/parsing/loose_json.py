@@ -174,6 +174,8 @@ class _Builder:
             if text[at] == _BRACE and not (self.stack and isinstance(self.stack[-1], Object)) and not self.too_deep:
                 whole = self.read_whole(self.source, at)
                 if whole is not None:
+                    # About as many as its tokens are.
+                    self.budget = max(self.budget - (whole.end - at) // 4, 0)
                     if not self.stack:
                         return whole, whole.end
                     self.stack[-1].append(whole)
