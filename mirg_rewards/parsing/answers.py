@@ -37,7 +37,7 @@ _TOOL_CALL = re.compile(r"<tool_call>(?:[^<]++|<(?!/tool_call>))*+(?:</tool_call
 # What strict JSON has nowhere, be it a blank of the code or not. matches: a form feed
 _NO_JSON = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 # Blanks that may mean something in a line form: several, blank lines, and those behind a quote but a single one.
-_ODD_BLANKS = ("    ", "\n\n", "\n ", " \n", '"  ', '"\n')
+_ODD_BLANKS = ("  ", "\n\n", "\n ", " \n", '"\n')
 # matches: a tab
 _OTHER_BLANK = re.compile(r"[^\S \n]")
 # Where a model points, numbers by two in plain text are points.

@@ -94,9 +94,11 @@ _VAGUE = rf"""
     | [所全每各](?:(?<=所)有|(?<=全)部|(?<![所全])一?[张幅个]?)的?(?P<chinese_many>{_NOUN_CHINESE})
     | [另其左右](?:(?<=另)外?一?[张幅个]|(?<=其)[他它余]|(?<![另其])[边侧]?)的?(?P<chinese_place>{_NOUN_CHINESE})
 """
+# matches: "Image-2", "second image", "第二张图"
 REFERENCE = re.compile(_NAMED, re.VERBOSE | re.IGNORECASE)
 """An image by its number, or several by theirs."""
 
+# matches: "second image", "other images"
 MENTION = re.compile(f"{_NAMED}|{_VAGUE}", re.VERBOSE | re.IGNORECASE)
 """As REFERENCE, and also words that name no single image: both, all, the left one."""
 
@@ -104,6 +106,7 @@ VAGUE = frozenset("first_few many few place chinese_few chinese_many chinese_pla
 """The groups of MENTION that REFERENCE does not have."""
 
 _SEVERAL = VAGUE | frozenset("list plural from_last ordinals chinese_ordinals chinese_list".split())
+# matches: "12", "twenty-first"
 _HEAD = re.compile(r"[0-9]+|(?:twenty-)?[a-z]+", re.IGNORECASE)
 
 

@@ -26,44 +26,63 @@ _BETWEEN = (
     "visible|present|found|shown|seen|located|depicted|contained|appear|appears|exist|exists|there|part|to|belong|belongs"
 )
 # Matched from right to left, so that it starts at one position: right before the reference.
+# matches: " ni ton", which is "not in " from its end
 _NEGATION = re.compile(
     rf"\s?(?:(?:{_BETWEEN[::-1]})\s){{0,6}}"
     rf"(?:t'n|(?:{_RULES_OUT[::-1]}|sa(?:\s[a-z]{{1,12}}){{0,2}}\semas"
     rf"|(?:ni|no|nihtiw)(?!\stbuod)(?:\s[a-z]{{1,16}}){{1,3}}\son)(?![a-z]))"
 )
 # "..., but in the third": the ordinal alone counts right after a reference that was ruled out.
+# matches: ", but in the third"
 _INSTEAD = re.compile(
     rf"[ ]?[,;.]?[ ](?:(?:but|rather|instead|it'?s|it[ ]is)[ ]){{0,3}}(?:(?:in|on|from)[ ])?(?:the[ ])?"
     rf"(?P<ordinal>{ORDINAL})(?:[ ]one)?(?![0-9A-Za-z_-]|[ ](?!at\b|where\b|with\b|as\b)[A-Za-z])",
     re.IGNORECASE,
 )
+# matches: " or in the "
 _EITHER = re.compile(r"\s?(?:,\s?)?(?:or|/|或|and(?!\s(?:in|on)\s))\s?(?:in\s|on\s)?(?:the\s)?", re.IGNORECASE)
+# matches: " and the ", ", "
 _JOINED = re.compile(
     r"(?:\s?,?\s?(?:and|or|&|/|\+|vs\.?|versus|as well as|和|与|及|以及|或者?|跟)\s?(?:also\s)?(?:in\s|on\s|在)?|\s?,\s?)"
     r"(?:the\s)?",
     re.IGNORECASE,
 )
 # "image 1 and image 2 shows ...": two clauses, not two images.
+# matches: " shows"
 _CLAUSE = re.compile(r"\s(?:has|shows|contains|is|was|depicts|holds|does|features|includes|displays)\b", re.IGNORECASE)
+# matches: "between the "
 _AMONG = re.compile(r"\bbetween\s(?:the\s)?\Z", re.IGNORECASE)
+# matches: "中的不同", "相比"
 _COMPARED = re.compile(r"(?:中|里|上)?的?\s?(?:相比|比较|相同|不同|一样|类似|相似)")
+# matches: "- 1. In the "
 _LEAD = re.compile(
     r"[\s#*>_\-`\[(<,;.]{0,8}(?:[0-9]{1,2}[.)]\s{0,4})?(?:(?:and|but|then|so|in|for|on|from)\s){0,3}(?:the\s)?在?",
     re.IGNORECASE,
 )
+# matches: "]:**\n"
 _HEADING_END = re.compile(r"[\])>]?[中里]?[ \t]{0,4}(?:\([^()\n]{0,60}\))?[ \t*:_.`\-]{0,8}\n")
+# matches: ": the street\n"
 _TITLE_END = re.compile(r"[^\n]{0,120}\n")
+# matches: ": the street**:\n"
 _BOLD_TITLE_END = re.compile(r"[^\n*]{0,120}\*\*[ \t]{0,4}:?[ \t]{0,4}\n")
+# matches: "\n\n"
 _PARAGRAPH = re.compile(r"\n[ \t\r]{0,16}\n")
+# matches: the "." of "so. ", "。"
 _SENTENCE_END = re.compile(r"[.!?](?=[\s)\"']|\Z)(?<!\b[Nn]o\.)|[。！？\n]")
+# matches: " (which is in the "
 _ATTACHED = re.compile(
     r"[ \t]?(?:[(\[]\s?)?(?:(?:which\s)?(?:is|are|was|lies|located|found|visible|shown)\s){0,3}"
     r"(?:(?:in|from|of|on|within|inside)\s)?(?:the\s)?"
 )
+# matches: ")."
 _CLOSED = re.compile(r"[)\]>*]{0,3}[ \t]{0,4}(?:[.;!?。\n]|,\s(?:[a-z]{2,16}\s){2}|(?<=\))|\Z)")
+# matches: "within the "
 _WITHIN = re.compile(r"\b(?:in|on|within|from)\s(?:the\s)?\Z", re.IGNORECASE)
+# matches: "]:"
 _LABEL = re.compile(r"[\])>*_ ]{0,4}:")
+# matches: "2", "2.0"
 _BARE = re.compile(r"[0-9]{1,9}(?:\.0)?")
+# matches: "<", ".jpg"
 _AROUND = re.compile(r"\A[\s<#\[(]+|[\s>\])]+\Z|(?<=[A-Za-z])>|\.(?:jpe?g|png|webp|bmp)\s*\Z", re.IGNORECASE)
 # The distance in characters before and after a box within which references are searched: a bound on time.
 _BEFORE, _BEHIND = 4096, 256

@@ -49,9 +49,13 @@ KINDS: dict[str, str] = {
     ),
     **dict.fromkeys((name for names in (*_CORNERS, *_SIDES, *_ENDS) for name in names), "corner"),
 }
+# matches: "-1.5"
 _NUMBER = re.compile(NUMBER)
+# matches: the place between "box" and "Left"
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+# matches: "</box>", "<|box_start|>"
 _TAG = re.compile(r"</?\|?[a-z_]{2,16}\|?>")
+# matches: "), ("
 _APART = re.compile(r"[\s,;()\[\]<>]+")
 
 Part = dict[str, list[tuple[str, object]]]

@@ -41,6 +41,7 @@ _TO_ASCII = _ToAscii(str.maketrans(_LOOKALIKES))
 # match: "（"; and "１", "٣"
 _FOLDABLE = re.compile(f"[{re.escape(''.join(_LOOKALIKES))}]|(?![0-9])\\d|[^\\S\\x00-\\x7f]")
 
+# matches: "（", "，"
 _STRUCTURE = re.compile(
     f"[{re.escape(''.join(twin for twin, letter in _LOOKALIKES.items() if not letter.isdigit()))}]|[^\\S\\x00-\\x7f]"
 )
@@ -85,10 +86,10 @@ STRING = b"\x01"
 # The quote comes first, so that the search for one is quick.
 _STRING = rb'"(?<=[:\[,(]")(?:[^"\\\x00]|\\[^\x00])*+"(?=[,}\])\x00])'
 JSON_STRINGS = re.compile(b"(" + _STRING + b")")
-"""A string where JSON has a value, up to where it goes on: the quoted part of `: "a dog",`."""
+"""A string where JSON has a value, up to where it goes on; matches the quoted part of `: "a dog",`."""
 
 PYTHON_STRINGS = re.compile(b"(" + _STRING + b"|" + _STRING.replace(b'"', b"'") + b")")
-"""As JSON_STRINGS, of Python's strings, in either quotes: the quoted part of `: 'a dog',`."""
+"""As JSON_STRINGS, of Python's strings, in either quotes; matches the quoted part of `: 'a dog',`."""
 
 
 class Code(NamedTuple):

@@ -15,9 +15,11 @@ from mirg_rewards.parsing.lexer import NUMBER, STRING, lex, lookalikes, unescape
 from mirg_rewards.parsing.syntax import ClaimToWrite, Kind, Placed, Plan, Plans, Region, ScanResult, StrictMatch, Syntax
 
 # A label that needs no quotes in plain text.
+# matches: "traffic light (red)"
 _PLAIN_LABEL = re.compile(r"[^\W\d_](?:[\w ,.'()-]{0,200}[\w)])?")
 # Characters that a reader takes for structure; they are escaped in quoted labels.
 _STRUCTURE = lookalikes('[({<◁;="\\')
+# matches: "["
 _ESCAPED = re.compile(rf'(?!["\\])[{_STRUCTURE}]')
 _MAX_QUOTES = 64
 _MAX_LABEL = 4096
@@ -25,13 +27,15 @@ _MAX_LABEL = 4096
 # Text around the claims of a line form, in which no other form can be. matches: "I see "
 _AROUND = rb"[^\[\](){}<>|=\"'\x01-\x03]*+"
 _END = rb"(?:<\|(?:im_end|endoftext|eot_id|end_of_text|end)\|>|[ \n])*+"
+# matches: "I see " and three pieces
 _LINES = re.compile(rb"(" + _AROUND + rb")\x03(?:[ ;\n]*+\x03)*+(" + _AROUND + rb")" + _END)
+# matches: two pieces, with a line's end between them
 _LINES_ALONE = re.compile(rb"()\x03(?:[ ;\n]*+\x03)*+()")
 _WIDTHS: dict[Kind, int] = {"box": 4, "point": 2, "polygon": 8}
 _IMAGE, _LABEL = 7, "qq"
 
 QUOTED = re.compile(rb'("[^\[({<;="\\\x00\x01]{1,200}+")')
-"""A label in quotes that holds nothing a reader takes for structure: "a dog"."""
+"""A label in quotes that holds nothing a reader takes for structure; matches `"a dog"`."""
 
 PLAIN_LABEL = rb"""(?![\s"'(){},:;=|\[\]])([^<>&\\\x00\x01]{1,200}+)(?<![\s(){},:;=|\[\]])"""
 """A label without quotes, in a group. At its ends are no blanks, nor signs beside which the code has none."""

@@ -44,6 +44,7 @@ _BRACE, _BLANKS = 123, (32, 10)
 _FLOATS = frozenset(["NaN", "Infinity", "-Infinity"])
 # matches: "\"the man's\"", "'the dog'"
 _STRING = re.compile(r"""\"(?:[^"\\]|\\.)*+\"|'((?:[^'\\]|\\.)*+)'""", re.DOTALL)
+# matches: '{'a': "the man's"}'
 _STRINGS = re.compile(rf"(?:[^'\"]++|{_STRING.pattern})*+", re.DOTALL)
 # Comments, and strings, in which there are none. matches: "// a box", "/* a box */"
 _COMMENT = re.compile(r""""(?:[^"\\]|\\.)*+"|//[^\n]*+|/\*[^*]*+(?:\*(?!/)[^*]*+)*+(?:\*/)?""", re.DOTALL)

@@ -12,6 +12,7 @@ from mirg_rewards.parsing.grammar import Grammar
 from mirg_rewards.parsing.resolve import coordinate_sizes
 from mirg_rewards.parsing.syntax import ClaimToWrite, Kind, Numbers
 
+# matches: "<think>", "◁/think▷"
 _TAG = re.compile(r"[<◁]/?(?:think|answer)[>▷]", re.IGNORECASE)
 
 

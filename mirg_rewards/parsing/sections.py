@@ -15,6 +15,7 @@ TEXT_OUTSIDE = Defect.TEXT_OUTSIDE.value
 REPAIRED = Defect.REPAIRED.value
 
 # Tokens of the end of a turn, where the tokenizer keeps special tokens.
+# matches: "<|im_end|>\n"
 _END_OF_TURN = re.compile(
     r"(?:\s{0,8}(?:<\|im_end\|>|<\|endoftext\|>|<\|eot_id\|>|<\|end_of_text\|>|<\|end\|>|<\|return\|>|<end_of_turn>|"
     r"<end_of_utterance>|</s>|<eos>|<｜end▁of▁sentence｜>))*+\s*+"

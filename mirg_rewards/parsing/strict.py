@@ -14,7 +14,7 @@ from mirg_rewards.columns import Booleans, Integers
 from mirg_rewards.parsing.image_names import ORDINALS
 from mirg_rewards.parsing.lexer import NUMBER, Code, spans_of, unescape, with_strings
 from mirg_rewards.parsing.resolve import RawColumns
-from mirg_rewards.parsing.syntax import AMBIGUOUS, PIECE, UNSAID, Plan, StrictMatch, number_in
+from mirg_rewards.parsing.syntax import AMBIGUOUS, MAX_SHAPE, PIECE, UNSAID, Plan, StrictMatch, number_in
 
 _MAX_INDEX = 1e9
 _LESS, _GREATER, _HYPHEN = b"<>-"
@@ -23,7 +23,6 @@ _SOUND = re.compile(r"""(?:[^\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+""
 # A word that may name an image; what is not ASCII is byte 127 in the code. matches: "Image", "photo"
 _IMAGE_NOUN = re.compile(rb"(?i:im(?:age|g)|pic|photo|frame|view)|\x7f")
 _WIDTH = 8
-_MAX_CACHED = 256
 _ORDINALS = {word: float(number) for number, word in enumerate(ORDINALS, 1)}
 _QUOTES = "\"'"
 _LOST = UNPARSED.value
@@ -79,7 +78,7 @@ def match_strict(
     if strict.strings is not None:
         code = with_strings(code, strict.strings)
     parts = strict.piece.split(code.text)
-    glued = [_glue(strict.glue, row) for row in PIECE.join(parts[::2]).split(b"\0")[: len(code.ends)]]
+    glued = [_glued(strict.glue, row) for row in PIECE.join(parts[::2]).split(b"\0")[: len(code.ends)]]
     matches = np.array([match is not None for match in glued], dtype=np.bool_) & np.array(may_match, dtype=np.bool_)
     if not strict.is_json:
         matches[_rows_with_doubtful_numbers(code)] = False
@@ -96,7 +95,7 @@ def match_strict(
     _drop_doubtful(strict, pieces, around, matches)
     odd_rows = _rows_with_numbers(code, code.is_odd & strict.is_json)
     # What is odd around the structures is no defect of theirs.
-    matches[[row for row in odd_rows if row in around]] = False
+    matches[[row for row in odd_rows.tolist() if row in around]] = False
     counts = np.bincount(pieces.rows, pieces.of_plans(len(plan.claims) for plan in pieces.plans), len(matches))
     defects = np.zeros(len(matches), dtype=np.int64)
     np.bitwise_or.at(defects, pieces.rows, pieces.of_plans(plan.defects for plan in pieces.plans))
@@ -119,18 +118,16 @@ def match_strict(
     return code, StrictClaims(raw, labels, spans, matches, defects, outside)
 
 
-def _glue(glue: re.Pattern[bytes], row: bytes) -> tuple[bytes, ...] | None:
-    """Return the text before and after the pieces of a row, or None if the glue between them does not match."""
+def _glued(glue: re.Pattern[bytes], row: bytes) -> tuple[bytes, ...] | None:
+    """Match the text around the pieces of a row; None if the row as a whole does not match."""
     if PIECE not in row:
         return None
-    if len(row) <= _MAX_CACHED:
-        return _short_glue(glue, row)
-    match = glue.fullmatch(row)
-    return None if match is None else match.groups(b"")
+    # A long row is hardly met again, and many would fill the memory.
+    return _glue(glue, row) if len(row) <= MAX_SHAPE else _glue.__wrapped__(glue, row)
 
 
 @functools.lru_cache(maxsize=4096)
-def _short_glue(glue: re.Pattern[bytes], row: bytes) -> tuple[bytes, ...] | None:
+def _glue(glue: re.Pattern[bytes], row: bytes) -> tuple[bytes, ...] | None:
     match = glue.fullmatch(row)
     return None if match is None else match.groups(b"")
 

@@ -18,6 +18,7 @@ NUMBER = r"[-+]?(?:[0-9]{1,9}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][-+]?[0-9]{
 PAIR = rf"\(\s{{0,4}}({NUMBER})\s{{0,4}},\s{{0,4}}({NUMBER})\s{{0,4}}\)"
 """A point, with a group for each number. matches: (197, 525)"""
 
+# matches: "-3.5"
 _NUMBER = re.compile(NUMBER)
 
 AMBIGUOUS = -(2**40)
@@ -131,6 +132,10 @@ class Plan:
         return all(claim.image >= 0 for claim in self.claims)
 
 
+MAX_SHAPE = 1024
+"""The longest structure whose plan is made and kept, in bytes of code: a bound on memory. Longer ones are scanned."""
+
+
 class Plans(dict[bytes, "Plan | None"]):
     """A cache of plans by shape, filled by `plan_of`; None for a shape that does not determine its claims.
 
@@ -138,18 +143,18 @@ class Plans(dict[bytes, "Plan | None"]):
     2
     """
 
-    MAX_SHAPES, MAX_LENGTH = 8192, 1024
+    MAX_SHAPES = 8192
 
     def __init__(self, plan_of: Callable[[bytes], Plan | None]) -> None:
         super().__init__()
         self.plan_of = plan_of
 
     def __missing__(self, shape: bytes) -> Plan | None:
+        if len(shape) > MAX_SHAPE:
+            return None
         if len(self) >= self.MAX_SHAPES:
             self.clear()
-        plan = self.plan_of(shape)
-        if len(shape) <= self.MAX_LENGTH:
-            self[shape] = plan
+        self[shape] = plan = self.plan_of(shape)
         return plan
 
 

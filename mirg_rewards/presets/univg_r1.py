@@ -21,6 +21,7 @@ from mirg_rewards.targets import Target
 
 # matches: "(12,20),(340,400)"
 _BOX = r"\((\d++),\s*+(\d++)\),\s*+\((\d++),\s*+(\d++)\)"
+# matches: "(12,20),(340,400)"
 _PAIRS = re.compile(_BOX)
 # the second matches: "</think><answer>(12,20),(340,400)</answer>" at the end
 _TAGGED = (THINK, re.compile(rf"</think>\s*+<answer>{_BOX}</answer>$"))

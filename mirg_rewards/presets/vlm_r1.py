@@ -18,13 +18,17 @@ from mirg_rewards.rewards import ReferenceReward, Weighted, format_reward, objec
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
 
+# matches: "<think>"
 THINK = re.compile(r"<think>")
+# matches: "<answer>"
 ANSWER = re.compile(r"<answer>")
+# matches: "</answer>"
 END = re.compile(r"</answer>")
 # matches: "</think>\n<answer>"
 TURN = re.compile(r"</think>\s*+<answer>")
 # matches: "[12, 20, 340, 400]"
 _LIST = re.compile(r"\[(\d++),\s*+(\d++),\s*+(\d++),\s*+(\d++)]")
+# Each matches its part of "<think>…</think><answer>{…[12, 20, 340, 400]…}</answer>".
 _QWEN = (THINK, TURN, re.compile(r"\{"), _LIST, re.compile(r"\}"), END)
 _INTERNVL = (THINK, TURN, _LIST, END)
 _GLM = (THINK, ANSWER, END)

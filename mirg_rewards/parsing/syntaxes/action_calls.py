@@ -21,6 +21,7 @@ MAX_PIECES = 1024
 _COMMA = r"(?:\s{0,4},\s{0,4}|\s{1,4})"
 _TWO = rf"({NUMBER}){_COMMA}({NUMBER})"
 # The search starts at a sign and checks the name before it afterwards, which is faster.
+# matches: "=", "(x=12, y=34)"
 _PIECE = re.compile(
     rf"""
       =
@@ -29,6 +30,7 @@ _PIECE = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+# matches: "='(12,34)'", "=<point>12 34</point>"
 _PLACE = re.compile(
     rf"""
     =\s?["']?\s?(?:<\|box_start\|>|<point>|<bbox>)?(?P<bracket>[\[(])?\s?
@@ -36,15 +38,21 @@ _PLACE = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+# matches: "='a word'"
 _STRING = re.compile(r"""=\s?(?:'(?:[^'\\]|\\.){0,2000}+'|"(?:[^"\\]|\\.){0,2000}+")""", re.DOTALL)
+# matches: "start_box"
 _ARGUMENT = re.compile(r"\b(?:(?:start|end)_(?:box|point)|point|coordinates?)\s?\Z", re.IGNORECASE)
+# matches: "content"
 _TEXT = re.compile(r"\b(?:content|text|keys?|value|message)\s?\Z", re.IGNORECASE)
+# matches: "left_click"
 _ACTION = re.compile(
     r"\b(?:(?:left_|right_|double_|middle_|long_)?(?:click|press|tap|single|double)"
     r"|doubleClick|rightClick|hover|move_?to|drag_?to|drag)\Z",
     re.IGNORECASE,
 )
+# matches: "Action: click(start_box"
 _CALL = re.compile(r"(?:Action:\s?)?[\w.]{1,40}\(\w{0,16}\s?\Z")
+# matches: "(start_box='(12"
 _CUT_OFF = re.compile(r"""\([^()\n]{0,64}(?:=\s?["']?[^"')\n]{0,64}|[0-9][0-9., ]{0,32})\Z""")
 # Characters behind the sign of a call that the end cuts off.
 _MAX_CUT = 160

@@ -27,17 +27,23 @@ from mirg_rewards.parsing.syntax import (
 from mirg_rewards.parsing.syntaxes.named_coordinates import NAMES_AHEAD
 
 MAX_PIECES = 256
+# matches: "[1, 2, 3, 4]"
 _BRACKETS = re.compile(r"[\[(]([0-9+\-.,;eE\s]{3,600})[\])]")
+# matches: "-3.5"
 _NUMBERS = re.compile(NUMBER)
+# matches: "1, 2, 3, 4"
 _APART = re.compile(rf"\s{{0,16}}{NUMBER}(?:\s{{0,4}}[,\s]\s{{0,16}}{NUMBER})*+\s{{0,16}}")
+# matches: "[1, 2, 3"
 _CUT_OFF = re.compile(r"[\[(](\s{0,4}[0-9][0-9.,;\s]{0,600})\Z")
 # "Images [1, 2, 3, 4]" counts images, "size (640, 480, 3, 1)" measures: four numbers, and no box.
+# matches: "Images ", "size is "
 _NOT_A_BOX = re.compile(
     r"(?:images|pictures|photos|frames|years|sizes?|resolution|colou?rs?|rgba?|hsla?|refs?|references|scores?|ids|pages|dates?)"
     r"(?:\s(?:is|are|was|were|values?|colou?rs?)){0,2}\W{0,3}\Z",
     re.IGNORECASE,
 )
 
+# matches: "f"
 _CALLED = re.compile(r"[A-Za-z0-9_]")
 _MAY_NAME = frozenset(" =:)]")
 
@@ -118,7 +124,8 @@ def _numbers(written: str) -> Numbers:
 
 def _is_point(plain: str, match: re.Match[str], points: Points) -> bool:
     if points == "double":
-        return plain[max(match.start() - 1, 0) : match.end() + 1] == f"[{match[0]}]"
+        ahead, behind = plain[max(match.start() - 4, 0) : match.start()], plain[match.end() : match.end() + 4]
+        return match[0][0] == "[" and ahead.rstrip()[-1:] == "[" and behind.lstrip()[:1] == "]"
     return points == "single" and match[0][0] == "["
 
 

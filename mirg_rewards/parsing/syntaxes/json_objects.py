@@ -36,11 +36,14 @@ _SCALAR = rb"(?:[\x01\x02]|null|true|false)"
 _VALUE = rb"(?:SCALAR|\[(?:SCALAR(?:,SCALAR)*+)?\])".replace(b"SCALAR", _SCALAR)
 # A key has no blank, nor what the code has no blank beside, so that it is written as it stands in the code.
 _KEY = rb"""(?:"[^"\\\x00-\x02\x7f\s()\[\]{},:;=|]{1,64}+"|'[^'\\\x00-\x02\x7f\s()\[\]{},:;=|]{1,64}+')"""
+# matches: {'bbox':[#,#,#,#]} with the byte 2 for each #
 _PYTHON_OBJECT = re.compile(rb"(\{(?:KEY:VALUE(?:,KEY:VALUE)*+)?\})".replace(b"KEY", _KEY).replace(b"VALUE", _VALUE))
+# matches: {"bbox":[#,#,#,#]} with the byte 2 for each #
 _OBJECT = re.compile(_PYTHON_OBJECT.pattern.replace(_KEY, _KEY[3:].partition(b"|'")[0]))
 # Objects and lists of them, one behind the other, with a piece for each object, and what stands before and behind.
 # matches: "Here: [{…},{…}]", "{…},{…}"
 _ROOT = rb"(?:\[(?:\x03(?:,\x03)*+)?\]|\x03)"
+# matches: "[3,3]" with the byte 3 for each 3, an object
 _GLUE = re.compile(rb"([^\[\]{}\x03]*+)" + _ROOT + rb"(?:[ ,;.]?" + _ROOT + rb")*+([^\[\]{}\x03]*+)")
 # The same within an object of one list. matches: '{"objects":[{…},{…}]}'
 _NAMED_GLUE = re.compile(

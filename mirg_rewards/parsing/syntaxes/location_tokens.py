@@ -22,13 +22,19 @@ from mirg_rewards.parsing.syntax import (
 )
 
 MAX_PIECES = 256
+# matches: "<loc_52><loc_60> "
 _RUN = re.compile(r"(?:<loc_?[0-9]{1,9}>[ \t]?)++")
+# matches: "<loc_52>", "<loc0052>"
 _TOKEN = re.compile(r"<loc_?([0-9]{1,9})>")
+# matches: "<loc_5"
 _CUT_OFF = re.compile(r"<(?:l(?:o(?:c_?[0-9]{0,9})?)?)?\Z")
+# matches: "<seg012>"
 _SEGMENTATION = re.compile(r"(?:\s?<seg[0-9]{3}>)*+")
+# matches: " a dog", ' "a dog"'
 _LABEL_BEHIND = re.compile(
     r'[ \t]{0,4}(?:"((?:[^"\\]|\\.){0,2000}+)"(?=\s{0,4}(?:[;<\n]|\Z))|([^<;\n]{0,256}))', re.DOTALL
 )
+# matches: "a dog"
 _LABEL_AHEAD = re.compile(r"[^<>;\n]{0,256}\Z")
 
 
@@ -140,7 +146,9 @@ def _place(claim: ClaimToWrite, *, style: Style) -> str:
 # A label in plain words: behind a box up to the end of its line, or ahead of one. matches: "a dog"
 _WORDS = rb"[A-Za-z](?:[A-Za-z ]{0,60}[A-Za-z])?"
 _NOUNS = rb"(?!(?i:mage|mg|ic|hoto|rame|iew|[a-z ]{0,60}(?:image|img|pic|photo|frame|view)))"
+# matches: the "a dog" of "<loc0052> a dog"
 _BEHIND = re.compile(rb"> (" + _WORDS + rb")(?=[;<\n\x00])")
+# matches: the "dog" of "dog<loc_52>"
 _AHEAD = re.compile(rb"(" + _WORDS.replace(b"]", b"](?<![A-Za-z <].)" + _NOUNS, 1) + rb")(?=<loc)")
 
 

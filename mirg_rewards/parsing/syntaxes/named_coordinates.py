@@ -45,7 +45,9 @@ _CORNER_NAMES = (
     r"(?:top|upper)[\s-]?right|右上角?",
     r"(?:bottom|lower)[\s-]?left|左下角?",
 )
+# matches: "7"
 _DIGIT = re.compile(r"[0-9]")
+# matches: "x", "左"
 _NAME_LETTER = re.compile(r"[xywhtblrcu左上右下宽高]", re.IGNORECASE)
 _PLACE = (
     rf"[^0-9\n(\[]{{0,40}}+(?<![-.])[(\[]?\s{{0,4}}(?:x\s?[=:]\s?)?({NUMBER})"
@@ -53,11 +55,14 @@ _PLACE = (
 )
 _NAMES = rf"[\[(]\s?({_NAME})\s?,\s?({_NAME})\s?,\s?({_NAME})\s?,\s?({_NAME})\s?[\])]\s?(?:[=:]|is|are)?\s?"
 # Four names in brackets, and then their numbers.
+# matches: "(x1, y1, x2, y2) = (1, 2, 3, 4)"
 _TUPLE = re.compile(
     rf"{_NAMES}[\[(]\s?({NUMBER})\s?,\s?({NUMBER})\s?,\s?({NUMBER})\s?,\s?({NUMBER})\s?[\])]", re.IGNORECASE
 )
+# matches: "(x1, y1, x2, y2) = "
 NAMES_AHEAD = re.compile(rf"{_NAMES}\Z", re.IGNORECASE)
 """The pattern of names before four numbers, such as "(x, y, width, height) ="."""
+# matches: "(x1, y1) = (1, 2)", "top-left: (1, 2)", "xmin=12", "左: 12"
 _PIECE = re.compile(
     rf"""
       (?<![A-Za-z0-9_?&])(?:

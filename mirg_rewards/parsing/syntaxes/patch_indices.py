@@ -19,10 +19,12 @@ from mirg_rewards.parsing.syntax import (
 
 _SIDE = 32
 MAX_PIECES = 1024
+# matches: "<phrase>a dog</phrase>", "<patch_index_0044>"
 _PIECE = re.compile(
     r"<phrase>(?P<label>[^<]{0,1000})</phrase>|<patch_index_(?P<index>[0-9]{1,9})>|(?P<between></delimiter_of_multi_objects/>)"
     r"|(?P<opening><object>)|(?P<closing></object>)"
 )
+# matches: " and <object>"
 _GAP = re.compile(r"(?:[ \t,]|and){0,8}(?:<object>)?[ \t]{0,8}")
 
 

@@ -18,12 +18,17 @@ from mirg_rewards.parsing.syntax import (
 )
 
 _SQUARE = PAIR.replace(r"\(", r"\[").replace(r"\)", r"\]")
+# matches: "(1,2),(3,4)", "[[1, 2], [3, 4]]"
 _TWO = re.compile(
     rf"{PAIR}\s{{0,4}}(?:,|;|to|->|~|至|到|和)?\s{{0,4}}{PAIR}|\[\s{{0,4}}{_SQUARE}\s{{0,4}},\s{{0,4}}{_SQUARE}\s{{0,4}}\]"
 )
+# matches: "at "
 _POINTING_AT = re.compile(r"(?:\b(?:point|at|coordinates|is)\s?|[点为于在是:击])\Z")
+# matches: "(1,2)", "[1,2]"
 _ONE = re.compile(rf"{PAIR}|{_SQUARE}")
+# matches: "f"
 _CALLED = re.compile(r"[A-Za-z0-9_.]\Z")
+# matches: "(1,2"
 _CUT_OFF = re.compile(r"\([0-9][0-9.,()\s]{0,60}\Z")
 MAX_PIECES = 256
 

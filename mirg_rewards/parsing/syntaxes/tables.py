@@ -13,8 +13,11 @@ from mirg_rewards.parsing.loose_json import Object
 from mirg_rewards.parsing.syntax import BOX, NUMBER, ClaimToWrite, Region, ScanResult, Syntax, format_numbers
 
 MAX_PIECES = 160
+# matches: "| 1 | 2 |\n"
 _LINE = re.compile(r"[^\n]*\n?")
+# matches: "|---|:-:|"
 _RULE = re.compile(r"[\s|:\-]+")
+# matches: " 12 "
 _NUMBER = re.compile(rf"\s*+({NUMBER})\s*+")
 _MAX_LINE = 2_000
 

@@ -53,18 +53,29 @@ def _vocabulary(*styles: Style) -> dict[str, Tag]:
 
 _ALL = _vocabulary(*STYLES.values(), XML, XML_2D)
 # Backslashes: GLM's own agent code has them before its bars.
+# matches: "</box>", "<|box_start|>"
 _TAG = re.compile(r"<[/|\\]{0,4}[a-z][a-z_0-9]{1,20}[|\\]{0,2}>", re.IGNORECASE)
+# matches: "[[1, 2], [3, 4]]"
 _NUMBERISH = re.compile(r"[\s0-9.,;()\[\]<>+\-]*+")
+# matches: "<1><2>", "(1, 2)"
 _GROUP = re.compile(r"((?:<\s?[0-9]{1,9}\s?>\s?)++)|[\[(<]([^\[\]()<>]*+)[\])>]")
 # Where the tag is closed, it closes a bracket that was left open.
+# matches: "(1, 2"
 _GROUP_TO_END = re.compile(_GROUP.pattern.replace(r"[\])>]", r"(?:[\])>]|\Z)"))
+# matches: "1 2 3 4", "1, 2"
 _APART = re.compile(rf"\s*+{NUMBER}(?:(?:\s*+,\s*+|\s++){NUMBER})*+\s*+")
+# matches: "-3.5"
 _NUMBERS = re.compile(NUMBER)
+# matches: "a"
 _LETTER = re.compile(r"[^\W\d_]")
+# matches: "7"
 _DIGIT = re.compile(r"[0-9]")
+# matches: ": "
 _ADJACENT = re.compile(r"[\s,;:]{0,16}")
 # A label applies to the next box in its sentence, and to several boxes in a row.
+# matches: " is at "
 _BEFORE_BOX = re.compile(r"\s{0,64}|[^\n.!?。！？]{0,64}")
+# matches: ", and "
 _BETWEEN_BOXES = re.compile(r"(?:[ \t]|[,;、]|and|和|与){0,16}")
 
 

@@ -26,13 +26,21 @@ from mirg_rewards.parsing.syntax import (
 UNREADABLE, TRUNCATED = Defect.UNREADABLE_BOX.value, Defect.TRUNCATED.value
 MAX_PIECES = 256
 _ATTRIBUTE = r"""\s*+[\w:-]{1,32}\s?=\s?(?:"[^"]{0,20000}+"|'[^']{0,20000}+')"""
+# matches: '<point x="1.0" y="2.0" alt="cup">'
 _ELEMENT = re.compile(rf"<(?P<name>points?|tracks?)(?P<attributes>(?:{_ATTRIBUTE})*+)\s*+(?P<end>/?>)?", re.IGNORECASE)
+# matches: 'alt="cup"'
 _PARTS = re.compile(r"""([\w:-]{1,32})\s?=\s?(?:"([^"]*+)"|'([^']*+)')""")
+# matches: ' coords="1 1 120'
 _CUT_COORDS = re.compile(r"""\s*+coords\s?=\s?["']([0-9.\s;]{0,20000})\Z""")
+# matches: "cup</point>"
 _INNER = re.compile(r"([^<]{0,2000})</(?:points?|tracks?)\s?>", re.IGNORECASE)
+# matches: "12.5%"
 _NUMBER = re.compile(rf"\s*+({NUMBER})%?\s*+")
+# matches: "x1"
 _X = re.compile(r"x(_?[0-9]{0,4})")
+# matches: "1 1 120 340"
 _COORDS_GROUP = re.compile(r"[^\t;\n]+")
+# matches: "120"
 _WORD = re.compile(r"\S{1,64}")
 
 
