@@ -119,6 +119,28 @@ def test_strict_matches_of_odd_json_are_as_the_tolerant_reader_reads(name, text)
     assert_strict_is_as_tolerant(text, GRAMMARS[name])
 
 
+@pytest.mark.parametrize("name", ["qwen25_json", "gemini", "seg_zero", "visual_rft"])
+@pytest.mark.parametrize("key", ["label", "mask", "score"])
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_strict_matches_of_odd_strings_are_as_the_tolerant_reader_reads(name, key, quote):
+    box = {"gemini": "box_2d", "seg_zero": "bbox", "visual_rft": "Position"}.get(name, "bbox_2d")
+    for value in (
+        "a'b",
+        "a\\'b",
+        'a\\"b',
+        "a\\qb",
+        "a\\\\b",
+        "a\\u00e9",
+        "a\\ud800",
+        "a\ud800",
+        "a\tb",
+        "a\nb",
+        "a\x7fb",
+    ):
+        text = f"[{{{quote}{box}{quote}: [1, 2, 3, 4], {quote}{key}{quote}: {quote}{value}{quote}}}]"
+        assert_strict_is_as_tolerant(text, GRAMMARS[name])
+
+
 labels = st.text(max_size=20).filter(lambda label: "<" not in label and "◁" not in label) | st.sampled_from(
     [
         'the man\'s "STOP" sign',

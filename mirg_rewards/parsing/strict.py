@@ -12,7 +12,7 @@ import numpy as np
 from mirg_rewards.claims import UNPARSED, Defect, Span
 from mirg_rewards.columns import Booleans, Integers
 from mirg_rewards.parsing.image_names import ORDINALS
-from mirg_rewards.parsing.lexer import NUMBER, Code, spans_of, unescape, with_strings
+from mirg_rewards.parsing.lexer import NUMBER, STRING, Code, spans_of, unescape, with_strings
 from mirg_rewards.parsing.resolve import RawColumns
 from mirg_rewards.parsing.syntax import AMBIGUOUS, MAX_SHAPE, PIECE, UNSAID, Plan, StrictMatch, number_in
 
@@ -93,6 +93,8 @@ def match_strict(
     numbers = _numbers_in_texts(pieces, code, texts, matches)
     around = {row: glue for row, glue in enumerate(glued) if glue is not None and matches[row] and any(glue)}
     _drop_doubtful(strict, pieces, around, matches)
+    if strict.is_json:
+        matches[_rows_with_unsound_strings(code, texts)] = False
     odd_rows = _rows_with_numbers(code, code.is_odd & strict.is_json)
     # What is odd around the structures is no defect of theirs.
     matches[[row for row in odd_rows.tolist() if row in around]] = False
@@ -109,11 +111,10 @@ def match_strict(
     kept = matches[pieces.rows]
     pieces = pieces._replace(starts=pieces.starts[kept], rows=pieces.rows[kept], which=pieces.which[kept])
     defects[~matches] = 0
-    raw, labels, spans, unsound = _claims(code, texts, pieces, numbers)
+    raw, labels, spans = _claims(code, texts, pieces, numbers)
     if strict.is_json:
         is_odd = np.zeros(len(matches), dtype=np.bool_)
         is_odd[odd_rows] = True
-        is_odd[unsound] = True
         defects[is_odd & matches] |= Defect.REPAIRED.value
     return code, StrictClaims(raw, labels, spans, matches, defects, outside)
 
@@ -177,8 +178,8 @@ _KINDS = {"image": 0, "box": 1, "point": 2, "box and point": 3, "polygon": 4}
 
 def _claims(
     code: Code, texts: Sequence[str], pieces: _Pieces, text_numbers: dict[int, float]
-) -> tuple[RawColumns, list[str], Integers, Integers]:
-    """Return the claims of pieces, their labels and spans, and the rows with labels that are not strict JSON."""
+) -> tuple[RawColumns, list[str], Integers]:
+    """Return the claims of pieces, their labels and spans."""
     constants: list[str] = []
     lines = [line for plan in pieces.plans for line in _table(plan, constants)]
     table = np.array(lines, dtype=np.int64).reshape(-1, _WIDTH + 7)
@@ -208,9 +209,9 @@ def _claims(
         is_named=named,
         polygons=polygons,
     )
-    labels, unsound = _labels(code, texts, claims[:, _WIDTH + 3], base, rows, constants)
+    labels = _labels(code, texts, claims[:, _WIDTH + 3], base, rows, constants)
     spans = np.stack([code.starts[base + claims[:, _WIDTH + 4]], code.stops[base + claims[:, _WIDTH + 5] - 1]], axis=1)
-    return raw, labels, spans, unsound
+    return raw, labels, spans
 
 
 def _table(plan: Plan, constants: list[str]) -> list[tuple[int, ...]]:
@@ -247,11 +248,10 @@ def _images(
 
 def _labels(
     code: Code, texts: Sequence[str], places: Integers, base: Integers, rows: Integers, constants: Sequence[str]
-) -> tuple[list[str], Integers]:
-    """Return the labels of claims, and the rows with a label that is not strict JSON."""
+) -> list[str]:
+    """Return the labels of claims."""
     labels = [constants[-place - 1] if place < 0 else "" for place in places.tolist()]
     has_string = np.flatnonzero(places >= 0)
-    unsound = []
     if len(has_string):
         bounds = code.strings[code.string_at[places[has_string] + base[has_string]]]
         for place, row, (start, end) in zip(
@@ -260,11 +260,29 @@ def _labels(
             label = texts[row][start:end]
             label = label[1:-1] if label[0] in _QUOTES else label
             if "\\" in label or not label.isprintable():
-                if not _SOUND.fullmatch(label):
-                    unsound.append(row)
                 label = unescape(label)
             labels[place] = label
-    return labels, np.array(unsound, dtype=np.int64)
+    return labels
+
+
+def _rows_with_unsound_strings(code: Code, texts: Sequence[str]) -> list[int]:
+    """Return the rows with a string that is not strict JSON, or has an escape in Python's quotes."""
+    suspects = {row for row, text in enumerate(texts) if "\\" in text or not text.isprintable()}
+    if not suspects or not len(code.strings):
+        return []
+    places = np.flatnonzero(np.frombuffer(code.text, dtype=np.uint8) == STRING[0])
+    rows = np.searchsorted(code.ends, places).tolist()
+    return [
+        row
+        for row, (start, end) in zip(rows, code.strings.tolist(), strict=True)
+        if row in suspects and not _is_sound(texts[row][start:end])
+    ]
+
+
+def _is_sound(string: str) -> bool:
+    if string[0] == "'":
+        return "\\" not in string and string.isprintable()
+    return _SOUND.fullmatch(string[1:-1]) is not None
 
 
 def _rows_with_doubtful_numbers(code: Code) -> Integers:
