@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mirg_rewards.batch import Answers, Device, Targets, pack
-from mirg_rewards.parsing import GRAMMARS, Grammar, parse
+from mirg_rewards.parsing import GRAMMARS, Grammar
+from mirg_rewards.parsing.responses import parse_batch
 from mirg_rewards.parsing.syntax import ClaimToWrite, Syntax
 from mirg_rewards.rewards import Gated, Overlap, ReferenceReward, Reward, Weighted
 from mirg_rewards.rewards.reprs import reward_repr
@@ -97,10 +98,12 @@ class InThought:
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
         """The reward of each think part, float32."""
-        thoughts = [
-            parse(parsed.think or "", self.grammar, target.sizes, seen_sizes=target.seen_sizes)
-            for parsed, target in zip(answers.parsed, targets.rows, strict=True)
-        ]
+        thoughts = parse_batch(
+            [parsed.think or "" for parsed in answers.parsed],
+            self.grammar,
+            [target.sizes for target in targets.rows],
+            [target.seen_sizes for target in targets.rows],
+        )
         return self.reward(*pack(thoughts, targets.rows, answers.defects.device, texts=answers.texts))
 
     __repr__ = reward_repr

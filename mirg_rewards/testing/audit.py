@@ -270,14 +270,19 @@ def audit(
 
 
 def _tried(one: Cheat, earn: Earn, baselines: Baselines, *, says_images: bool) -> Finding:
-    pairs = [(_text(one, target, baselines.grammar), target) for target in baselines.rows_of(one)]
-    texts: list[str] = []
-    targets: list[Target] = []
-    for text, target in pairs:
+    written = [
+        (text, target)
+        for target in baselines.rows_of(one)
+        if (text := _text(one, target, baselines.grammar)) is not None
+    ]
+    if not written:
+        return Finding(one)
+    if says_images and not one.is_hostile:
         # Where images are not said, a wrong one reads like the right one: that is what the cheat shows.
-        if text is not None and (one.is_hostile or not says_images or not baselines.matches_truth(text, target)):
-            texts.append(text)
-            targets.append(target)
+        are_true = baselines.match_truth(*zip(*written, strict=True))
+        written = [pair for pair, is_true in zip(written, are_true, strict=True) if not is_true]
+    texts = [text for text, _ in written]
+    targets = [target for _, target in written]
     if not texts:
         return Finding(one)
     near = statistics.fmean(baselines.near_miss[target] for target in targets)

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from mirg_rewards.claims import Box, Claim, Point
-from mirg_rewards.parsing import Grammar, parse
+from mirg_rewards.parsing import Grammar
+from mirg_rewards.parsing.responses import parse_batch
 from mirg_rewards.targets import Target
 from mirg_rewards.testing.answer_format import AnswerFormat, UnsupportedAnswerError
 from mirg_rewards.testing.cheats import Cheat
@@ -147,14 +148,18 @@ class Baselines:
         fitting = [target for target in self.rows if bool(target.claims) == (one.on == "something")]
         return fitting[:1] if one.is_hostile else fitting
 
-    def matches_truth(self, text: str, target: Target) -> bool:
-        """True if a text parses as the truth, in any order: then it is no cheat."""
-        readings = [
-            parse(response, self.grammar, target.sizes, seen_sizes=target.seen_sizes)
-            for response in (text, write_response(target.claims, target, self.grammar))
+    def match_truth(self, texts: Sequence[str], targets: Sequence[Target]) -> list[bool]:
+        """True for each text that parses as the truth, in any order: then it is no cheat."""
+        truths = [write_response(target.claims, target, self.grammar) for target in targets]
+        sizes, seen_sizes = ([*some, *some] for some in zip(*((t.sizes, t.seen_sizes) for t in targets), strict=True))
+        parsed = parse_batch([*texts, *truths], self.grammar, sizes, seen_sizes)
+        claims = [sorted(map(repr, one.claims)) for one in parsed]
+        said, true = claims[: len(texts)], claims[len(texts) :]
+        defects = parsed.defects.tolist()
+        return [
+            one == other and bool(one or not defects[row])
+            for row, (one, other) in enumerate(zip(said, true, strict=True))
         ]
-        one, other = (sorted(map(repr, reading.claims)) for reading in readings)
-        return one == other and bool(one or not readings[0].defects)
 
 
 def _silence(earn: Earn, target: Target) -> float:

@@ -12,8 +12,9 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from mirg_rewards.batch import Answers, Device, Targets, pack
-from mirg_rewards.parsing import GRAMMARS, Grammar, parse
+from mirg_rewards.batch import Answers, Device, Targets, to_tensors
+from mirg_rewards.parsing import GRAMMARS, Grammar
+from mirg_rewards.parsing.responses import parse_batch
 from mirg_rewards.scorer import Scorer, Scores
 from mirg_rewards.targets import Target
 
@@ -110,11 +111,9 @@ class Judge:
 
     def packed(self, texts: Sequence[str], targets: Sequence[Target]) -> tuple[Answers, Targets]:
         """Texts read by the grammar, and their targets, as tensors."""
-        readings = [
-            parse(text, self.grammar, target.sizes, seen_sizes=target.seen_sizes)
-            for text, target in zip(texts, targets, strict=True)
-        ]
-        return pack(readings, targets, self.device, texts=texts)
+        sizes, seen_sizes = [target.sizes for target in targets], [target.seen_sizes for target in targets]
+        parsed = parse_batch(texts, self.grammar, sizes, seen_sizes)
+        return to_tensors(parsed.claims, parsed.defects, parsed, targets, self.device, texts=texts)
 
     def pickled(self) -> Judge:
         """The judge with its subject pickled and read back. Raises whatever pickling does."""
