@@ -119,6 +119,22 @@ def test_strict_matches_of_odd_json_are_as_the_tolerant_reader_reads(name, text)
     assert_strict_is_as_tolerant(text, GRAMMARS[name])
 
 
+@pytest.mark.slow
+@grammars
+def test_strict_matches_with_one_more_character_are_as_the_tolerant_reader_reads(grammar):
+    box, point = Box(0.25, 0.25, 0.5, 0.75), Point(0.25, 0.5)
+    corners = ((0.25, 0.25), (0.5, 0.25), (0.5, 0.75), (0.25, 0.75))
+    for claim in (Claim(2, box), Claim(2, None, point), Claim(2, box, polygon=corners)):
+        for label in ("", "dog"):
+            try:
+                text = render([replace(claim, label=label)], grammar, [(1000, 1000)] * 3)
+            except ValueError:
+                continue  # not every family has a way to write every kind
+            for at in range(len(text) + 1):
+                for mark in (*" \n\t\v1-'|<[,.=é", "  ", "x"):
+                    assert_strict_is_as_tolerant(text[:at] + mark + text[at:], grammar)
+
+
 @pytest.mark.parametrize("name", ["qwen25_json", "gemini", "seg_zero", "visual_rft"])
 @pytest.mark.parametrize("key", ["label", "mask", "score"])
 @pytest.mark.parametrize("quote", ["'", '"'])

@@ -17,7 +17,7 @@ from mirg_rewards.parsing.resolve import RawColumns
 from mirg_rewards.parsing.syntax import AMBIGUOUS, MAX_SHAPE, PIECE, UNSAID, Plan, StrictMatch, number_in
 
 _MAX_INDEX = 1e9
-_LESS, _GREATER, _HYPHEN = b"<>-"
+_LESS, _GREATER, _HYPHEN, _BAR = b"<>-|"
 # The inside of a string that is JSON to the letter. matches: 'a "red" car' with a backslash before each quote
 _SOUND = re.compile(r"""(?:[^\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+""")
 # A word that may name an image; what is not ASCII is byte 127 in the code. matches: "Image", "photo"
@@ -82,6 +82,7 @@ def match_strict(
     matches = np.array([match is not None for match in glued], dtype=np.bool_) & np.array(may_match, dtype=np.bool_)
     if not strict.is_json:
         matches[_rows_with_doubtful_numbers(code)] = False
+        matches[_rows_with_torn_tokens(code)] = False
     plans: list[Plan | None] = list(map(strict.plans.__getitem__, parts[1::2]))
     number = {plan: place for place, plan in enumerate(dict.fromkeys(plans)) if plan is not None}
     which = np.array([-1 if plan is None else number[plan] for plan in plans], dtype=np.int64)
@@ -298,6 +299,14 @@ def _rows_with_doubtful_numbers(code: Code) -> Integers:
     is_taken = ~code.is_unusual[numbers] & (np.abs(values) < _MAX_INDEX) & (~is_alone | is_digits)
     is_taken &= ~is_token | (lengths <= np.where(is_alone, 4, 5))
     rows: Integers = np.searchsorted(code.ends, places[~is_taken])
+    return rows
+
+
+def _rows_with_torn_tokens(code: Code) -> Integers:
+    """Return the rows with a blank beside a bar, as in "<| box_start|>": the code does not have it."""
+    bars = np.flatnonzero(np.frombuffer(code.text, dtype=np.uint8) == _BAR)
+    is_torn = (code.stops[bars - 1] < code.starts[bars]) | (code.stops[bars] < code.starts[bars + 1])
+    rows: Integers = np.searchsorted(code.ends, bars[is_torn])
     return rows
 
 

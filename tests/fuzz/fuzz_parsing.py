@@ -74,7 +74,9 @@ def main() -> None:
         "-len_control=0",
         # Repeated texts are a hundred times as slow as others: tried as well, but not for most of the time.
         "-entropic_scale_per_exec_time=1",
-        "-rss_limit_mb=4096",
+        # Atheris never frees the result of a comparison of arrays: some 60 KB a text, which is no leak of the parser.
+        "-rss_limit_mb=16384",
+        "-malloc_limit_mb=4096",
         "-timeout=30",
     ]
     # The first word is how libFuzzer calls itself to minimise a crash; the last of equal flags counts.

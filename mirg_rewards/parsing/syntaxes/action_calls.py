@@ -51,7 +51,7 @@ _ACTION = re.compile(
     re.IGNORECASE,
 )
 # matches: "Action: click(start_box"
-_CALL = re.compile(r"(?:Action:\s?)?[\w.]{1,40}\(\w{0,16}\s?\Z")
+_CALL = re.compile(r"(?:Action:\s?)?[\w.]{1,40}\s?\(\s?\w{0,16}\s?\Z")
 # matches: "(start_box='(12"
 _CUT_OFF = re.compile(r"""\([^()\n]{0,64}(?:=\s?["']?[^"')\n]{0,64}|[0-9][0-9., ]{0,32})\Z""")
 # Characters behind the sign of a call that the end cuts off.

@@ -113,8 +113,8 @@ def _closed_by_semicolons(cut: re.Match[str], end: int) -> list[RawClaim]:
 
 
 def _outermost(plain: str, limit: int, at: int) -> int:
-    while at > limit and plain[at - 1] == "[":
-        at -= 1
+    while plain[max(limit, at - 4) : at].rstrip()[-1:] == "[":
+        at = plain.rindex("[", limit, at)
     return at
 
 
