@@ -281,9 +281,9 @@ def _rows_with_unsound_strings(code: Code, texts: Sequence[str]) -> list[int]:
 
 
 def _is_sound(string: str) -> bool:
-    if string[0] == "'":
-        return "\\" not in string and string.isprintable()
-    return _SOUND.fullmatch(string[1:-1]) is not None
+    if "\\" not in string and string.isprintable():
+        return True
+    return string[0] != "'" and _SOUND.fullmatch(string[1:-1]) is not None
 
 
 def _rows_with_doubtful_numbers(code: Code) -> Integers:
