@@ -27,7 +27,7 @@ REASONING = ("so the dog is left of it. ", "[1, 2, 3, 4] ", "Image-1: (1,2),(3,4
 SIZES = [(1008, 1008)] * 4
 REPEATS = 3
 SLOWEST = 5
-"""How many of a grammar's hostile texts are measured again, for their best time and their growth."""
+"""The number of a grammar's slowest texts to measure again, for the best time and the growth."""
 MILLISECONDS_BAR, GROWTH_BAR = 50.0, 1.25
 
 MakeText = Callable[[int], str]

@@ -1,4 +1,4 @@
-"""What stands beside a text in a batch changes nothing of how it is parsed; threads share what was parsed."""
+"""Parsing does not depend on the neighbors in a batch, and threads can share the result."""
 
 import sys
 import threading
@@ -19,7 +19,7 @@ from mirg_rewards.testing import responses
 grammars = pytest.mark.parametrize("grammar", GRAMMARS.values(), ids=GRAMMARS.keys())
 SIZES = ((640, 480), (1000, 1000), (300, 900))
 
-# What might leak from one text into the next, at its end or at its beginning.
+# Texts that might leak into a neighbor, at its end or at its beginning.
 LEAKS = [
     *("", " ", "\n", "\0", "\0\0", "\x01", "\x02", "\x03", "\x1f", "\x7f", "\ud800", "\udfff", "é", "１", "\U0001f415"),
     *("1", "-", "+", ".", "1.", "1e", "<loc_1", "9" * 5000, '"', "'", "\\", '\\"', 'label": "a', "```", "/*", "//"),
@@ -97,7 +97,7 @@ def test_a_parsed_batch_is_frozen():
 
 
 def read_in_threads(read):
-    """What each of four threads reads, all at once."""
+    """Return the results of `read` in four threads that start at once."""
     results, errors = [], []
     begin = threading.Barrier(4)
 

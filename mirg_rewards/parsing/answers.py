@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from mirg_rewards.claims import UNPARSED, Defect, Span
+from mirg_rewards.claims import UNPARSED, Defect
 from mirg_rewards.columns import Integers
+from mirg_rewards.parsing.answer_text import (
+    AnswerText,
+    answer_text,
+    blanked,
+    has_words_outside,
+    is_empty,
+    letters_of,
+    may_be_strict,
+    says_nothing,
+)
 from mirg_rewards.parsing.grammar import Grammar
-from mirg_rewards.parsing.image_references import REFERENCE, assign_images
-from mirg_rewards.parsing.lexer import Code, fold, has_lookalikes, lex, with_strings
+from mirg_rewards.parsing.image_references import assign_images
+from mirg_rewards.parsing.lexer import Code, lex, with_strings
 from mirg_rewards.parsing.loose_json import without_comments
 from mirg_rewards.parsing.resolve import RawColumns, concat, raw_columns, select
 from mirg_rewards.parsing.sections import Sections
@@ -22,24 +30,6 @@ from mirg_rewards.parsing.strict import match_strict
 from mirg_rewards.parsing.syntax import RawClaim, Region, ScanResult, Source, StrictMatch, Syntax
 from mirg_rewards.parsing.syntaxes import LISTS, LISTS_OR_POINTS, NAMED, NAMED_OR_POINTS, PAIRS, POINTS
 
-MAX_ANSWER = 2**16
-"""The length in characters above which only the two ends of an answer are read, which bounds the time."""
-
-_MAX_CALLS = 256
-# matches: "[]", '{"objects": []}'
-_EMPTY = re.compile(r"""\s*+(?:\[\s*+\]|\{\s*+"(?:objects|points)"\s*+:\s*+\[\s*+\]\s*+\})\s*+""")
-# matches: "```json\n"
-_FENCE = re.compile(r"\s{0,16}```[A-Za-z]{0,8}\s{0,16}")
-# matches: "a"
-_WORD = re.compile(r"\w")
-# matches: "<tool_call>{...}</tool_call>"
-_TOOL_CALL = re.compile(r"<tool_call>(?:[^<]++|<(?!/tool_call>))*+(?:</tool_call>)?", re.IGNORECASE)
-# What strict JSON has nowhere, be it a blank of the code or not. matches: a form feed
-_NO_JSON = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
-# Blanks that may mean something in a line form: several, blank lines, and those behind a quote but a single one.
-_ODD_BLANKS = ("  ", "\n\n", "\n ", " \n", '"\n')
-# matches: a tab
-_OTHER_BLANK = re.compile(r"[^\S \n]")
 # Where a model points, numbers by two in plain text are points.
 _POINTING = {PAIRS: POINTS, LISTS: LISTS_OR_POINTS, NAMED: NAMED_OR_POINTS}
 
@@ -62,23 +52,6 @@ class _Part(NamedTuple):
     spans: Integers
 
 
-@dataclass(slots=True)
-class _Answer:
-    """The answer of one response while its syntax is being chosen.
-
-    `start`: where it begins in the response; `plain`: its text with look-alikes as ASCII, and tool calls blanked.
-    """
-
-    text: str
-    plain: str
-    start: int
-    windows: list[Span]
-    is_last: bool
-    result: ScanResult | None = None
-    syntax: Syntax | None = None
-    first: ScanResult | None = None
-
-
 class AnswerBatch:
     """The answers of some rows of a batch, scanned together; `first_row` is the first one's row in the batch."""
 
@@ -92,13 +65,13 @@ class AnswerBatch:
     ) -> None:
         self.grammar, self.first_row = grammar, first_row
         self.counts: list[int] = image_counts.tolist()
-        self.answers = [_answer(text, answer) for text, (_, answer, _) in zip(texts, sections, strict=True)]
+        self.answers = [answer_text(text, answer) for text, (_, answer, _) in zip(texts, sections, strict=True)]
         self.defects = np.zeros(len(self.answers), dtype=np.int64)
 
     def scan(self) -> Scanned:
         """Scan each answer in the first syntax that matches it: by strict matching, or else by the reader."""
         first = self.grammar.syntaxes[0]
-        pending = [row for row, answer in enumerate(self.answers) if not _is_empty(answer.plain, self.grammar)]
+        pending = [row for row, answer in enumerate(self.answers) if not is_empty(answer.plain, self.grammar)]
         parts: list[_Part] = []
         if pending:
             code, rows = self.lex(pending, is_json=first.is_lexed)
@@ -114,7 +87,7 @@ class AnswerBatch:
     def match(self, code: Code, rows: Sequence[int], strict: StrictMatch) -> tuple[Code, _Part]:
         """Match whole answers in the first syntax's native form; return the code with strings as bytes, and their claims."""
         answers, first = [self.answers[row] for row in rows], self.grammar.syntaxes[0]
-        may_match = [_may_be_strict(answer, is_json=strict.is_json) for answer in answers]
+        may_match = [may_be_strict(answer, is_json=strict.is_json) for answer in answers]
         code, found = match_strict(
             strict, code, [answer.text for answer in answers], may_match, self.grammar.max_claims
         )
@@ -123,7 +96,7 @@ class AnswerBatch:
             answers[place].syntax = first
         self.defects[row_of[found.matches]] |= found.defects[found.matches]
         for place, span in found.outside if self.grammar.think != "optional" else ():
-            if _has_words_outside(answers[place].plain, [span], fenced=first.fenced):
+            if has_words_outside(answers[place].plain, [span], fenced=first.fenced):
                 self.defects[rows[place]] |= Defect.TEXT_OUTSIDE.value
         starts = np.array([answer.start for answer in answers], dtype=np.int64)
         raw = found.raw._replace(rows=row_of[found.raw.rows])
@@ -169,7 +142,7 @@ class AnswerBatch:
     def choose(self, rows: Sequence[int], code: Code, owners: Sequence[int]) -> None:
         """Choose for each row the first syntax that matches it; one with tokens, tags or keys of its own beats bare numbers."""
         pending = list(rows)
-        letters = {row: _letters(self.answers[row]) for row in rows}
+        letters = {row: letters_of(self.answers[row]) for row in rows}
         for number, syntax in enumerate(self.grammar.syntaxes):
             reader = self.reader(syntax)
             looked_at = [row for row in pending if number == 0 or _may_hold(self.answers[row], letters[row], reader)]
@@ -191,7 +164,7 @@ class AnswerBatch:
                 if result.is_explicit or (result.matched and answer.result is None):
                     answer.result, answer.syntax = result, syntax
                 if result.masked_spans and not result.is_explicit:
-                    answer.plain = _blank(answer.plain, result.masked_spans)
+                    answer.plain = blanked(answer.plain, result.masked_spans)
             # Words alone hold no claim.
             pending = [
                 row
@@ -233,18 +206,18 @@ class AnswerBatch:
         result = answer.result or answer.first or _NOTHING
         defects, claims = result.defects, result.claims
         if not claims:
-            if not defects & UNPARSED.value and not _says_nothing(answer.plain, own, unfenced=own.fenced or not tagged):
+            if not defects & UNPARSED.value and not says_nothing(answer.plain, own, unfenced=own.fenced or not tagged):
                 defects |= Defect.NO_ANSWER.value
             return defects, []
         if answer.syntax not in grammar.syntaxes[: grammar.native_count]:
             defects |= Defect.OTHER_SYNTAX.value
-        if tagged and _has_words_outside(answer.plain, [claim.outer for claim in claims], fenced=own.fenced):
+        if tagged and has_words_outside(answer.plain, [claim.outer for claim in claims], fenced=own.fenced):
             defects |= Defect.TEXT_OUTSIDE.value
         if len(claims) > grammar.max_claims:
             claims = claims[: grammar.max_claims]
             defects |= Defect.TOO_MANY_CLAIMS.value
         if any(claim.image is None for claim in claims):
-            plain = _blank(answer.plain, result.masked_spans)
+            plain = blanked(answer.plain, result.masked_spans)
             claims = assign_images(plain, claims, 0, len(plain), self.counts[row])
         return defects, [
             claim._replace(start=claim.start + answer.start, end=claim.end + answer.start) for claim in claims
@@ -260,92 +233,8 @@ def _made(strict: Callable[[], StrictMatch]) -> StrictMatch:
     return strict()
 
 
-def _answer(text: str, section: Span) -> _Answer:
-    start, end = section
-    answer = text[start:end].rstrip()
-    windows = [(0, len(answer))]
-    if len(answer) > MAX_ANSWER:
-        windows = [(0, MAX_ANSWER // 2), (len(answer) - MAX_ANSWER // 2, len(answer))]
-    plain = answer
-    for begin, stop in windows:
-        part = _without_tool_calls(answer[begin:stop])
-        plain = part if len(windows) == 1 else plain[:begin] + part + plain[stop:]
-    return _Answer(answer, plain, start, windows, is_last=start + len(answer) == len(text))
-
-
-def _letters(answer: _Answer) -> set[str]:
-    return set().union(*(answer.plain[start:end] for start, end in answer.windows))
-
-
-def _may_hold(answer: _Answer, letters: set[str], syntax: Syntax) -> bool:
+def _may_hold(answer: AnswerText, letters: set[str], syntax: Syntax) -> bool:
     """Tell if an answer with these `letters` may hold text in a syntax that affects its reading."""
     if answer.result is not None and syntax.is_bare:
         return False
     return not syntax.needs or not letters.isdisjoint(syntax.needs)
-
-
-def _may_be_strict(answer: _Answer, *, is_json: bool) -> bool:
-    text = answer.text
-    if len(answer.windows) > 1 or has_lookalikes(text):
-        return False
-    if is_json:
-        return "//" not in text and "/*" not in text and (text.isprintable() or not _NO_JSON.search(text))
-    text = text.strip()
-    return not any(blanks in text for blanks in _ODD_BLANKS) and not _OTHER_BLANK.search(text)
-
-
-def _blank(plain: str, spans: Sequence[Span]) -> str:
-    parts, at = [], 0
-    for start, end in spans:
-        parts += [plain[at:start], " " * (end - start)]
-        at = end
-    return "".join([*parts, plain[at:]]) if parts else plain
-
-
-def _without_tool_calls(text: str) -> str:
-    """Return the text in ASCII with tool calls blanked, at the same length: arguments of a tool are no answer."""
-    plain = fold(text)
-    if "<" not in plain or "<tool_call>" not in plain.lower():
-        return plain
-    calls = [match.span() for _, match in zip(range(_MAX_CALLS), _TOOL_CALL.finditer(plain), strict=False)]
-    return _blank(plain, calls)
-
-
-def _without_fence(plain: str, start: int, end: int) -> Span:
-    opened = _FENCE.match(plain, start, end)
-    if opened is None:
-        return start, end
-    closing = plain.rfind("```", opened.end(), end)
-    return opened.end(), closing if closing >= 0 else end
-
-
-def _is_empty(plain: str, grammar: Grammar) -> bool:
-    """Tell if an answer is only an empty list, so that no syntax is needed."""
-    return len(plain) < 64 and _says_nothing(
-        plain, grammar.syntaxes[0], unfenced=grammar.syntaxes[0].fenced or grammar.think == "optional"
-    )
-
-
-def _says_nothing(plain: str, own: Syntax, *, unfenced: bool) -> bool:
-    start, end = _without_fence(plain, 0, len(plain)) if unfenced else (0, len(plain))
-    return _EMPTY.fullmatch(plain, start, end) is not None or plain[start:end].strip() in own.empty_answers
-
-
-def _has_words_outside(plain: str, structures: Sequence[Span], *, fenced: bool) -> bool:
-    """Tell if an answer has words beside its claims and their images."""
-    start, end = _without_fence(plain, 0, len(plain)) if fenced else (0, len(plain))
-    at = start
-    for outer_start, outer_end in structures:
-        if outer_start >= at and _has_words(plain[at:outer_start]):
-            return True
-        at = max(at, outer_end)
-    return _has_words(plain[at:end])
-
-
-def _has_words(gap: str) -> bool:
-    gap = gap.strip()
-    if len(gap) > 256:
-        return True
-    if not _WORD.search(gap):
-        return False
-    return _WORD.search(REFERENCE.sub("", gap.replace("<|box_start|>", "").replace("<|box_end|>", ""))) is not None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from mirg_rewards.claims import Claim, Size
 from mirg_rewards.coordinates import Space
-from mirg_rewards.parsing.answers import MAX_ANSWER
+from mirg_rewards.parsing.answer_text import MAX_ANSWER
 from mirg_rewards.parsing.grammar import Grammar
 from mirg_rewards.parsing.resolve import coordinate_sizes
 from mirg_rewards.parsing.syntax import ClaimToWrite, Kind, Numbers

@@ -97,7 +97,7 @@ def match_strict(
     if strict.is_json:
         matches[_rows_with_unsound_strings(code, texts)] = False
     odd_rows = _rows_with_numbers(code, code.is_odd & strict.is_json)
-    # What is odd around the structures is no defect of theirs.
+    # Odd numbers around the structures are no defect of the structures.
     matches[[row for row in odd_rows.tolist() if row in around]] = False
     counts = np.bincount(pieces.rows, pieces.of_plans(len(plan.claims) for plan in pieces.plans), len(matches))
     defects = np.zeros(len(matches), dtype=np.int64)
@@ -287,7 +287,7 @@ def _is_sound(string: str) -> bool:
 
 
 def _rows_with_doubtful_numbers(code: Code) -> Integers:
-    """The rows with numbers that a line form may not take: unusual or large ones, signs and points where digits stand."""
+    """Return the rows with numbers that a line form may not take: unusual or large ones, or a sign or point in a token."""
     letters = np.frombuffer(code.text, dtype=np.uint8)
     places = np.flatnonzero(letters == NUMBER[0])
     numbers = code.number_at[places]
@@ -304,8 +304,11 @@ def _rows_with_doubtful_numbers(code: Code) -> Integers:
 
 def _rows_with_torn_tokens(code: Code) -> Integers:
     """Return the rows with a blank beside a bar, as in "<| box_start|>": the code does not have it."""
-    bars = np.flatnonzero(np.frombuffer(code.text, dtype=np.uint8) == _BAR)
-    is_torn = (code.stops[bars - 1] < code.starts[bars]) | (code.stops[bars] < code.starts[bars + 1])
+    letters = np.frombuffer(code.text, dtype=np.uint8)
+    bars = np.flatnonzero(letters == _BAR)
+    # Behind a NUL a row begins, and characters count from 0 again.
+    is_torn = (letters[bars - 1] != 0) & (code.stops[bars - 1] < code.starts[bars])
+    is_torn |= code.stops[bars] < code.starts[bars + 1]
     rows: Integers = np.searchsorted(code.ends, bars[is_torn])
     return rows
 

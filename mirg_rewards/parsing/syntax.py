@@ -36,8 +36,8 @@ class RawClaim(NamedTuple):
 
     `image` counts from 1; None where the claim itself does not say. `named` says that the numbers are x1, y1, x2, y2
     whatever the grammar's order, since each had its name. `start`, `end`: the characters of the numbers; `outer`: those
-    of the whole structure around them, within which no image reference is looked for. A `polygon` is x, y, x, y ...; its
-    box is left to whoever knows the space.
+    of the whole structure around them, within which no image reference is looked for. A `polygon` is x, y, x, y ...; `resolve`
+    computes its box.
     """
 
     image: int | None

@@ -24,8 +24,8 @@ def serve(
 ) -> None:
     """Serve rewards until SIGTERM or Ctrl-C, and then finish the open requests.
 
-    Call it under `if __name__ == "__main__"`, since it starts processes. There is no access control: whoever reaches
-    `host` can use the server.
+    Call it under `if __name__ == "__main__"`, since it starts processes. There is no access control: every
+    client that reaches `host` can use the server.
 
     Args:
         scorer: The scorer, which must pickle.

@@ -27,7 +27,7 @@ def _is_mostly_true(target: Target) -> bool:
 
 
 def _is_good(predicted: Claim, target: Claim) -> bool:
-    assert predicted.box is not None and target.box is not None  # noqa: PT018 - a cheat is told of boxes only
+    assert predicted.box is not None and target.box is not None  # noqa: PT018 - cheats get boxes only
     inside = shared(predicted.box.corners, target.box.corners)
     return inside > 0.5 * (predicted.box.area + target.box.area - inside)
 
