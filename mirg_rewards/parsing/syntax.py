@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
-from mirg_rewards.claims import Span
+from mirg_rewards.claims import Defect, Span
 from mirg_rewards.coordinates import Space
 from mirg_rewards.parsing.lexer import STRING, Code, unescape
 
+T = TypeVar("T")
 Numbers = tuple[float, ...]
 NUMBER = r"[-+]?(?:[0-9]{1,9}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][-+]?[0-9]{1,3})?"
 """A number as models write it, of bounded length. matches: -3.5, 1e3"""
@@ -193,6 +194,19 @@ class ScanResult:
     matched: bool = False
     is_explicit: bool = False
     masked_spans: list[Span] = field(default_factory=list)
+
+    def limit(self, pieces: Iterable[T], count: int) -> Iterator[T]:
+        """Yield up to `count` pieces; more are a defect, which bounds the time.
+
+        >>> result = ScanResult()
+        >>> list(result.limit("abc", 2)), Defect(result.defects)
+        (['a', 'b'], <Defect.TOO_LONG: 65536>)
+        """
+        for number, piece in enumerate(pieces):
+            if number >= count:
+                self.defects |= Defect.TOO_LONG.value
+                return
+            yield piece
 
 
 Kind = Literal["box", "point", "box and point", "image", "polygon"]

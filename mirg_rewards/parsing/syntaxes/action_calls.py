@@ -68,10 +68,7 @@ def scan(region: Region) -> ScanResult:
     text, plain, start, end = region[:4]
     result = ScanResult()
     behind = start
-    for number, piece in enumerate(_PIECE.finditer(plain, start, end)):
-        if number >= MAX_PIECES:
-            result.defects |= Defect.TOO_LONG.value
-            break
+    for piece in result.limit(_PIECE.finditer(plain, start, end), MAX_PIECES):
         begin = piece.start()
         if begin < behind:
             continue

@@ -61,10 +61,7 @@ def scan(region: Region, *, points: Points = "no") -> ScanResult:
     text, plain, start, end = region[:4]
     result = ScanResult()
     behind = start
-    for number, match in enumerate(_BRACKETS.finditer(plain, start, end)):
-        if number >= MAX_PIECES:
-            result.defects |= Defect.TOO_LONG.value
-            break
+    for match in result.limit(_BRACKETS.finditer(plain, start, end), MAX_PIECES):
         label, begin = label_before(text, plain, behind, _outermost(plain, behind, match.start()))
         if _is_something_else(plain, start, match, is_labeled=bool(label)):
             continue

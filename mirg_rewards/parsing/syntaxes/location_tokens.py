@@ -67,10 +67,7 @@ def scan(region: Region, *, style: Style) -> ScanResult:
     result = ScanResult()
     behind = start
     runs = list(_RUN.finditer(plain, start, end))
-    for number, run in enumerate(runs):
-        if number >= MAX_PIECES:
-            result.defects |= Defect.TOO_LONG.value
-            break
+    for number, run in enumerate(result.limit(runs, MAX_PIECES)):
         result.matched = result.is_explicit = True
         tokens = list(_TOKEN.finditer(plain, *run.span()))
         limit = runs[number + 1].start() if number + 1 < len(runs) else end

@@ -6,7 +6,6 @@ import itertools
 import re
 from functools import partial
 
-from mirg_rewards.claims import Defect
 from mirg_rewards.parsing.line_format import in_lines, label_before, quoted
 from mirg_rewards.parsing.syntax import (
     NUMBER,
@@ -108,10 +107,7 @@ def scan(region: Region, *, points: bool = False) -> ScanResult:
         result.matched = True
         return result
 
-    for number, piece in enumerate(_PIECE.finditer(plain, start, end)):
-        if number >= MAX_PIECES:
-            result.defects |= Defect.TOO_LONG.value
-            break
+    for piece in result.limit(_PIECE.finditer(plain, start, end), MAX_PIECES):
         name, numbers = _named(piece)
         if name in held or piece.start() - held_to > _FAR:
             flush()

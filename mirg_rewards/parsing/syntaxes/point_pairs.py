@@ -57,10 +57,7 @@ def _scan(region: Region, pattern: re.Pattern[str]) -> ScanResult:
     text, plain, start, end = region[:4]
     result = ScanResult()
     behind = start
-    for number, match in enumerate(pattern.finditer(plain, start, end)):
-        if number >= MAX_PIECES:
-            result.defects |= Defect.TOO_LONG.value
-            break
+    for match in result.limit(pattern.finditer(plain, start, end), MAX_PIECES):
         if pattern is _ONE:
             ahead = plain[max(start, match.start() - 16) : match.start()]
             # `f(2, 3)` is a call, and "[2, 3]" a citation unless the words say that it is a place.

@@ -60,11 +60,7 @@ def scan(region: Region, *, form: Literal["axes", "coords"] = "axes") -> ScanRes
     """
     text, plain, start, end = region[:4]
     result = ScanResult()
-    number = 0
-    for number, element in enumerate(_ELEMENT.finditer(plain, start, end)):
-        if number >= MAX_PIECES:
-            result.defects |= Defect.TOO_LONG.value
-            break
+    for element in result.limit(_ELEMENT.finditer(plain, start, end), MAX_PIECES):
         written = list(_PARTS.finditer(plain, *element.span("attributes")))
         parts = {
             part[1].lower(): (part.start(), part.end(), *part.span(2 if part[2] is not None else 3)) for part in written
