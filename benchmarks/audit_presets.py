@@ -150,8 +150,8 @@ TEXT = """\
 (`compat=True`), and in the safe form, the default of this library. Each cheat is written for {rows} rows of one to four
 images, in the form in which the preset gives the ground truth its highest reward.
 
-A cheat is a **hole** if it earns more than a near miss (right image, no defect, IoU 0.8), as
-much as the ground truth, or a result that is not a number.
+A near miss has the right image, no defect and an IoU of 0.8. A cheat is a **hole** if it earns more than a near miss, or
+as much as the ground truth. It is also a hole if its reward is not a number, or takes over a second to compute.
 
 ![Heat map of cheats and presets](audit.png)
 
