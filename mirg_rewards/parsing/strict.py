@@ -52,13 +52,14 @@ class _Pieces(NamedTuple):
     """The structures of known shapes in the code of a batch.
 
     Args:
-        starts: the byte that each begins at, `[pieces]`.
+        starts, stops: the bytes that each begins at and ends before, `[pieces]`.
         rows: the row of each, `[pieces]`.
         plans: the plans, each once.
         which: the plan of each, `[pieces]`.
     """
 
     starts: Integers
+    stops: Integers
     rows: Integers
     plans: list[Plan]
     which: Integers
@@ -86,22 +87,21 @@ def match_strict(
     plans: list[Plan | None] = list(map(strict.plans.__getitem__, parts[1::2]))
     number = {plan: place for place, plan in enumerate(dict.fromkeys(plans)) if plan is not None}
     which = np.array([-1 if plan is None else number[plan] for plan in plans], dtype=np.int64)
-    starts = spans_of(parts)[:, 0]
+    starts, stops = spans_of(parts).T
     rows = np.searchsorted(code.ends, starts)
     matches[rows[which < 0]] = False
     kept = matches[rows]
-    pieces = _Pieces(starts[kept], rows[kept], *_renumbered(list(dict.fromkeys(plans)), which[kept]))
+    pieces = _Pieces(starts[kept], stops[kept], rows[kept], *_renumbered(list(dict.fromkeys(plans)), which[kept]))
     numbers = _numbers_in_texts(pieces, code, texts, matches)
     around = {row: glue for row, glue in enumerate(glued) if glue is not None and matches[row] and any(glue)}
     _drop_doubtful(strict, pieces, around, matches)
     if strict.is_json:
         matches[_rows_with_unsound_strings(code, texts)] = False
-    odd_rows = _rows_with_numbers(code, code.is_odd & strict.is_json)
-    # Odd numbers around the structures are no defect of the structures.
-    matches[[row for row in odd_rows.tolist() if row in around]] = False
+    is_odd = _has_odd_numbers(code, pieces) if strict.is_json else np.zeros(len(pieces.rows), dtype=np.bool_)
     counts = np.bincount(pieces.rows, pieces.of_plans(len(plan.claims) for plan in pieces.plans), len(matches))
     defects = np.zeros(len(matches), dtype=np.int64)
     np.bitwise_or.at(defects, pieces.rows, pieces.of_plans(plan.defects for plan in pieces.plans))
+    defects[pieces.rows[is_odd]] |= Defect.REPAIRED.value
     matches &= (counts <= max_claims) & ((counts > 0) | (defects & _LOST != 0))
     outside = []
     for row, (before, behind) in around.items():
@@ -110,13 +110,9 @@ def match_strict(
             first, last = start + len(before), end - len(behind) - 1
             outside.append((row, (int(code.starts[first]), int(code.stops[last]))))
     kept = matches[pieces.rows]
-    pieces = pieces._replace(starts=pieces.starts[kept], rows=pieces.rows[kept], which=pieces.which[kept])
+    pieces = pieces._replace(starts=pieces.starts[kept], stops=pieces.stops[kept], rows=pieces.rows[kept], which=pieces.which[kept])
     defects[~matches] = 0
     raw, labels, spans = _claims(code, texts, pieces, numbers)
-    if strict.is_json:
-        is_odd = np.zeros(len(matches), dtype=np.bool_)
-        is_odd[odd_rows] = True
-        defects[is_odd & matches] |= Defect.REPAIRED.value
     return code, StrictClaims(raw, labels, spans, matches, defects, outside)
 
 
@@ -313,9 +309,8 @@ def _rows_with_torn_tokens(code: Code) -> Integers:
     return rows
 
 
-def _rows_with_numbers(code: Code, is_such: Booleans) -> Integers:
-    """Return the rows that hold flagged numbers outside strings."""
-    if not is_such.any():
-        return np.zeros(0, dtype=np.int64)
-    places = np.flatnonzero(np.frombuffer(code.text, dtype=np.uint8) == NUMBER[0])
-    return np.searchsorted(code.ends, places[is_such[code.number_at[places]]])
+def _has_odd_numbers(code: Code, pieces: _Pieces) -> Booleans:
+    """Flag the pieces with a number that is not strict JSON; such numbers around them are no defect."""
+    odd_before = np.concatenate([[0], np.cumsum(code.is_odd)])
+    # A NUL, at the least, is behind each piece.
+    return odd_before[code.number_at[pieces.stops]] > odd_before[code.number_at[pieces.starts]]
