@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from mirg_rewards import columns
-from mirg_rewards.claims import Defect, Parsed, claim_row
+from mirg_rewards.claims import UNPARSED, Defect, Parsed, claim_row
 from mirg_rewards.columns import ClaimColumns, Integers
 from mirg_rewards.kernels import Comparison
 from mirg_rewards.targets import Target
@@ -43,7 +43,9 @@ class ClaimBatch(NamedTuple):
 class Answers(NamedTuple):
     """Predictions of a batch of responses: their claims and defects as tensors, and as parsed values.
 
-    `defects` holds the values of `Defect`, int64; `texts` are the responses, empty where only readings were given.
+    The claims of a row are those of its parsed answer. Behind them stands one in no image for each place that is none (see
+    `Parsed`), so that every reward counts it; `unplaced` has their number. `defects` holds the values of `Defect`, int64.
+    `texts` are the responses, empty where only parsed values were given.
     `comparison` stores comparisons, each with the very tensors that it is of, while several terms judge the same answers.
     """
 
@@ -52,6 +54,17 @@ class Answers(NamedTuple):
     texts: tuple[str, ...]
     parsed: Sequence[Parsed]
     comparison: list[tuple[tuple[object, ...], Comparison]] | None = None
+    unplaced: Int64[Tensor, " b"] | None = None
+
+    @property
+    def is_unparsed(self) -> Bool[Tensor, " b"]:
+        """True for answers without a claim that could not be parsed, `[b]`.
+
+        >>> pack([Parsed((), Defect.NO_ANSWER, unplaced=1), Parsed()], [Target((), (None,))] * 2)[0].is_unparsed
+        tensor([ True, False])
+        """
+        unplaced = 0 if self.unplaced is None else self.unplaced
+        return (self.defects & UNPARSED.value != 0) & (self.claims.counts == unplaced)
 
     def defect_counts(self) -> dict[Defect, int]:
         """Count the answers that have each defect, the most frequent first.
@@ -96,13 +109,16 @@ def pack(
         raise ValueError(f"pack needs one target for each answer, got {len(parsed)} answers and {len(targets)} targets")
     image_counts = [len(target.sizes) for target in targets]
     predicted = columns.from_rows([list(map(claim_row, answer.claims)) for answer in parsed], image_counts)
-    defects = np.array([answer.defects.value for answer in parsed], dtype=np.int64)
-    return to_tensors(predicted, defects, parsed, targets, device, texts=texts, dtype=dtype)
+    defects, unplaced = (
+        np.array([(answer.defects.value, answer.unplaced) for answer in parsed], dtype=np.int64).reshape(-1, 2).T
+    )
+    return to_tensors(predicted, defects, unplaced, parsed, targets, device, texts=texts, dtype=dtype)
 
 
 def to_tensors(
     predicted: ClaimColumns,
     defects: Integers,
+    unplaced: Integers,
     parsed: Sequence[Parsed],
     targets: Sequence[Target],
     device: Device = "cpu",
@@ -114,11 +130,14 @@ def to_tensors(
 
     >>> predicted = columns.from_rows([[(2, None, None, "", None)]], [3])
     >>> from mirg_rewards.claims import Claim
-    >>> to_tensors(predicted, np.array([0]), [Parsed((Claim(2),))], [Target((), (None,) * 3)])[0].claims.images
+    >>> zero = np.array([0])
+    >>> to_tensors(predicted, zero, zero, [Parsed((Claim(2),))], [Target((), (None,) * 3)])[0].claims.images
     tensor([2])
     """
     dtype = dtype or (torch.float64 if torch.device(device).type == "cpu" else torch.float32)
-    answers = Answers(_tensors(predicted, device, dtype), torch.from_numpy(defects).to(device), tuple(texts), parsed)
+    claims = _tensors(columns.with_unplaced(predicted, unplaced), device, dtype)
+    flags, count = (torch.from_numpy(numbers).to(device) for numbers in (defects, unplaced))
+    answers = Answers(claims, flags, tuple(texts), parsed, unplaced=count)
     return answers, Targets(_tensors(columns.from_targets(targets), device, dtype), tuple(targets))
 
 

@@ -112,6 +112,8 @@ class Parsed:
         claims: what the answer claims.
         defects: what was wrong; false if nothing was.
         think, answer: the texts of the two parts without their tags, None where there is none.
+        unplaced: the number of places that the answer wrote and that are none: without area, not finite, unreadable. They are
+            not among the claims, and rewards count each of them as a wrong one.
         spans: for each claim, the `(start, end)` characters of the response that its place was read from. They do not count
             when two are compared.
 
@@ -126,6 +128,7 @@ class Parsed:
     think: str | None = None
     answer: str | None = None
     spans: tuple[Span, ...] = field(default=(), compare=False, repr=False)
+    unplaced: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "claims", tuple(self.claims))

@@ -63,6 +63,31 @@ def from_targets(targets: Sequence[Target]) -> ClaimColumns:
     return ClaimColumns(boxes, others[:, :2], flags & 1 > 0, flags & 2 > 0, images, names, counts)
 
 
+def with_unplaced(claims: ClaimColumns, unplaced: Integers) -> ClaimColumns:
+    """Add claims that no target matches: in no image, with an empty box and a point outside; `unplaced` of them to each row.
+
+    >>> with_unplaced(from_rows([[(1, None, None, "", None)], []], [2, 2]), np.array([0, 2])).images
+    array([ 1, -1, -1])
+    """
+    total = int(unplaced.sum())
+    if not total:
+        return claims
+    # In front of the first claim of the next row.
+    at = np.repeat(np.cumsum(claims.counts), unplaced)
+    labels = list(claims.labels)
+    for place in at[::-1].tolist():
+        labels.insert(place, "")
+    return ClaimColumns(
+        np.insert(claims.boxes, at, 0.0, axis=0),
+        np.insert(claims.points, at, -1.0, axis=0),
+        np.insert(claims.has_box, at, values=True),
+        np.insert(claims.has_point, at, values=True),
+        np.insert(claims.images, at, -1),
+        tuple(labels),
+        claims.counts + unplaced,
+    )
+
+
 def _numbers(places: Sequence[tuple[float, ...] | None], missing: tuple[float, ...]) -> tuple[Floats, Booleans]:
     """Boxes or points as an array, `missing` for those that are not there; and which are."""
     width, count = len(missing), len(places)

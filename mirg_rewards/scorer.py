@@ -13,8 +13,9 @@ from torch import Tensor
 from mirg_rewards.batch import Answers, Device, Targets, to_tensors
 from mirg_rewards.parsing import Grammar
 from mirg_rewards.parsing.responses import parse_batch
-from mirg_rewards.rewards import Reward, Weighted
-from mirg_rewards.row_error import RowTypeError
+from mirg_rewards.rewards import Judges, Reward, Weighted, judges_of
+from mirg_rewards.rewards.reprs import value_repr
+from mirg_rewards.row_error import RowError, RowTypeError
 from mirg_rewards.targets import Target
 
 Response = str | Sequence[Mapping[str, Any]]
@@ -89,17 +90,72 @@ class Scorer:
             [target.sizes for target in targets],
             None if seen_sizes.count(None) == len(seen_sizes) else seen_sizes,
         )
-        return to_tensors(parsed.claims, parsed.defects, parsed, targets, self.device, texts=texts)
+        return to_tensors(parsed.claims, parsed.defects, parsed.unplaced, parsed, targets, self.device, texts=texts)
 
     def __call__(self, responses: Sequence[Response], targets: Sequence[Target]) -> Scores:
         """Score each response against its target. Raises ValueError or TypeError that names the row."""
         answers, true = self.read(responses, targets)
+        _check_targets(true, self.grammar, self.reward)
         with torch.no_grad():
             if isinstance(self.reward, Weighted):
                 terms = self.reward.each(answers, true)
                 return Scores(self.reward.total(terms), terms, answers, true)
             total = self.reward(answers, true)
             return Scores(total, {getattr(self.reward, "__name__", "reward"): total}, answers, true)
+
+
+def _check_targets(targets: Targets, grammar: Grammar, reward: Reward) -> None:
+    """Raise RowError for a target that the reward cannot judge in this grammar, or that no answer can match."""
+    claims = targets.claims
+    too_many = torch.nonzero(claims.counts > grammar.max_claims).flatten().tolist()
+    if too_many:
+        raise RowError(
+            too_many[0],
+            f"the target has {int(claims.counts[too_many[0]])} claims, and the grammar reads {grammar.max_claims} at most; "
+            f"use replace(grammar, max_claims=...)",
+        )
+    judges = judges_of(reward)
+    if judges is None or not judges & {"boxes", "points", "boxes by points"}:
+        return
+    kinds = _kinds_written(grammar)
+    judged = {
+        "boxes": ("boxes" in judges and "box" in kinds) or ("boxes by points" in judges and "point" in kinds),
+        "points": "points" in judges and "point" in kinds,
+    }
+    if all(judged.values()):
+        return
+    is_judged = (claims.has_box & judged["boxes"]) | (claims.has_point & judged["points"])
+    unjudged = torch.nonzero((claims.has_box | claims.has_point) & ~is_judged).flatten().tolist()
+    if unjudged:
+        raise _not_judged(targets, unjudged[0], grammar, reward, judges)
+
+
+def _not_judged(targets: Targets, place: int, grammar: Grammar, reward: Reward, judges: Judges) -> RowError:
+    row = int(torch.searchsorted(targets.claims.offsets, place, right=True)) - 1
+    claim = targets.rows[row].claims[place - int(targets.claims.offsets[row])]
+    has, fix = (
+        ("boxes", "PointInBox judges boxes by points") if claim.box else ("points", "PointDistance judges points")
+    )
+    if has in judges:
+        kinds = " and ".join(sorted(f"{kind}s" if kind == "point" else "boxes" for kind in _kinds_written(grammar)))
+        return RowError(
+            row,
+            f"the target has {has}, and the grammar writes {kinds}: use a grammar that writes {has}, or a reward: {fix}",
+        )
+    return RowError(
+        row,
+        f"the target has {has}, and the reward judges {', '.join(sorted(judges))}: {value_repr(reward)}; add a term that "
+        f"judges {has} ({fix}), or give the target's claims {'points' if claim.box else 'boxes'}; got {claim}",
+    )
+
+
+def _kinds_written(grammar: Grammar) -> set[str]:
+    """Return the kinds of place, box and point, that answers in a grammar may have."""
+    native = grammar.syntaxes[:1] if grammar.order in ("xy", "yx") else grammar.syntaxes[: grammar.native_count]
+    written = {kind for syntax in native for kind in syntax.writes}
+    return {
+        place for place in ("box", "point") for kind in written if place in kind or (place, kind) == ("box", "polygon")
+    }
 
 
 def as_text(response: Response | None, row: int = 0) -> str:

@@ -43,14 +43,18 @@ def test_every_cheat_is_named_explained_and_attributed():
 MILD = {name: one for name, one in CHEATS.items() if not one.is_hostile}
 
 
+# A scorer that judges boxes raises where the grammar writes only points.
+WITH_BOXES = [name for name, grammar in GRAMMARS.items() if grammar.syntaxes[0].writes - {"point", "image"}]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("grammar", GRAMMARS)
+@pytest.mark.parametrize("grammar", WITH_BOXES)
 def test_no_grammar_is_fooled_on_any_row(grammar):
     found = audit(presets.mirg_rl(grammar=GRAMMARS[grammar]), cheats=MILD)
     assert not [hole.cheat.name for hole in found.holes]
 
 
-@pytest.mark.parametrize("grammar", GRAMMARS)
+@pytest.mark.parametrize("grammar", WITH_BOXES)
 def test_cheats_do_not_depend_on_chance_and_no_grammar_is_fooled(grammar):
     scorer = presets.mirg_rl(grammar=GRAMMARS[grammar])
     rows = TARGETS[7], TARGETS[-1]

@@ -128,6 +128,8 @@ TEXTS = st.lists(
 @settings(max_examples=settings().max_examples // 2)
 @given(text=TEXTS, target=st.sampled_from([ONE, TWO, NONE, BUTTON]))
 def test_finite_and_in_range_on_any_text(preset, most, text, target):
+    if target is BUTTON and preset is not gui_r1:
+        target = ONE
     for compat in (False, True):
         total = preset(compat=compat)([text], [target]).total.item()
         assert math.isfinite(total)

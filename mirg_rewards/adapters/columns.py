@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mirg_rewards.claims import UNPARSED, Size
+from mirg_rewards.claims import Size
 from mirg_rewards.data.training_rows import conversation
 from mirg_rewards.parsing import parse
 from mirg_rewards.rewards import Reward, Weighted, image_reward, object_reward
@@ -117,12 +117,11 @@ def measures(scorer: Scorer, scores: Scores) -> dict[str, Tensor]:
     """
     answers = scores.answers
     iou = _term(object_reward, scorer, scores)
-    unread = (answers.claims.counts == 0) & (answers.defects & UNPARSED.value != 0)
     return {
         "iou": iou,
         "acc": (iou >= 0.5).float(),
         "image_accuracy": (_term(image_reward, scorer, scores) == 1).float(),
-        "parsed": (~unread).float(),
+        "parsed": (~answers.is_unparsed).float(),
         "clean": (answers.defects == 0).float(),
     }
 

@@ -13,7 +13,6 @@ import threading
 from bisect import bisect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 from torch import Tensor
@@ -214,7 +213,9 @@ def _shown_claims(answers: Answers) -> list[str]:
         # An image that the row does not have: its number is in the reading alone.
         for at, claim in enumerate(answers.parsed[row].claims, ends[row]):
             shown[at]["image"] = claim.image
-    return [json.dumps(shown[start:end], ensure_ascii=False) for start, end in pairwise(ends)]
+    # The last ones of a row stand for places that are none.
+    stops = claims.offsets[1:] - (0 if answers.unplaced is None else answers.unplaced)
+    return [json.dumps(shown[start:end], ensure_ascii=False) for start, end in zip(ends, stops.tolist(), strict=False)]
 
 
 def _shown_defects(answers: Answers) -> list[str]:

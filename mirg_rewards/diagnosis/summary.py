@@ -100,7 +100,8 @@ def diagnose(answers: Answers) -> Diagnosis:
     return _diagnose_columns(
         AnswerColumns(
             boxes=claims.boxes.cpu().numpy(),
-            has_box=claims.has_box.cpu().numpy(),
+            # A place that is none stands among them as an empty box.
+            has_box=(claims.has_box & (claims.boxes[:, 0] < claims.boxes[:, 2])).cpu().numpy(),
             images=claims.images.cpu().numpy(),
             counts=claims.counts.cpu().numpy(),
             defects=answers.defects.cpu().numpy(),

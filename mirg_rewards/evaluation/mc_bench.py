@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from mirg_rewards.claims import UNPARSED
 from mirg_rewards.data.mc_bench import Detection, Sample
 from mirg_rewards.diagnosis import Diagnosis, diagnose
 from mirg_rewards.evaluation.average_precision import Detections, average_precision, hits_of, overlaps
@@ -47,8 +46,7 @@ def evaluate_mc_bench(
         ]
         for parsed, labels_count in zip(answers.parsed, several, strict=True)
     ]
-    is_unparsed = (answers.defects & UNPARSED.value != 0) & (answers.claims.counts == 0)
-    unparsed = is_unparsed.double().numpy()
+    unparsed = answers.is_unparsed.double().numpy()
     values = {"mean_iou": object_reward(answers, truths).double().numpy(), "unparsed": unparsed}
     return _evaluation(samples, claimed, values, unparsed, resamples, answers.defects.numpy(), diagnose(answers))
 

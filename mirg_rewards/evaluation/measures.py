@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mirg_rewards.batch import pack
-from mirg_rewards.claims import UNPARSED, Parsed
+from mirg_rewards.claims import Parsed
 from mirg_rewards.diagnosis import Diagnosis, diagnose
 from mirg_rewards.evaluation.resampling import RESAMPLES, Integers, Values
 from mirg_rewards.evaluation.summaries import Evaluation, summarize
@@ -101,14 +101,13 @@ def measure(
         parsed = [_with_image(answer, image) for answer, image in zip(answers.parsed, unsaid_images, strict=True)]
         answers, truths = pack(parsed, targets)
     iou = object_reward(answers, truths)
-    unparsed = (answers.claims.counts == 0) & (answers.defects & UNPARSED.value != 0)
     values = {
         # In float32, the dtype of the reward, where an IoU of exactly 0.7 reaches 0.7.
         **accuracies(iou.numpy(), thresholds),
         "mean_iou": iou.double().numpy(),
         "image_accuracy": (image_reward(answers, truths) == 1).double().numpy(),
         "format": format_reward(answers, truths).double().numpy(),
-        "unparsed": unparsed.double().numpy(),
+        "unparsed": answers.is_unparsed.double().numpy(),
     }
     return Measures(values, answers.claims.counts.numpy(), answers.defects.numpy(), diagnose(answers))
 

@@ -72,6 +72,7 @@ class ParsedBatch(Sequence[Parsed]):
         polygons: the corners of polygons, by the claim's place.
         spans: for each claim, the characters of its response that its place was read from, `[n, 2]`.
         defects: the values of `Defect`, `[rows]`.
+        unplaced: the number of places that are none, `[rows]`; see `Parsed`.
         texts: the responses.
         sections: where the parts of each response lie.
     """
@@ -81,6 +82,7 @@ class ParsedBatch(Sequence[Parsed]):
     polygons: dict[int, tuple[tuple[float, float], ...]]
     spans: Integers
     defects: Integers
+    unplaced: Integers
     texts: tuple[str, ...]
     sections: tuple[tuple[Span | None, Span], ...]
     ends: Integers = field(init=False)
@@ -109,6 +111,7 @@ class ParsedBatch(Sequence[Parsed]):
             None if thought is None else text[slice(*thought)],
             text[slice(*answer)],
             tuple((start, end) for start, end in self.spans[places.start : places.stop].tolist()),
+            int(self.unplaced[number]),
         )
 
     def _claim(self, place: int) -> Claim:
@@ -166,9 +169,12 @@ def _parse(texts: Sequence[str], grammar: Grammar, scales: Scales) -> ParsedBatc
     found = resolve(raw, grammar, syntaxes, scales)
     np.bitwise_or.at(defects, raw.rows, found.defects)
     kept = found.is_kept
+    # What no reader could make numbers of counts as one.
+    unplaced = (defects & Defect.UNREADABLE_BOX.value != 0).astype(np.int64)
     polygons, rows, images = found.polygons, raw.rows, found.images
     boxes, points, has_box, has_point = found.boxes, found.points, found.has_box, found.has_point
     if not kept.all():
+        unplaced += np.bincount(rows[~kept], minlength=len(texts))
         places = np.cumsum(kept) - 1
         polygons = {int(places[place]): polygon for place, polygon in polygons.items() if kept[place]}
         labels = [label for label, is_kept in zip(labels, kept.tolist(), strict=True) if is_kept]
@@ -178,4 +184,4 @@ def _parse(texts: Sequence[str], grammar: Grammar, scales: Scales) -> ParsedBatc
     known = np.where(images > 0, images, np.where(images == UNSAID, 0, -1))
     claims = ClaimColumns(boxes, points, has_box, has_point, known, tuple(labels), counts)
     parts_of_text = tuple((thought, answer) for thought, answer, _ in sections)
-    return ParsedBatch(claims, images, polygons, spans, defects, tuple(texts), parts_of_text)
+    return ParsedBatch(claims, images, polygons, spans, defects, unplaced, tuple(texts), parts_of_text)

@@ -21,6 +21,7 @@ from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.presets.dataset_units import coordinate_size
 from mirg_rewards.presets.reference_code import counted
 from mirg_rewards.rewards import Overlap, ReferenceReward, Weighted, format_reward
+from mirg_rewards.rewards.judging import BOXES
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
 
@@ -88,7 +89,9 @@ def griffon_vision_r1(
             "format": is_json,
             "recall": partial(matched_recall, hit=hit, cut=cut),
         }
-        return Scorer(grammar, Weighted({name: (1.0, ReferenceReward(of)) for name, of in terms.items()}), device)
+        return Scorer(
+            grammar, Weighted({name: (1.0, ReferenceReward(of, judges=BOXES)) for name, of in terms.items()}), device
+        )
     reward = Weighted(
         {
             "precision": (1.0, Overlap("giou", "predicted", clip_range=(low, high))),

@@ -14,6 +14,7 @@ from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.parsing.responses import parse_batch
 from mirg_rewards.parsing.syntax import ClaimToWrite, Syntax
 from mirg_rewards.rewards import Gated, Overlap, ReferenceReward, Reward, Weighted
+from mirg_rewards.rewards.judging import BOXES, Judges, judges_of
 from mirg_rewards.rewards.reprs import reward_repr
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
@@ -55,10 +56,10 @@ def grit_boxes(
     >>> grit_boxes().reward
     Weighted(boxes=0.5)
     """
-    boxes: Reward = ReferenceReward(_names_boxes)
-    count: Reward = ReferenceReward(_names_as_many)
+    boxes: Reward = ReferenceReward(_names_boxes, judges=BOXES)
+    count: Reward = ReferenceReward(_names_as_many, judges=BOXES)
     if not compat:
-        rethinks = ReferenceReward(_rethinks)
+        rethinks = ReferenceReward(_rethinks, judges=frozenset())
         boxes = Gated(InThought(Overlap(normalize_by="f1"), grammar), rethinks)
         count = Gated(InThought(Overlap(threshold=0.5), grammar), rethinks)
     terms = {"boxes": (0.5, boxes)} | ({"count": (1.0, count)} if counting else {})
@@ -95,6 +96,11 @@ class InThought:
 
     reward: Reward
     grammar: Grammar
+
+    @property
+    def judges(self) -> Judges | None:
+        """The kinds of target claims that the inner reward judges."""
+        return judges_of(self.reward)
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
         """The reward of each think part, float32."""

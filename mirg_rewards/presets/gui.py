@@ -18,6 +18,7 @@ from mirg_rewards.presets.dataset_units import Coordinates, coordinate_size
 from mirg_rewards.presets.python_literals import read_literal
 from mirg_rewards.presets.reference_code import THOUSANDTHS, counted, first_answer, think_then_answer
 from mirg_rewards.rewards import PointDistance, PointInBox, ReferenceReward, Weighted, format_reward
+from mirg_rewards.rewards.judging import BOXES_BY_POINTS, judges_of, judging
 from mirg_rewards.rewards.terms import with_boxes
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
@@ -76,8 +77,8 @@ def gui_r1(*, grammar: Grammar = GUI_R1, compat: bool = False, device: Device = 
     >>> gui_r1().reward
     Weighted(accuracy=0.8, format=0.2)
     """
-    accuracy = ReferenceReward(_gui_r1_accuracy) if compat else click_reward
-    in_form = ReferenceReward(_gui_r1_format) if compat else format_reward
+    accuracy = ReferenceReward(_gui_r1_accuracy, judges=judges_of(click_reward)) if compat else click_reward
+    in_form = ReferenceReward(_gui_r1_format, judges=frozenset()) if compat else format_reward
     return Scorer(grammar, Weighted({"accuracy": (0.8, accuracy), "format": (0.2, in_form)}), device)
 
 
@@ -105,11 +106,14 @@ def gta1(*, grammar: Grammar = GTA1, compat: bool = False, device: Device = "cpu
     >>> gta1().reward
     Weighted(accuracy=1, format=1)
     """
-    accuracy = ReferenceReward(_gta1_accuracy) if compat else PointInBox(normalize_by="predicted")
-    in_form = ReferenceReward(_gta1_format) if compat else format_reward
+    accuracy = (
+        ReferenceReward(_gta1_accuracy, judges=BOXES_BY_POINTS) if compat else PointInBox(normalize_by="predicted")
+    )
+    in_form = ReferenceReward(_gta1_format, judges=frozenset()) if compat else format_reward
     return Scorer(grammar, Weighted({"accuracy": (1.0, accuracy), "format": (1.0, in_form)}), device)
 
 
+@judging("boxes by points", "points")
 def click_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     """Points in true boxes, one to one, over the larger count; less than 140 pixels from true points where no box is true.
 

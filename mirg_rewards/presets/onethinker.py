@@ -17,6 +17,7 @@ from mirg_rewards.parsing.syntaxes import json_objects
 from mirg_rewards.presets.dataset_units import Coordinates
 from mirg_rewards.presets.reference_code import THOUSANDTHS, counted, first_answer, think_then_answer, tight
 from mirg_rewards.rewards import ReferenceReward, Weighted, format_reward, object_reward
+from mirg_rewards.rewards.judging import BOXES, judging
 from mirg_rewards.rewards.terms import with_boxes
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
@@ -62,9 +63,9 @@ def onethinker_spatial(*, grammar: Grammar = ONETHINKER, compat: bool = False, d
     if compat:
         reward = Weighted(
             {
-                "accuracy": (0.9, ReferenceReward(_accuracy)),
-                "format": (0.1, ReferenceReward(_format)),
-                "structure": (0.5, ReferenceReward(_structure)),
+                "accuracy": (0.9, ReferenceReward(_accuracy, judges=BOXES)),
+                "format": (0.1, ReferenceReward(_format, judges=BOXES)),
+                "structure": (0.5, ReferenceReward(_structure, judges=BOXES)),
             }
         )
     else:
@@ -78,6 +79,7 @@ def onethinker_spatial(*, grammar: Grammar = ONETHINKER, compat: bool = False, d
     return Scorer(grammar, reward, device)
 
 
+@judging()
 def structure_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     """1 for an answer that is read without a defect and has as many boxes as its target, else 0.
 

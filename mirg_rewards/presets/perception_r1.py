@@ -8,6 +8,7 @@ from mirg_rewards.batch import Device
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.presets.reference_code import THOUSANDTHS, counted, earned
 from mirg_rewards.rewards import Overlap, ReferenceReward, Weighted, format_reward
+from mirg_rewards.rewards.judging import BOXES
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
 
@@ -53,7 +54,10 @@ def perception_r1(*, grammar: Grammar = GRAMMARS["qwen2_vl"], compat: bool = Fal
     (tensor([1.]), tensor([0.]))
     """
     if compat:
-        published = {"overlap": (1.0, ReferenceReward(squared_iou)), "format": (1.0, ReferenceReward(opens_in_form))}
+        published = {
+            "overlap": (1.0, ReferenceReward(squared_iou, judges=BOXES)),
+            "format": (1.0, ReferenceReward(opens_in_form, judges=BOXES)),
+        }
         return Scorer(grammar, Weighted(published), device)
     return Scorer(grammar, Weighted({"overlap": (1.0, Overlap(power=2.0)), "format": (1.0, format_reward)}), device)
 

@@ -16,6 +16,7 @@ from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.presets.dataset_units import coordinate_size, dataset_boxes
 from mirg_rewards.presets.reference_code import think_then_answer, tight
 from mirg_rewards.rewards import Overlap, PointInBox, ReferenceReward, Weighted, format_reward
+from mirg_rewards.rewards.judging import BOXES, BOXES_BY_POINTS
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
 
@@ -56,7 +57,7 @@ def rex_omni_box_iou(
     >>> rex_omni_box_iou().reward
     Weighted(box_iou=1)
     """
-    reward = ReferenceReward(_rex_omni_box_iou) if compat else Overlap(normalize_by="f1", labels="exact")
+    reward = ReferenceReward(_rex_omni_box_iou, judges=BOXES) if compat else Overlap(normalize_by="f1", labels="exact")
     return Scorer(grammar, Weighted({"box_iou": (1.0, reward)}), device)
 
 
@@ -84,7 +85,11 @@ def rex_omni_point_in_box(
     >>> rex_omni_point_in_box().reward
     Weighted(point_in_box=1)
     """
-    reward = ReferenceReward(_rex_omni_point_in_box) if compat else PointInBox(normalize_by="f1", labels="exact")
+    reward = (
+        ReferenceReward(_rex_omni_point_in_box, judges=BOXES_BY_POINTS)
+        if compat
+        else PointInBox(normalize_by="f1", labels="exact")
+    )
     return Scorer(grammar, Weighted({"point_in_box": (1.0, reward)}), device)
 
 
@@ -117,7 +122,10 @@ def rex_thinker(
     """
     if compat:
         reward = Weighted(
-            {"accuracy": (0.9, ReferenceReward(_rex_thinker_f1)), "format": (0.1, ReferenceReward(_rex_thinker_format))}
+            {
+                "accuracy": (0.9, ReferenceReward(_rex_thinker_f1, judges=BOXES)),
+                "format": (0.1, ReferenceReward(_rex_thinker_format, judges=BOXES)),
+            }
         )
     else:
         same = Overlap(normalize_by="f1", threshold=threshold)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -29,6 +29,7 @@ from mirg_rewards.presets.seg_zero_reference_code import (
     says_nothing_thrice,
 )
 from mirg_rewards.rewards import Overlap, PointDistance, ReferenceReward, Repetition, Weighted, format_reward
+from mirg_rewards.rewards.judging import BOXES, POINTS, Judges, judging
 from mirg_rewards.rewards.pairing import claim_pairs, matched_fraction, snap_to_threshold
 from mirg_rewards.rewards.terms import with_boxes, with_points
 from mirg_rewards.scorer import Scorer
@@ -150,7 +151,11 @@ def _seg_zero(grammar: Grammar, device: Device, *, compat: bool, strict: bool) -
             "corners": partial(is_near, strict=strict),
             "points": partial(points_agree, strict=strict),
         }
-        return Scorer(grammar, Weighted({name: (1.0, ReferenceReward(of)) for name, of in published.items()}), device)
+        return Scorer(
+            grammar,
+            Weighted({name: (1.0, ReferenceReward(of, judges=BOXES | POINTS)) for name, of in published.items()}),
+            device,
+        )
     reward = Weighted(
         {
             "format": (2.0, format_reward),
@@ -212,7 +217,10 @@ def vision_reasoner(*, grammar: Grammar = VISION_REASONER, compat: bool = False,
             "non_repeat": says_nothing_thrice,
         }
         most = {"items": 2.0, "objects": 3.0}
-        terms = {name: (1.0, ReferenceReward(of, bounds=(0.0, most.get(name, 1.0)))) for name, of in published.items()}
+        terms = {
+            name: (1.0, ReferenceReward(of, bounds=(0.0, most.get(name, 1.0)), judges=BOXES | POINTS))
+            for name, of in published.items()
+        }
         return Scorer(grammar, Weighted(terms), device)
     reward = Weighted(
         {
@@ -239,6 +247,8 @@ class NearCorners:
     >>> NearCorners(0.01)(*pack(parsed, [target] * 2))
     tensor([1., 0.])
     """
+
+    judges: ClassVar[Judges] = frozenset({"boxes"})
 
     below: float
 
@@ -270,6 +280,8 @@ class NearPoints:
     tensor([1., 0., 1.])
     """
 
+    judges: ClassVar[Judges] = frozenset({"boxes", "points"})
+
     below: float
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
@@ -291,6 +303,7 @@ def _each_point_once(answers: Answers) -> Answers:
     return answers._replace(claims=claims._replace(has_point=is_first))
 
 
+@judging()
 def fresh_thought_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     """The share of word 6-grams of the think part that have not been there before, from 0 to 1; 1 for fewer words.
 

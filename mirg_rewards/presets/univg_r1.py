@@ -16,6 +16,7 @@ from mirg_rewards.presets.dataset_units import dataset_boxes
 from mirg_rewards.presets.reference_code import first_answer
 from mirg_rewards.presets.vlm_r1 import THINK, box_iou, has_parts
 from mirg_rewards.rewards import ReferenceReward, Weighted, format_reward, object_reward
+from mirg_rewards.rewards.judging import BOXES, judging
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
 
@@ -77,10 +78,18 @@ def univg_r1(
     read = partial(_first_box, space=grammar.space, resize=grammar.resize, single_image_thinks=single_image_thinks)
     form = partial(_has_form, single_image_thinks=single_image_thinks)
     return Scorer(
-        grammar, Weighted({"accuracy": (1.0, ReferenceReward(read)), "format": (1.0, ReferenceReward(form))}), device
+        grammar,
+        Weighted(
+            {
+                "accuracy": (1.0, ReferenceReward(read, judges=BOXES)),
+                "format": (1.0, ReferenceReward(form, judges=BOXES)),
+            }
+        ),
+        device,
     )
 
 
+@judging("boxes")
 def implied_image_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     """As `object_reward`, where a box without an image lies in the true one, if all true boxes lie in one; in [0, 1].
 

@@ -18,6 +18,7 @@ from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.presets.dataset_units import dataset_boxes
 from mirg_rewards.presets.reference_code import tight
 from mirg_rewards.rewards import ReferenceReward, Reward, Weighted, format_reward, object_reward
+from mirg_rewards.rewards.judging import BOXES, Judges, judges_of
 from mirg_rewards.rewards.reprs import reward_repr
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
@@ -60,8 +61,8 @@ def vg_refiner(
     """
     accuracy: Reward
     if compat:
-        accuracy = ReferenceReward(_refinement if refine else _accuracy)
-        in_form: Reward = ReferenceReward(_has_all_tags if refine else _has_answer_tags)
+        accuracy = ReferenceReward(_refinement if refine else _accuracy, judges=BOXES)
+        in_form: Reward = ReferenceReward(_has_all_tags if refine else _has_answer_tags, judges=BOXES)
     else:
         accuracy = Refined(object_reward) if refine else object_reward
         in_form = format_reward
@@ -78,6 +79,11 @@ class Refined:
     """
 
     reward: Reward
+
+    @property
+    def judges(self) -> Judges | None:
+        """The kinds of target claims that the inner reward judges."""
+        return judges_of(self.reward)
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
         """1, 0.5 or 0 for each row, float32."""

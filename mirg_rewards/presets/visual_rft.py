@@ -14,6 +14,7 @@ from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.presets.reference_code import think_then_answer
 from mirg_rewards.presets.visual_rft_reference_code import detected_confidence, detected_overlap, grounded_giou
 from mirg_rewards.rewards import Overlap, ReferenceReward, Weighted, format_reward, image_reward
+from mirg_rewards.rewards.judging import BOXES, judging
 from mirg_rewards.rewards.pairing import claim_pairs, matched_fraction, snap_to_threshold
 from mirg_rewards.rewards.terms import with_boxes
 from mirg_rewards.scorer import Scorer
@@ -62,9 +63,9 @@ def visual_rft_detection(
             grammar,
             Weighted(
                 {
-                    "overlap": (1.0, ReferenceReward(detected_overlap)),
-                    "confidence": (1.0, ReferenceReward(detected_confidence)),
-                    "format": (1.0, ReferenceReward(think_then_answer)),
+                    "overlap": (1.0, ReferenceReward(detected_overlap, judges=BOXES)),
+                    "confidence": (1.0, ReferenceReward(detected_confidence, judges=BOXES)),
+                    "format": (1.0, ReferenceReward(think_then_answer, judges=BOXES)),
                 }
             ),
             device,
@@ -113,13 +114,14 @@ def visual_rft_lisa(*, grammar: Grammar = GRAMMARS["univg_r1"], compat: bool = F
     """
     if compat:
         terms = {
-            "overlap": (1.0, ReferenceReward(grounded_giou, bounds=(0.0, 2.0))),
-            "format": (1.0, ReferenceReward(think_then_answer)),
+            "overlap": (1.0, ReferenceReward(grounded_giou, bounds=(0.0, 2.0), judges=BOXES)),
+            "format": (1.0, ReferenceReward(think_then_answer, judges=BOXES)),
         }
         return Scorer(grammar, Weighted(terms), device)
     return Scorer(grammar, Weighted({"overlap": (2.0, giou_reward), "format": (1.0, format_reward)}), device)
 
 
+@judging("boxes")
 def confidence_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     """The calibration of stated confidences: right boxes have an IoU of at least 0.5; in [0, 1].
 
@@ -139,7 +141,7 @@ def confidence_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]
         [
             confidence
             for parsed in answers.parsed
-            for confidence in _confidences(parsed.answer or "", len(parsed.claims))
+            for confidence in _confidences(parsed.answer or "", len(parsed.claims)) + [1.0] * parsed.unplaced
         ],
         dtype=predicted.boxes.dtype,
         device=predicted.boxes.device,
@@ -164,6 +166,7 @@ def _confidences(answer: str, count: int) -> list[float]:
     return stated if len(stated) == count else [1.0] * count
 
 
+@judging("boxes")
 def giou_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     """Half of GIoU + 1, summed over the best one-to-one pairing within one image, over the larger count of boxes.
 

@@ -15,6 +15,7 @@ from mirg_rewards.parsing.syntaxes import LISTS
 from mirg_rewards.presets.dataset_units import coordinate_size, dataset_corners
 from mirg_rewards.presets.reference_code import first_answer
 from mirg_rewards.rewards import ReferenceReward, Weighted, format_reward, object_reward
+from mirg_rewards.rewards.judging import BOXES
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
 
@@ -132,8 +133,10 @@ def _preset(
 ) -> Scorer:
     if not compat:
         return Scorer(grammar, Weighted({"accuracy": (1.0, object_reward), "format": (1.0, format_reward)}), device)
-    form = ReferenceReward(partial(has_parts, parts=parts))
-    return Scorer(grammar, Weighted({"accuracy": (1.0, ReferenceReward(accuracy)), "format": (1.0, form)}), device)
+    form = ReferenceReward(partial(has_parts, parts=parts), judges=BOXES)
+    return Scorer(
+        grammar, Weighted({"accuracy": (1.0, ReferenceReward(accuracy, judges=BOXES)), "format": (1.0, form)}), device
+    )
 
 
 def _first_box(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int64
@@ -16,6 +17,7 @@ from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.presets.reference_code import think_then_answer
 from mirg_rewards.presets.vlm_r1_detection_reference_code import coco, od, weighted_sum
 from mirg_rewards.rewards import Overlap, ReferenceReward, Reward, Weighted, format_reward, image_reward
+from mirg_rewards.rewards.judging import BOXES, Judges
 from mirg_rewards.rewards.pairing import claim_pairs, snap_to_threshold
 from mirg_rewards.rewards.reprs import reward_repr
 from mirg_rewards.rewards.terms import with_boxes
@@ -161,6 +163,8 @@ class AveragePrecision:
     tensor([1.0000, 0.5000, 0.7500])
     """
 
+    judges: ClassVar[Judges] = frozenset({"boxes"})
+
     thresholds: tuple[float, ...] = _AP
     is_length_judged: bool = False
 
@@ -227,6 +231,6 @@ def _by_precision(grammar: Grammar, judged: AveragePrecision, device: Device, *,
 
 
 def _compat(grammar: Grammar, accuracy: Callable[..., float], device: Device) -> Scorer:
-    read = ReferenceReward(partial(accuracy, space=grammar.space, resize=grammar.resize))
-    form = ReferenceReward(think_then_answer)
+    read = ReferenceReward(partial(accuracy, space=grammar.space, resize=grammar.resize), judges=BOXES)
+    form = ReferenceReward(think_then_answer, judges=BOXES)
     return Scorer(grammar, Weighted({"accuracy": (1.0, read), "format": (1.0, form)}), device)

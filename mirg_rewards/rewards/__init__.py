@@ -3,6 +3,7 @@
 from mirg_rewards.rewards.bounds import bounds_of
 from mirg_rewards.rewards.difficulty import difficulty_weights
 from mirg_rewards.rewards.image_sets import ImageSet, LabelAgreement
+from mirg_rewards.rewards.judging import Judges, judges_of, judging
 from mirg_rewards.rewards.labels import Labels
 from mirg_rewards.rewards.overlap import Overlap
 from mirg_rewards.rewards.pairing import NormalizeBy
@@ -18,6 +19,7 @@ __all__ = [
     "CountPenalty",
     "Gated",
     "ImageSet",
+    "Judges",
     "LabelAgreement",
     "Labels",
     "Linear",
@@ -36,6 +38,8 @@ __all__ = [
     "difficulty_weights",
     "format_reward",
     "image_reward",
+    "judges_of",
+    "judging",
     "object_reward",
     "polygon_iou",
     "polygon_reward",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from mirg_rewards.batch import Answers, Targets
+from mirg_rewards.rewards.judging import Judges
 from mirg_rewards.rewards.labels import Labels, checked_labels
 from mirg_rewards.rewards.pairing import NormalizeBy, check_normalize_by, claim_pairs, matched_fraction
 from mirg_rewards.rewards.reprs import reward_repr
@@ -31,6 +32,7 @@ class LabelAgreement:
     (tensor([0.5000]), tensor([1.]))
     """
 
+    judges: ClassVar[Judges] = frozenset({"images", "labels"})
     labels: Labels = "casefold"
     normalize_by: NormalizeBy = "larger"
     _: KW_ONLY
@@ -69,6 +71,7 @@ class ImageSet:
     (tensor([1., 0.]), tensor([1.0000, 0.6667]))
     """
 
+    judges: ClassVar[Judges] = frozenset({"images"})
     kind: Literal["exact", "f1"] = "exact"
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import get_args
+from typing import ClassVar, get_args
 
 import torch
 from jaxtyping import Float
@@ -12,6 +12,7 @@ from torch import Tensor
 from mirg_rewards import kernels
 from mirg_rewards.batch import Answers, Targets
 from mirg_rewards.kernels import OverlapKind
+from mirg_rewards.rewards.judging import Judges
 from mirg_rewards.rewards.labels import Labels, checked_labels
 from mirg_rewards.rewards.pairing import (
     NormalizeBy,
@@ -51,6 +52,7 @@ class Overlap:
     (tensor([0.]), tensor([0.5000]))
     """
 
+    judges: ClassVar[Judges] = frozenset({"boxes"})
     kind: OverlapKind = "iou"
     normalize_by: NormalizeBy = "larger"
     _: KW_ONLY

@@ -12,7 +12,7 @@ from mirg_rewards import kernels
 from mirg_rewards.batch import Answers, ClaimBatch, Targets
 from mirg_rewards.claims import UNPARSED
 from mirg_rewards.rewards.labels import Labels, agreement
-from mirg_rewards.rewards.terms import image_reward
+from mirg_rewards.rewards.terms import image_reward, zero_if_placed
 
 NormalizeBy = Literal["larger", "predicted", "target", "f1"]
 """The count that divides a sum over pairs: the larger, the predicted (precision), the target (recall), or their mean (F1)."""
@@ -52,7 +52,7 @@ def matched_fraction(
 
     A pair counts only within one image, unless `any_image`, and with `labels` only if they agree. A row without predicted
     and target claims gets its image reward: 1 for an empty answer without defects if the target is empty. With
-    `any_image` it gets 1 for any parsed answer.
+    `any_image` it gets 1 for any parsed answer. Either is 0 if the target has a place.
 
     >>> from mirg_rewards import Claim, Parsed, Target, pack
     >>> answers, targets = pack([Parsed((Claim(1), Claim(2)))], [Target((Claim(1),), sizes=(None, None))])
@@ -75,7 +75,7 @@ def matched_fraction(
     is_read = answers.defects & UNPARSED.value == 0
     without = is_read.float() if any_image else image_reward(answers, targets)
     shares = torch.where(whole > 0, totals / whole.clamp_min(0.5), 0.0).clamp(0.0, 1.0)
-    return torch.where(predicted.counts + target.counts > 0, shares.float(), without)
+    return torch.where(predicted.counts + target.counts > 0, shares.float(), zero_if_placed(without, targets))
 
 
 def snap_to_threshold(values: Float[Tensor, "*pairs"], threshold: float) -> Float[Tensor, "*pairs"]:

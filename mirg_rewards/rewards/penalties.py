@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from mirg_rewards.batch import Answers, Targets
 from mirg_rewards.rewards.bounds import Bounds
+from mirg_rewards.rewards.judging import Judges
 from mirg_rewards.rewards.reprs import reward_repr
 
 # Chinese, Japanese and Korean are written without spaces: each character is a word.
@@ -37,6 +39,7 @@ class CountPenalty:
     (tensor([-0.5000,  0.0000, -0.7500]), tensor([ 0.0000,  0.0000, -0.7500]))
     """
 
+    judges: ClassVar[Judges] = frozenset()
     penalty: float = 1.0
     _: KW_ONLY
     penalize_missing: bool = True
@@ -71,6 +74,7 @@ class SoftLength:
     tensor([ 0.0000, -0.5000, -1.0000])
     """
 
+    judges: ClassVar[Judges] = frozenset()
     low: float
     high: float
     penalty: float = 1.0
@@ -112,6 +116,7 @@ class Repetition:
     tensor([ 0.0000, -0.7500])
     """
 
+    judges: ClassVar[Judges] = frozenset()
     n: int = 6
     penalty: float = 1.0
 

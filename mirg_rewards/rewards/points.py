@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from mirg_rewards.batch import Answers, Targets
 from mirg_rewards.claims import Size
+from mirg_rewards.rewards.judging import Judges
 from mirg_rewards.rewards.labels import Labels, checked_labels
 from mirg_rewards.rewards.pairing import (
     NormalizeBy,
@@ -38,6 +40,7 @@ class PointInBox:
     tensor([1., 0., 0.])
     """
 
+    judges: ClassVar[Judges] = frozenset({"boxes by points"})
     normalize_by: NormalizeBy = "larger"
     _: KW_ONLY
     labels: Labels | None = None
@@ -78,6 +81,7 @@ class PointDistance:
     (tensor([1.]), tensor([0.5000]), tensor([0.]))
     """
 
+    judges: ClassVar[Judges] = frozenset({"points"})
     radius: float
     normalize_by: NormalizeBy = "larger"
     _: KW_ONLY

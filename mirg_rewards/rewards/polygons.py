@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from types import ModuleType
 from typing import Any
@@ -15,7 +15,8 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from mirg_rewards.batch import Answers, ClaimBatch, Targets
-from mirg_rewards.claims import Claim, Corners, Row, claim_row
+from mirg_rewards.claims import Claim, Corners, Parsed, Row, claim_row
+from mirg_rewards.rewards.judging import judging
 from mirg_rewards.rewards.terms import over_larger_count, with_boxes
 
 Shapes = npt.NDArray[np.object_]
@@ -44,6 +45,7 @@ def polygon_iou(predicted: Claim, target: Claim) -> float:
     return float(_iou(*shapes).item())
 
 
+@judging("boxes", "polygons")
 def polygon_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     """As `object_reward`, with the IoU of polygons: a claim without a polygon counts as its box.
 
@@ -57,9 +59,7 @@ def polygon_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     >>> polygon_reward(*pack(predicted, [target] * 3))
     tensor([1.0000, 0.5000, 0.0000])
     """
-    predicted, shapes = _placed(
-        answers.claims, (claim_row(claim) for parsed in answers.parsed for claim in parsed.claims)
-    )
+    predicted, shapes = _placed(answers.claims, chain.from_iterable(map(_rows, answers.parsed)))
     target, target_shapes = _placed(targets.claims, chain.from_iterable(target.rows for target in targets.rows))
     images, target_images = predicted.images.cpu().numpy(), target.images.cpu().numpy()
     ends, target_ends = predicted.offsets.tolist(), target.offsets.tolist()
@@ -70,6 +70,12 @@ def polygon_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
         iou[images[ours, None] != target_images[None, theirs]] = 0.0
         totals[row] = float(iou[linear_sum_assignment(iou, maximize=True)].sum())
     return over_larger_count(totals.to(predicted.offsets.device), predicted, target, answers, targets)
+
+
+def _rows(parsed: Parsed) -> Iterator[Row]:
+    """Yield the claims of an answer, and an empty box for each place that is none, as the tensors have them."""
+    yield from map(claim_row, parsed.claims)
+    yield from [(None, (0.0, 0.0, 0.0, 0.0), None, "", None)] * parsed.unplaced
 
 
 def _placed(claims: ClaimBatch, rows: Iterable[Row]) -> tuple[ClaimBatch, Shapes]:

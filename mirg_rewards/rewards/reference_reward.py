@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mirg_rewards.batch import Answers, Targets
 from mirg_rewards.rewards.bounds import Bounds, checked_bounds
+from mirg_rewards.rewards.judging import Judges
 from mirg_rewards.rewards.reprs import value_repr
 from mirg_rewards.row_error import RowError
 
@@ -21,7 +22,8 @@ from mirg_rewards.row_error import RowError
 class ReferenceReward:
     """A reward function of the text: `of(text, target)` returns the reward of one completion.
 
-    It implements a paper's own parsing, so the parsed claims are ignored. `bounds` are the lowest and the highest reward. A
+    It implements a paper's own parsing, so the parsed claims are ignored. `bounds` are the lowest and the highest reward,
+    `judges` the kinds of target claims that it judges (see `judges_of`). A
     `functools.partial` of named arguments is split into function and settings, so that two of the same compare equal.
     Raises ValueError for a batch packed without its texts.
 
@@ -38,6 +40,7 @@ class ReferenceReward:
     of: Callable[..., float]
     _: KW_ONLY
     bounds: Bounds = (0.0, 1.0)
+    judges: Judges | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -13,11 +13,13 @@ from torch import Tensor
 from mirg_rewards import kernels
 from mirg_rewards.batch import Answers, ClaimBatch, Targets
 from mirg_rewards.claims import UNPARSED
+from mirg_rewards.rewards.judging import judging
 
 Reward = Callable[[Answers, Targets], Tensor]
 """Function of answers and targets to rewards: float32 `[b]`, finite. Anything of this form is a reward."""
 
 
+@judging()
 def format_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     """1 for an answer that its grammar reads without a defect, else 0.
 
@@ -29,6 +31,7 @@ def format_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     return (answers.defects == 0).float()
 
 
+@judging("images")
 def image_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     """The fraction of right image mentions, over the larger count of claims.
 
@@ -43,12 +46,13 @@ def image_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     return comparison(answers, targets).image_shares.float()
 
 
+@judging("boxes")
 def object_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     """The sum of IoU of the best one-to-one pairing of boxes, over the larger count of boxes.
 
     A pair counts only within one image, so a box in the wrong image earns 0. An extra box costs as much as a missing one.
-    Points are ignored. A row without any box gets its image reward: 1 for a parsed answer without claims if the target is
-    empty.
+    Points are ignored. A row without any box gets its image reward, unless its target has a place: 1 for a parsed answer
+    without claims if the target is empty, 0 if the target has points.
 
     >>> from mirg_rewards import Box, Claim, Parsed, Target, pack
     >>> full, half = Box(0.0, 0.0, 1.0, 1.0), Box(0.0, 0.0, 0.5, 1.0)
@@ -58,7 +62,8 @@ def object_reward(answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
     """
     image_shares, totals, counts, target_counts = comparison(answers, targets)
     larger = torch.maximum(counts, target_counts)
-    return torch.where(larger > 0, totals / larger.clamp_min(1), image_shares).float()
+    without = zero_if_placed(image_shares, targets)
+    return torch.where(larger > 0, totals / larger.clamp_min(1), without).float()
 
 
 def comparison(answers: Answers, targets: Targets) -> kernels.Comparison:
@@ -83,17 +88,31 @@ def comparison(answers: Answers, targets: Targets) -> kernels.Comparison:
 def over_larger_count(
     totals: Float[Tensor, " b"], predicted: ClaimBatch, target: ClaimBatch, answers: Answers, targets: Targets
 ) -> Float[Tensor, " b"]:
-    """Total overlaps over the larger count of claims; the image reward in rows without claims.
+    """Total overlaps over the larger count of claims; in rows without such claims, the image reward if nothing has a place.
 
     `predicted` and `target` are the claims of `answers` and `targets` that can be paired.
     """
     larger = torch.maximum(predicted.counts, target.counts)
-    return torch.where(larger > 0, totals / larger.clamp_min(1), image_reward(answers, targets)).float()
+    without = zero_if_placed(image_reward(answers, targets), targets)
+    return torch.where(larger > 0, totals / larger.clamp_min(1), without).float()
 
 
 def zero_if_unparsed(fractions: Tensor, answers: Answers, claims: Int64[Tensor, " b"]) -> Tensor:
     """Set to 0 the rows without claims on either side whose answer could not be parsed."""
     return torch.where((claims == 0) & (answers.defects & UNPARSED.value != 0), 0.0, fractions)
+
+
+def zero_if_placed(shares: Float[Tensor, " b"], targets: Targets) -> Float[Tensor, " b"]:
+    """Set to 0 the rows whose target has a box or a point: such a target is judged by place or not at all.
+
+    >>> from mirg_rewards import Claim, Parsed, Point, Target, pack
+    >>> rows = [Target((Claim(1),), (None,)), Target((Claim(1, point=Point(0.5, 0.5)),), (None,))]
+    >>> zero_if_placed(torch.ones(2), pack([Parsed()] * 2, rows)[1])
+    tensor([1., 0.])
+    """
+    claims = targets.claims
+    before = torch.nn.functional.pad(torch.cumsum(claims.has_box | claims.has_point, 0), (1, 0))
+    return torch.where(before[claims.offsets].diff() > 0, 0.0, shares)
 
 
 def with_boxes(claims: ClaimBatch) -> ClaimBatch:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mirg_rewards.batch import Answers, Targets
 from mirg_rewards.rewards.bounds import Bounds, bounds_of
+from mirg_rewards.rewards.judging import Judges, judges_of_all
 from mirg_rewards.rewards.reprs import reward_repr
 from mirg_rewards.rewards.terms import Reward
 
@@ -58,6 +59,11 @@ class Weighted:
         """
         ends = [sorted(weight * end for end in bounds_of(reward)) for weight, reward in self.terms.values()]
         return sum(low for low, _ in ends), sum(high for _, high in ends)
+
+    @property
+    def judges(self) -> Judges | None:
+        """The kinds of target claims that the terms together judge; None where one of them does not say."""
+        return judges_of_all(*(reward for _, reward in self.terms.values()))
 
     def each(self, answers: Answers, targets: Targets) -> dict[str, Float[Tensor, " b"]]:
         """The unweighted reward of each term; a comparison that several terms share is made once."""
@@ -117,6 +123,11 @@ class Gated:
         """The lowest and the highest reward: the bounds of the reward, and 0 where the gate is closed."""
         low, high = bounds_of(self.reward)
         return min(low, 0.0), max(high, 0.0)
+
+    @property
+    def judges(self) -> Judges | None:
+        """The kinds of target claims that reward and gate judge; None where one of them does not say."""
+        return judges_of_all(self.reward, self.gate)
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
         """The reward where the gate is open, else 0."""

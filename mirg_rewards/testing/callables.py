@@ -113,7 +113,7 @@ class Judge:
         """Texts read by the grammar, and their targets, as tensors."""
         sizes, seen_sizes = [target.sizes for target in targets], [target.seen_sizes for target in targets]
         parsed = parse_batch(texts, self.grammar, sizes, seen_sizes)
-        return to_tensors(parsed.claims, parsed.defects, parsed, targets, self.device, texts=texts)
+        return to_tensors(parsed.claims, parsed.defects, parsed.unplaced, parsed, targets, self.device, texts=texts)
 
     def pickled(self) -> Judge:
         """The judge with its subject pickled and read back. Raises whatever pickling does."""
