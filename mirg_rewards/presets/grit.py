@@ -13,6 +13,7 @@ from mirg_rewards.batch import Answers, Device, Targets, pack
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.parsing.responses import parse_batch
 from mirg_rewards.parsing.syntax import ClaimToWrite, Syntax
+from mirg_rewards.presets.reference_code import check_grammar
 from mirg_rewards.rewards import Gated, Overlap, ReferenceReward, Reward, Weighted
 from mirg_rewards.rewards.reprs import reward_repr
 from mirg_rewards.scorer import Scorer
@@ -57,7 +58,9 @@ def grit_boxes(
     """
     boxes: Reward = ReferenceReward(_names_boxes)
     count: Reward = ReferenceReward(_names_as_many)
-    if not compat:
+    if compat:
+        check_grammar(grammar, GRIT, honored=("space", "resize", "order"))
+    else:
         rethinks = ReferenceReward(_rethinks)
         boxes = Gated(InThought(Overlap(normalize_by="f1"), grammar), rethinks)
         count = Gated(InThought(Overlap(threshold=0.5), grammar), rethinks)

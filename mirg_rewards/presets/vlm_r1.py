@@ -13,7 +13,7 @@ from mirg_rewards.coordinates import THOUSAND, Resize, Space
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.parsing.syntaxes import LISTS
 from mirg_rewards.presets.dataset_units import coordinate_size, dataset_corners
-from mirg_rewards.presets.reference_code import first_answer
+from mirg_rewards.presets.reference_code import check_grammar, first_answer
 from mirg_rewards.rewards import ReferenceReward, Weighted, format_reward, object_reward
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
@@ -132,6 +132,7 @@ def _preset(
 ) -> Scorer:
     if not compat:
         return Scorer(grammar, Weighted({"accuracy": (1.0, object_reward), "format": (1.0, format_reward)}), device)
+    check_grammar(grammar, _FAMILY, honored=("syntaxes", "space", "resize", "think"))
     form = ReferenceReward(partial(has_parts, parts=parts))
     return Scorer(grammar, Weighted({"accuracy": (1.0, ReferenceReward(accuracy)), "format": (1.0, form)}), device)
 
