@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mirg_rewards.parsing import GRAMMARS, Grammar, parse, render
     from mirg_rewards.rewards import Gated, Reward, Weighted, format_reward, image_reward, object_reward, polygon_reward
     from mirg_rewards.scorer import Scorer, Scores
-    from mirg_rewards.targets import Target, target_from_boxes
+    from mirg_rewards.targets import Target, target_from_boxes, target_from_points
 
 __version__ = "0.1.0"
 
@@ -52,6 +52,7 @@ __all__ = [
     "presets",
     "render",
     "target_from_boxes",
+    "target_from_points",
 ]
 
 _MODULES = {
@@ -62,7 +63,7 @@ _MODULES = {
     "parsing": ("GRAMMARS", "Grammar", "parse", "render"),
     "rewards": ("Gated", "Reward", "Weighted", "format_reward", "image_reward", "object_reward", "polygon_reward"),
     "scorer": ("Scorer", "Scores"),
-    "targets": ("Target", "target_from_boxes"),
+    "targets": ("Target", "target_from_boxes", "target_from_points"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 _PACKAGES = ("adapters", "presets", "testing")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -144,33 +144,130 @@ def target_from_boxes(
     sizes: Sequence[Size | None],
     space: Space = PIXELS,
     labels: Sequence[str] | None = None,
+    seen_sizes: Sequence[Size | None] | None = None,
 ) -> Target:
-    """The target whose true boxes are `boxes`, each x1, y1, x2, y2 in the image (from 1) that `images` gives.
+    """Build a target from boxes in pixels or in another coordinate space.
 
-    `sizes` are the (width, height) in pixels of every image of the row; only a `space` of pixels needs them. One
-    number for `images` stands for all boxes. Raises ValueError that names the box.
+    Args:
+        boxes: the corners x1, y1, x2, y2 of each box, in `space`.
+        images: the image of each box, counted from 1; one number stands for all boxes.
+        sizes: the (width, height) in pixels of every image of the row. Only a `space` of pixels needs them.
+        space: the coordinate space of `boxes`. Pixels are those of the original image, which has the size in `sizes`.
+        labels: the label of each box; none by default.
+        seen_sizes: the (width, height) of each image after resizing, where the model counts pixels in resized images.
+
+    Raises:
+        ValueError: a box has no area or lies outside its image; the message names the box. Pixel boxes that fit only
+            with width and height swapped are named as such.
 
     >>> target = target_from_boxes([[64, 48, 320, 240]], images=[2], sizes=[(800, 600), (640, 480)], labels=["dog"])
     >>> target.claims
     (Claim(image=2, box=Box(x1=0.1, y1=0.1, x2=0.5, y2=0.5), point=None, label='dog', polygon=None),)
     """
-    numbers = [images] * len(boxes) if isinstance(images, int) else list(images)
-    names = [""] * len(boxes) if labels is None else list(labels)
-    for name, values in (("images", numbers), ("labels", names)):
-        if len(values) != len(boxes):
-            raise ValueError(f"{name} needs one entry for each of the {len(boxes)} boxes, got {len(values)}")
     claims = []
-    for index, (box, image, label) in enumerate(zip(boxes, numbers, names, strict=True)):
-        if len(box) != 4:
-            raise ValueError(f"boxes[{index}] must be four numbers x1, y1, x2, y2, got {list(box)}")
+    for name, image, fractions, label in _placed("boxes", boxes, "x1, y1, x2, y2", images, sizes, space, labels):
+        try:
+            claims.append(Claim(image, Box(*fractions), label=label))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    return Target(tuple(claims), tuple(sizes), None if seen_sizes is None else tuple(seen_sizes))
+
+
+def target_from_points(
+    points: Sequence[Sequence[float]],
+    images: Sequence[int] | int,
+    sizes: Sequence[Size | None],
+    space: Space = PIXELS,
+    labels: Sequence[str] | None = None,
+    seen_sizes: Sequence[Size | None] | None = None,
+) -> Target:
+    """Build a target from points in pixels or in another coordinate space.
+
+    Args:
+        points: x, y of each point, in `space`.
+        images: the image of each point, counted from 1; one number stands for all points.
+        sizes: the (width, height) in pixels of every image of the row. Only a `space` of pixels needs them.
+        space: the coordinate space of `points`. Pixels are those of the original image, which has the size in `sizes`.
+        labels: the label of each point; none by default.
+        seen_sizes: the (width, height) of each image after resizing, where the model counts pixels in resized images.
+
+    Raises:
+        ValueError: a point lies outside its image; the message names the point. Pixel points that fit only with width
+            and height swapped are named as such.
+
+    >>> target_from_points([[320, 240]], images=1, sizes=[(640, 480)]).claims
+    (Claim(image=1, box=None, point=Point(x=0.5, y=0.5), label='', polygon=None),)
+    """
+    claims = []
+    for name, image, (x, y), label in _placed("points", points, "x, y", images, sizes, space, labels):
+        if not (-_MARGIN <= x <= 1 + _MARGIN and -_MARGIN <= y <= 1 + _MARGIN):
+            raise ValueError(f"{name}: expected a point in its image, got {(x, y)} as fractions of it; check space")
+        claims.append(Claim(image, point=Point(x, y), label=label))
+    return Target(tuple(claims), tuple(sizes), None if seen_sizes is None else tuple(seen_sizes))
+
+
+def _placed(
+    kind: str,
+    places: Sequence[Sequence[float]],
+    numbers: str,
+    images: Sequence[int] | int,
+    sizes: Sequence[Size | None],
+    space: Space,
+    labels: Sequence[str] | None,
+) -> Iterator[tuple[str, int, tuple[float, ...], str]]:
+    """Yield the name, the image, the fractions and the label of each place."""
+    count = len(places)
+    numbered = [images] * count if isinstance(images, int) else list(images)
+    names = [""] * count if labels is None else list(labels)
+    for name, values in (("images", numbered), ("labels", names)):
+        if len(values) != count:
+            raise ValueError(f"{name} needs one entry for each of the {count} {kind}, got {len(values)}")
+    for index, (place, image) in enumerate(zip(places, numbered, strict=True)):
+        if len(place) != len(numbers.split(",")):
+            raise ValueError(f"{kind}[{index}] must be {_COUNTS[numbers]} numbers {numbers}, got {list(place)}")
         if not 1 <= image <= len(sizes):
             raise ValueError(f"images[{index}] must be a number from 1 to {len(sizes)}, got {image}")
+    if space.max_value is None:
+        _check_sides(kind, places, numbered, _checked_sizes("sizes", sizes))
+    for index, (place, image, label) in enumerate(zip(places, numbered, names, strict=True)):
         try:
-            x1, y1, x2, y2 = space.to_unit(tuple(map(float, box)), sizes[image - 1])
-            claims.append(Claim(image, Box(x1, y1, x2, y2), label=label))
+            fractions = space.to_unit(tuple(map(float, place)), sizes[image - 1])
         except ValueError as error:
-            raise ValueError(f"boxes[{index}]: {error}") from None
-    return Target(tuple(claims), tuple(sizes))
+            raise ValueError(f"{kind}[{index}]: {error}") from None
+        yield f"{kind}[{index}]", image, fractions, label
+
+
+_COUNTS = {"x1, y1, x2, y2": "four", "x, y": "two"}
+
+
+def _check_sides(
+    kind: str, places: Sequence[Sequence[float]], images: Sequence[int], sizes: Sequence[Size | None]
+) -> None:
+    """Raise ValueError for a size whose sides are swapped, where the places of that image show it."""
+    for number, size in enumerate(sizes):
+        if size is None or size[0] == size[1]:
+            continue
+        inside = {
+            index: (_fits(place, size), _fits(place, size[::-1]))
+            for index, (place, image) in enumerate(zip(places, images, strict=True))
+            if image == number + 1
+        }
+        outside = [index for index, (as_given, _) in inside.items() if not as_given]
+        if outside and all(swapped for _, swapped in inside.values()):
+            raise ValueError(
+                f"sizes[{number}]: expected (width, height), got {size}, in which {kind}[{outside[0]}] "
+                f"{list(places[outside[0]])} does not fit; it fits in {size[::-1]}: swap width and height"
+            )
+
+
+def _fits(place: Sequence[float], size: Size) -> bool:
+    return all(
+        -_OVERSHOOT * side <= number <= (1 + _OVERSHOOT) * side for number, side in zip(place, size * 2, strict=False)
+    )
+
+
+_OVERSHOOT = 0.05
+"""Share of a side by which annotated boxes overshoot their image in benchmarks."""
 
 
 def _float64(rows: Sequence[Sequence[float]]) -> bytes:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from mirg_rewards import PIXELS, Box, Claim, Point, Space, Target, target_from_boxes
+from mirg_rewards import PIXELS, Box, Claim, Point, Space, Target, target_from_boxes, target_from_points
 from mirg_rewards.coordinates import HUNDRED, THOUSAND, UNIT
 from mirg_rewards.testing import targets
 
@@ -80,6 +80,46 @@ def test_targets_from_boxes_in_any_space():
     ]:
         with pytest.raises(ValueError, match=message):
             target_from_boxes(*arguments)
+
+
+def test_targets_from_points_in_any_space():
+    expected = Target((Claim(2, point=Point(0.25, 0.5), label="a"),), ((9, 9), (640, 480)), ((9, 9), (320, 240)))
+    sizes, seen = [(9, 9), (640, 480)], [(9, 9), (320, 240)]
+    assert target_from_points([[160, 240]], 2, sizes, labels=["a"], seen_sizes=seen) == expected
+    assert target_from_points([[250, 500]], 1, [None], THOUSAND).claims == (Claim(1, point=Point(0.25, 0.5)),)
+    assert target_from_points([], 1, [None]).claims == ()
+    for arguments, message in [
+        (([[1, 2, 3, 4]], 1, [(9, 9)]), r"points\[0\] must be two numbers x, y"),
+        (([[1, 2]], 0, [(9, 9)]), r"images\[0\] must be a number from 1 to 1, got 0"),
+        (([[1, 2]], [1, 1], [(9, 9)]), "images needs one entry for each of the 1 points, got 2"),
+        (([[1, 2]], 1, [None]), r"points\[0\]: a space of pixels needs the image's size"),
+        (([[300, 200]], 1, [None], UNIT), r"points\[0\]: expected a point in its image"),
+        (([[float("nan"), 2]], 1, [(9, 9)]), r"points\[0\]: expected a point in its image"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            target_from_points(*arguments)
+
+
+def test_seen_sizes_are_kept_and_checked():
+    target = target_from_boxes([[0, 0, 320, 240]], 1, [(640, 480)], seen_sizes=[(840, 840)])
+    assert target == Target((Claim(1, Box(0, 0, 0.5, 0.5)),), ((640, 480),), ((840, 840),))
+    with pytest.raises(ValueError, match="seen_sizes needs one size for each of the 1 images"):
+        target_from_boxes([], 1, [(640, 480)], seen_sizes=[])
+
+
+@pytest.mark.parametrize(
+    ("make", "outside", "inside"),
+    [(target_from_boxes, [500, 10, 600, 400], [1, 2, 30, 40]), (target_from_points, [600, 400], [1, 2])],
+)
+def test_swapped_width_and_height_are_noticed_where_places_show_it(make, outside, inside):
+    message = r"sizes\[1\]: expected \(width, height\), got \(480, 640\), .*\[1\] .*: swap width and height"
+    with pytest.raises(ValueError, match=message):
+        make([inside, outside, inside], [1, 2, 2], [(640, 480), (480, 640)])
+    # Neither a place that fits, nor one that fits neither way, nor a small overshoot shows swapped sides.
+    make([inside], 1, [(480, 640)])
+    make([[number * 0.82 for number in outside]], 1, [(480, 640)])
+    with pytest.raises(ValueError, match=r"claims\[0\]|in its image"):
+        make([[number * 9 for number in outside]], 1, [(480, 640)])
 
 
 @pytest.mark.parametrize("space", [UNIT, HUNDRED, THOUSAND, PIXELS, Space(999), Space(1000, bin_center=True)])

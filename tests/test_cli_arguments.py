@@ -3,9 +3,10 @@ from typing import get_args
 import pytest
 
 from mirg_rewards import GRAMMARS
-from mirg_rewards.cli import COMMANDS, audit, evaluate_options, evaluate_questions, make_parser, options, serve
+from mirg_rewards.cli import COMMANDS, audit, convert, evaluate_options, evaluate_questions, make_parser, options, serve
 from mirg_rewards.cli import trajectories as trajectories_command
 from mirg_rewards.data import trajectories
+from mirg_rewards.data.readers.converters import ANNOTATED, CONVERTERS
 from mirg_rewards.data.readers.kinds import READERS
 from mirg_rewards.data.trajectories.builder import BUDGET
 from mirg_rewards.data.writers.rows import WRITERS
@@ -25,6 +26,7 @@ REPEATED = {
     "resamples": (evaluate_options.RESAMPLES, resampling.RESAMPLES),
     "formats": (evaluate_options.FORMATS, evaluation_output.FORMATS),
     "readers": (trajectories_command.READERS, tuple(READERS)),
+    "projects": (convert.PROJECTS, (*CONVERTERS, *ANNOTATED)),
     "writers": (trajectories_command.WRITERS, {name: writer.suffixes for name, writer in WRITERS.items()}),
     "styles": (trajectories_command.STYLES, tuple(trajectories.STYLES)),
     "budget": (trajectories_command.BUDGET, BUDGET),

@@ -207,6 +207,8 @@ LITERALS = [
     ("{1, 2}", {1, 2}),
     (r"'it\'s \x41\n'", "it's A\n"),
     ("[True, 1_000, 1.5, .5e1]", [True, 1000, 1.5, 5.0]),
+    ("[400, - 4, +\t7, --2, -+1.5]", [400, -4, 7, 2, -1.5]),
+    ("[0x190, -0X_ff, 0o17, 0b1_01, 00, 1e3, -2E-1, 1e1_0]", [400, -255, 15, 5, 0, 1000.0, -0.2, 1e10]),
 ]
 
 
@@ -217,7 +219,25 @@ def test_python_literals_are_read(text, value):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "open('x')", "1 + 1", "[1", "[1 2]", "f'a'", "012", "{[]: 1}", "'\x00'", "[" * 70 + "]" * 70, "x" * 2**17],
+    [
+        "",
+        "open('x')",
+        "1 + 1",
+        "[1",
+        "[1 2]",
+        "f'a'",
+        "012",
+        "0x",
+        "0xg",
+        "0b2",
+        "1x1",
+        "-",
+        "0x1.5",
+        "{[]: 1}",
+        "'\x00'",
+        "[" * 70 + "]" * 70,
+        "x" * 2**17,
+    ],
 )
 def test_what_is_no_literal_raises_value_error(text):
     with pytest.raises(ValueError, match="no Python literal"):

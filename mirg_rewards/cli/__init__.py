@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mirg_rewards import __version__
-from mirg_rewards.cli import audit, evaluate, inspect, report, score, serve, trajectories
+from mirg_rewards.cli import audit, convert, evaluate, inspect, report, score, serve, trajectories
 
 
 class Command(Protocol):
@@ -30,6 +30,7 @@ COMMANDS: dict[str, Command] = {
     "report": report,
     "inspect": inspect,
     "trajectories": trajectories,
+    "convert": convert,
     "serve": serve,
 }
 """The module of each command, by the name of the command."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mirg_rewards.claims import Size
 
@@ -11,6 +14,8 @@ from mirg_rewards.claims import Size
 @dataclass(frozen=True, slots=True)
 class ImageFolder:
     """A function from the name of an image file in `folder` to its (width, height) in pixels; pickles.
+
+    Only the header of a file is read. An image may also be a mapping with its `bytes`, as parquet files hold them.
 
     Raises ImportError without Pillow, OSError for a file that is missing or is no image, and ValueError for one of
     excessive size.
@@ -21,13 +26,15 @@ class ImageFolder:
 
     folder: Path
 
-    def __call__(self, file: str) -> Size:
+    def __call__(self, file: str | Mapping[str, Any]) -> Size:
         try:
             from PIL import Image
         except ImportError:
             raise ImportError('sizes of images are read with Pillow: pip install "mirg-rewards[report]"') from None
+        name = file if isinstance(file, str) else file.get("path") or "an image inside the file"
+        source = self.folder / file if isinstance(file, str) else io.BytesIO(file["bytes"])
         try:
-            with Image.open(self.folder / file) as image:
+            with Image.open(source) as image:
                 return image.size
         except Image.DecompressionBombError as error:
-            raise ValueError(f"{self.folder / file}: {error}; note its size") from None
+            raise ValueError(f"{self.folder / name}: {error}; note its size") from None

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from mirg_rewards import kernels
 from mirg_rewards.batch import Device
-from mirg_rewards.coordinates import Resize
+from mirg_rewards.coordinates import PIXELS, Resize, Space
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.presets.dataset_units import coordinate_size
-from mirg_rewards.presets.reference_code import counted
+from mirg_rewards.presets.reference_code import check_grammar, counted
 from mirg_rewards.rewards import Overlap, ReferenceReward, Weighted, format_reward
 from mirg_rewards.rewards.judging import BOXES
 from mirg_rewards.scorer import Scorer
@@ -83,11 +83,13 @@ def griffon_vision_r1(
         raise ValueError(f"step must be a training step from 0 up, or None for no schedule, got {step}")
     (low, high), hit = ((0.0, 1.0), 0.5) if step is None else ((0.5, 0.75), 0.5) if step < 1500 else ((0.75, 0.9), 0.75)
     if compat:
+        check_grammar(grammar, GRIFFON)
+        space, resize = grammar.space, grammar.resize
         cut = (0.0, 1.0) if step is None else (0.5, 0.75)
         terms: dict[str, Callable[[str, Target], float]] = {
-            "precision": partial(matched_precision, low=low, high=high),
+            "precision": partial(matched_precision, low=low, high=high, space=space, resize=resize),
             "format": is_json,
-            "recall": partial(matched_recall, hit=hit, cut=cut),
+            "recall": partial(matched_recall, hit=hit, cut=cut, space=space, resize=resize),
         }
         return Scorer(
             grammar, Weighted({name: (1.0, ReferenceReward(of, judges=BOXES)) for name, of in terms.items()}), device
@@ -102,7 +104,15 @@ def griffon_vision_r1(
     return Scorer(grammar, reward, device)
 
 
-def matched_precision(text: str, target: Target, *, low: float, high: float) -> float:
+def matched_precision(
+    text: str,
+    target: Target,
+    *,
+    low: float,
+    high: float,
+    space: Space = PIXELS,
+    resize: Resize | None = GRIFFON_RESIZE,
+) -> float:
     """Vision-R1's precision.
 
     >>> matched_precision("[]", Target((), (None,)), low=0.0, high=1.0)
@@ -111,11 +121,19 @@ def matched_precision(text: str, target: Target, *, low: float, high: float) -> 
     found = _items(text.strip())
     if not found:
         return float(not _truths(target))
-    giou = _matched_giou(found, target)
+    giou = _matched_giou(found, target, space, resize)
     return 0.0 if giou is None else _cut(giou, low, high).mean().item()
 
 
-def matched_recall(text: str, target: Target, *, hit: float, cut: tuple[float, float]) -> float:
+def matched_recall(
+    text: str,
+    target: Target,
+    *,
+    hit: float,
+    cut: tuple[float, float],
+    space: Space = PIXELS,
+    resize: Resize | None = GRIFFON_RESIZE,
+) -> float:
     """Vision-R1's recall.
 
     >>> matched_recall("[]", Target((), (None,)), hit=0.5, cut=(0.0, 1.0))
@@ -124,7 +142,7 @@ def matched_recall(text: str, target: Target, *, hit: float, cut: tuple[float, f
     found = _items(text.strip())
     if not found:
         return float(not _truths(target))
-    giou = _matched_giou(found, target)
+    giou = _matched_giou(found, target, space, resize)
     return 0.0 if giou is None else _cut(_cut(giou, hit, hit).sum() / len(_truths(target)), *cut).item()
 
 
@@ -177,7 +195,9 @@ def _truths(target: Target) -> list[tuple[tuple[float, ...], str]]:
     return [(claim.box.corners, claim.label.lower()) for claim in target.claims if claim.box is not None]
 
 
-def _matched_giou(found: list[tuple[list[int], Any]], target: Target) -> Float[Tensor, " pairs"] | None:
+def _matched_giou(
+    found: list[tuple[list[int], Any]], target: Target, space: Space, resize: Resize | None
+) -> Float[Tensor, " pairs"] | None:
     """GIoU of the pairs with the least sum of distance less GIoU, and less 1 for equal labels; None for no number."""
     target_claims = [claim for claim in target.claims if claim.box is not None]
     if not target_claims:
@@ -185,7 +205,7 @@ def _matched_giou(found: list[tuple[list[int], Any]], target: Target) -> Float[T
     labels = [label for _, label in _truths(target)]
     predicted_labels = [label.strip().lower() if isinstance(label, str) else None for _, label in found]
     image = target_claims[0].image or 1
-    seen_width, seen_height = seen = coordinate_size(target, image, GRIFFON_RESIZE)
+    seen_width, seen_height = seen = coordinate_size(target, image, resize, space)
     size = target.sizes[image - 1] or seen
     truths = torch.tensor([counted(corners, size) for corners, _ in _truths(target)], dtype=torch.float32)
     try:

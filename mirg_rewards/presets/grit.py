@@ -13,6 +13,7 @@ from mirg_rewards.batch import Answers, Device, Targets, pack
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.parsing.responses import parse_batch
 from mirg_rewards.parsing.syntax import ClaimToWrite, Syntax
+from mirg_rewards.presets.reference_code import check_grammar
 from mirg_rewards.rewards import Gated, Overlap, ReferenceReward, Reward, Weighted
 from mirg_rewards.rewards.judging import BOXES, Judges, judges_of
 from mirg_rewards.rewards.reprs import reward_repr
@@ -58,7 +59,9 @@ def grit_boxes(
     """
     boxes: Reward = ReferenceReward(_names_boxes, judges=BOXES)
     count: Reward = ReferenceReward(_names_as_many, judges=BOXES)
-    if not compat:
+    if compat:
+        check_grammar(grammar, GRIT, honored=("space", "resize", "order"))
+    else:
         rethinks = ReferenceReward(_rethinks, judges=frozenset())
         boxes = Gated(InThought(Overlap(normalize_by="f1"), grammar), rethinks)
         count = Gated(InThought(Overlap(threshold=0.5), grammar), rethinks)

@@ -10,13 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mirg_rewards.batch import Answers, Device, Targets
-from mirg_rewards.coordinates import PIXELS
+from mirg_rewards.coordinates import PIXELS, Resize, Space
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.parsing.syntax import POINT, ClaimToWrite, Syntax, format_numbers
 from mirg_rewards.parsing.syntaxes import JSON, POINTS, json_objects
 from mirg_rewards.presets.dataset_units import Coordinates, coordinate_size
 from mirg_rewards.presets.python_literals import read_literal
-from mirg_rewards.presets.reference_code import THOUSANDTHS, counted, first_answer, think_then_answer
+from mirg_rewards.presets.reference_code import THOUSANDTHS, check_grammar, counted, first_answer, think_then_answer
 from mirg_rewards.rewards import PointDistance, PointInBox, ReferenceReward, Weighted, format_reward
 from mirg_rewards.rewards.judging import BOXES_BY_POINTS, judges_of, judging
 from mirg_rewards.rewards.terms import with_boxes
@@ -77,7 +77,10 @@ def gui_r1(*, grammar: Grammar = GUI_R1, compat: bool = False, device: Device = 
     >>> gui_r1().reward
     Weighted(accuracy=0.8, format=0.2)
     """
-    accuracy = ReferenceReward(_gui_r1_accuracy, judges=judges_of(click_reward)) if compat else click_reward
+    if compat:
+        check_grammar(grammar, GUI_R1)
+    judged = partial(_gui_r1_accuracy, space=grammar.space, resize=grammar.resize)
+    accuracy = ReferenceReward(judged, judges=judges_of(click_reward)) if compat else click_reward
     in_form = ReferenceReward(_gui_r1_format, judges=frozenset()) if compat else format_reward
     return Scorer(grammar, Weighted({"accuracy": (0.8, accuracy), "format": (0.2, in_form)}), device)
 
@@ -106,9 +109,10 @@ def gta1(*, grammar: Grammar = GTA1, compat: bool = False, device: Device = "cpu
     >>> gta1().reward
     Weighted(accuracy=1, format=1)
     """
-    accuracy = (
-        ReferenceReward(_gta1_accuracy, judges=BOXES_BY_POINTS) if compat else PointInBox(normalize_by="predicted")
-    )
+    if compat:
+        check_grammar(grammar, GTA1)
+    judged = partial(_gta1_accuracy, space=grammar.space, resize=grammar.resize)
+    accuracy = ReferenceReward(judged, judges=BOXES_BY_POINTS) if compat else PointInBox(normalize_by="predicted")
     in_form = ReferenceReward(_gta1_format, judges=frozenset()) if compat else format_reward
     return Scorer(grammar, Weighted({"accuracy": (1.0, accuracy), "format": (1.0, in_form)}), device)
 
@@ -138,10 +142,10 @@ _POINT_PART = re.compile(r"</think>\s*+<answer>\(\d++,\s*+\d++\)</answer>")
 _SCROLLS = ("left", "right", "up", "down")
 
 
-def _gui_r1_accuracy(text: str, target: Target) -> float:
+def _gui_r1_accuracy(text: str, target: Target, *, space: Space, resize: Resize | None) -> float:
     answer = (first_answer(text) or "").strip()
     action = _ACTION.search(answer)
-    target_place = _target_place(target)
+    target_place = _target_place(target, space, resize)
     if action is None or action[1].lower() != "click" or not target_place:
         return 0.0
     x, y = _last_point(answer)
@@ -153,10 +157,10 @@ def _gui_r1_accuracy(text: str, target: Target) -> float:
         return 0.0
 
 
-def _target_place(target: Target) -> Coordinates:
+def _target_place(target: Target, space: Space, resize: Resize | None) -> Coordinates:
     """The four numbers of the first true claim's box, or the two of its point, in pixels; none where there is neither."""
     for claim in target.claims[:1]:
-        size = coordinate_size(target, claim.image or 1)
+        size = coordinate_size(target, claim.image or 1, resize, space)
         if claim.box is not None:
             return counted(claim.box.corners, size)
         if claim.point is not None:
@@ -224,7 +228,7 @@ def _is_action(action: object) -> bool:
     return name != "scroll" or input_text in _SCROLLS
 
 
-def _gta1_accuracy(text: str, target: Target) -> float:
+def _gta1_accuracy(text: str, target: Target, *, space: Space, resize: Resize | None) -> float:
     pairs = _PAIR.findall(text)
     try:
         points = [(int(x), int(y)) for x, y in pairs]
@@ -233,14 +237,14 @@ def _gta1_accuracy(text: str, target: Target) -> float:
     if not points:
         return 0.0
     x, y = points[0] if len(points) == 1 else (-1, -1)
-    return float(any(x1 <= x <= x2 and y1 <= y <= y2 for x1, y1, x2, y2 in _gta1_boxes(target)))
+    return float(any(x1 <= x <= x2 and y1 <= y <= y2 for x1, y1, x2, y2 in _gta1_boxes(target, space, resize)))
 
 
-def _gta1_boxes(target: Target) -> list[tuple[int, ...]]:
+def _gta1_boxes(target: Target, space: Space, resize: Resize | None) -> list[tuple[int, ...]]:
     boxes = []
     for claim in target.claims:
         if claim.box is not None:
-            width, height = coordinate_size(target, claim.image or 1, GTA1.resize)
+            width, height = coordinate_size(target, claim.image or 1, resize, space)
             corners = counted(claim.box.corners, THOUSANDTHS)
             sides = (width / 1000, height / 1000) * 2
             boxes.append(tuple(int(corner * side) for corner, side in zip(corners, sides, strict=True)))

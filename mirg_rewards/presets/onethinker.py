@@ -15,7 +15,14 @@ from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.parsing.syntax import BOX, ClaimToWrite, Syntax
 from mirg_rewards.parsing.syntaxes import json_objects
 from mirg_rewards.presets.dataset_units import Coordinates
-from mirg_rewards.presets.reference_code import THOUSANDTHS, counted, first_answer, think_then_answer, tight
+from mirg_rewards.presets.reference_code import (
+    THOUSANDTHS,
+    check_grammar,
+    counted,
+    first_answer,
+    think_then_answer,
+    tight,
+)
 from mirg_rewards.rewards import ReferenceReward, Weighted, format_reward, object_reward
 from mirg_rewards.rewards.judging import BOXES, judging
 from mirg_rewards.rewards.terms import with_boxes
@@ -61,6 +68,7 @@ def onethinker_spatial(*, grammar: Grammar = ONETHINKER, compat: bool = False, d
     Weighted(accuracy=0.9, format=0.1, structure=0.5)
     """
     if compat:
+        check_grammar(grammar, ONETHINKER, honored=())
         reward = Weighted(
             {
                 "accuracy": (0.9, ReferenceReward(_accuracy, judges=BOXES)),

@@ -6,7 +6,7 @@ import re
 
 from mirg_rewards.batch import Device
 from mirg_rewards.parsing import GRAMMARS, Grammar
-from mirg_rewards.presets.reference_code import THOUSANDTHS, counted, earned
+from mirg_rewards.presets.reference_code import THOUSANDTHS, check_grammar, counted, earned
 from mirg_rewards.rewards import Overlap, ReferenceReward, Weighted, format_reward
 from mirg_rewards.rewards.judging import BOXES
 from mirg_rewards.scorer import Scorer
@@ -54,6 +54,7 @@ def perception_r1(*, grammar: Grammar = GRAMMARS["qwen2_vl"], compat: bool = Fal
     (tensor([1.]), tensor([0.]))
     """
     if compat:
+        check_grammar(grammar, GRAMMARS["qwen2_vl"], honored=())
         published = {
             "overlap": (1.0, ReferenceReward(squared_iou, judges=BOXES)),
             "format": (1.0, ReferenceReward(opens_in_form, judges=BOXES)),

@@ -8,14 +8,17 @@ from typing import NoReturn
 
 MAX_CHARACTERS = 2**16
 _MAX_DEPTH = 64
-# matches, after blanks and comments: "[", "'dog'", "-1.5e3", "None", or the end of the text
+_DIGITS = r"[0-9]++(?:_[0-9]++)*+"
+# matches, after blanks and comments: "[", "'dog'", "- 1.5e3", "0x1F", "None", or the end of the text
 _TOKEN = re.compile(
-    r"""
+    rf"""
     (?:[ \t\f\r\n]++|\#[^\n]*+|\\\n)*+
     (?:
-      (?P<mark>[\[\](){},:])
-    | (?P<string>(?!"{3}|'{3})(?:"(?:[^"\\\n]|\\.)*+"|'(?:[^'\\\n]|\\.)*+'))
-    | (?P<number>[-+]?+(?=\.?[0-9])[0-9]*+(?:_[0-9]++)*+(?:\.(?:[0-9]++(?:_[0-9]++)*+)?+)?+(?:[eE][-+]?+[0-9]++)?+)(?![\w.])
+      (?P<mark>[\[\](){{}},:])
+    | (?P<string>(?!"{{3}}|'{{3}})(?:"(?:[^"\\\n]|\\.)*+"|'(?:[^'\\\n]|\\.)*+'))
+    | (?P<number>(?:[-+][ \t\f\r\n]*+)*+
+        (?:0(?:[xX](?:_?[0-9a-fA-F])++|[oO](?:_?[0-7])++|[bB](?:_?[01])++)
+        | (?=\.?[0-9])(?:{_DIGITS})?+(?:\.(?:{_DIGITS})?+)?+(?:[eE][-+]?+{_DIGITS})?+)(?![\w.]))
     | (?P<name>True|False|None)\b
     | (?P<end>\Z)
     )
@@ -34,8 +37,8 @@ Token = tuple[str, str]
 def read_literal(text: str) -> object:
     """The value of a Python literal: strings, numbers, True, False, None, and lists, tuples, dicts and sets of these.
 
-    Raises ValueError for anything else: names, calls, arithmetic, strings with a prefix or three quotes, numbers that
-    are not decimal, more than 65,536 characters, brackets nested deeper than 64. Nothing is evaluated.
+    Nothing is evaluated. Raises ValueError for anything else: names, calls, arithmetic, strings with a prefix or three
+    quotes, more than 65,536 characters, brackets nested deeper than 64.
 
     >>> read_literal("[{'action': 'click', 'point': [12, 34]}]")
     [{'action': 'click', 'point': [12, 34]}]
@@ -117,12 +120,20 @@ def _hashed(key: object) -> object:
 
 
 def _number(token: str) -> int | float:
-    digits = token.lstrip("+-").replace("_", "")
-    if not digits.isdigit():
-        return float(token)
-    if digits.startswith("0") and digits.strip("0"):
-        _refuse(token)
-    return int(token)
+    unsigned = token.lstrip("+- \t\f\r\n")
+    sign = -1 if token[: len(token) - len(unsigned)].count("-") % 2 else 1
+    if not unsigned.replace("_", "").isalnum() or not unsigned[1:2].isalpha():
+        return sign * _decimal(unsigned)
+    return sign * (int(unsigned, 0) if unsigned[1] in "xXoObB" else float(unsigned))
+
+
+def _decimal(digits: str) -> int | float:
+    plain = digits.replace("_", "")
+    if not plain.isdigit():
+        return float(digits)
+    if plain.startswith("0") and plain.strip("0"):
+        _refuse(digits)
+    return int(digits)
 
 
 def _string(token: str) -> str:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from mirg_rewards.claims import Size
+from mirg_rewards.parsing import Grammar
 from mirg_rewards.targets import Target
 
 THOUSANDTHS: Size = (1000, 1000)
@@ -17,6 +18,36 @@ _BETWEEN = re.compile(r"</think>\s*<answer>")
 # matches: the blanks of "< / answer >"
 _BLANKS = re.compile(r"(?<!\s)\s++(?=[<>/])|(?<=[<>/])\s++")
 _MAX_NUMBER = 1e30
+
+
+def check_grammar(grammar: Grammar, published: Grammar, *, honored: Sequence[str] = ("space", "resize")) -> None:
+    """Raise ValueError where `compat=True` cannot honor a grammar.
+
+    Published code parses texts by its own patterns. Of a grammar it honors what it converts by, such as the space.
+
+    Args:
+        grammar: the grammar that the caller asks for.
+        published: the grammar of the published code.
+        honored: names of fields that the caller may set. `syntaxes` stands for the first one, which the model writes.
+
+    >>> from dataclasses import replace
+    >>> from mirg_rewards.parsing import GRAMMARS
+    >>> check_grammar(replace(GRAMMARS["vlm_r1"], resize=None), GRAMMARS["vlm_r1"])
+    >>> check_grammar(GRAMMARS["gemini"], GRAMMARS["mirg"], honored=("syntaxes",))
+    Traceback (most recent call last):
+    ValueError: grammar: expected order 'xyxy' of the published code with compat=True, got 'yxyx'; drop grammar or compat
+    """
+    for name in ("syntaxes", "order", "space", "resize", "think"):
+        if name in honored:
+            continue
+        wanted, got = getattr(published, name), getattr(grammar, name)
+        if name == "syntaxes":
+            wanted, got = wanted[0].name, got[0].name
+        if wanted != got:
+            raise ValueError(
+                f"grammar: expected {name} {wanted!r} of the published code with compat=True, got {got!r}; "
+                "drop grammar or compat"
+            )
 
 
 def think_then_answer(text: str, target: Target) -> float:

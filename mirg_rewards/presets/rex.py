@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from mirg_rewards.batch import Device
 from mirg_rewards.claims import Size
-from mirg_rewards.coordinates import Resize
+from mirg_rewards.coordinates import Resize, Space
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.presets.dataset_units import coordinate_size, dataset_boxes
-from mirg_rewards.presets.reference_code import think_then_answer, tight
+from mirg_rewards.presets.reference_code import check_grammar, think_then_answer, tight
 from mirg_rewards.rewards import Overlap, PointInBox, ReferenceReward, Weighted, format_reward
 from mirg_rewards.rewards.judging import BOXES, BOXES_BY_POINTS
 from mirg_rewards.scorer import Scorer
@@ -57,6 +58,8 @@ def rex_omni_box_iou(
     >>> rex_omni_box_iou().reward
     Weighted(box_iou=1)
     """
+    if compat:
+        check_grammar(grammar, GRAMMARS["rex_omni"], honored=())
     reward = ReferenceReward(_rex_omni_box_iou, judges=BOXES) if compat else Overlap(normalize_by="f1", labels="exact")
     return Scorer(grammar, Weighted({"box_iou": (1.0, reward)}), device)
 
@@ -85,6 +88,8 @@ def rex_omni_point_in_box(
     >>> rex_omni_point_in_box().reward
     Weighted(point_in_box=1)
     """
+    if compat:
+        check_grammar(grammar, GRAMMARS["rex_omni"], honored=())
     reward = (
         ReferenceReward(_rex_omni_point_in_box, judges=BOXES_BY_POINTS)
         if compat
@@ -121,9 +126,11 @@ def rex_thinker(
     Weighted(accuracy=0.9, format=0.1)
     """
     if compat:
+        check_grammar(grammar, REX_THINKER)
+        judged = partial(_rex_thinker_f1, space=grammar.space, resize=grammar.resize)
         reward = Weighted(
             {
-                "accuracy": (0.9, ReferenceReward(_rex_thinker_f1, judges=BOXES)),
+                "accuracy": (0.9, ReferenceReward(judged, judges=BOXES)),
                 "format": (0.1, ReferenceReward(_rex_thinker_format, judges=BOXES)),
             }
         )
@@ -218,8 +225,8 @@ def _f1(precision: float, recall: float) -> float:
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def _rex_thinker_f1(text: str, target: Target) -> float:
-    target_boxes = [tuple(map(round, box)) for _, box in dataset_boxes(target, REX_THINKER.resize)]
+def _rex_thinker_f1(text: str, target: Target, *, space: Space, resize: Resize | None) -> float:
+    target_boxes = [tuple(map(round, box)) for _, box in dataset_boxes(target, resize, space)]
     try:
         predicted = [
             tuple(float(number) if "." in number else int(number) for number in numbers.split(","))

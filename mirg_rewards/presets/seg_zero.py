@@ -16,7 +16,7 @@ from mirg_rewards.batch import Answers, Device, Targets
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.parsing.syntax import ClaimToWrite
 from mirg_rewards.parsing.syntaxes import JSON_SEG_ZERO
-from mirg_rewards.presets.reference_code import think_then_answer
+from mirg_rewards.presets.reference_code import check_grammar, think_then_answer
 from mirg_rewards.presets.seg_zero_reference_code import (
     SEG_ZERO_RESIZE,
     box_overlaps,
@@ -144,12 +144,14 @@ def seg_zero_strict(*, grammar: Grammar = SEG_ZERO, compat: bool = False, device
 
 def _seg_zero(grammar: Grammar, device: Device, *, compat: bool, strict: bool) -> Scorer:
     if compat:
+        check_grammar(grammar, SEG_ZERO)
+        space, resize = grammar.space, grammar.resize
         published: dict[str, Callable[[str, Target], float]] = {
             "tags": think_then_answer,
             "json": is_strict_object if strict else is_object,
-            "box": partial(box_overlaps, strict=strict),
-            "corners": partial(is_near, strict=strict),
-            "points": partial(points_agree, strict=strict),
+            "box": partial(box_overlaps, strict=strict, space=space, resize=resize),
+            "corners": partial(is_near, strict=strict, space=space, resize=resize),
+            "points": partial(points_agree, strict=strict, space=space, resize=resize),
         }
         return Scorer(
             grammar,
@@ -210,10 +212,12 @@ def vision_reasoner(*, grammar: Grammar = VISION_REASONER, compat: bool = False,
     tensor([7., 4.])
     """
     if compat:
-        published = {
+        check_grammar(grammar, VISION_REASONER)
+        judged = partial(objects_agree, space=grammar.space, resize=grammar.resize)
+        published: dict[str, Callable[[str, Target], float]] = {
             "tags": think_then_answer,
             "items": items_in_form,
-            "objects": objects_agree,
+            "objects": judged,
             "non_repeat": says_nothing_thrice,
         }
         most = {"items": 2.0, "objects": 3.0}

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from mirg_rewards.claims import Claim
-from mirg_rewards.coordinates import Resize
+from mirg_rewards.coordinates import PIXELS, Resize, Space
 from mirg_rewards.presets.dataset_units import Coordinates, coordinate_size, dataset_boxes
 from mirg_rewards.presets.reference_code import counted, first_answer
 from mirg_rewards.targets import Target
@@ -57,7 +57,9 @@ def is_strict_object(text: str, target: Target) -> float:
         return 0.0
 
 
-def box_overlaps(text: str, target: Target, *, strict: bool) -> float:
+def box_overlaps(
+    text: str, target: Target, *, strict: bool, space: Space = PIXELS, resize: Resize | None = SEG_ZERO_RESIZE
+) -> float:
     """Seg-Zero's box term: 1 for an IoU of whole pixels above 0.5.
 
     >>> from mirg_rewards import Box, Claim
@@ -65,7 +67,7 @@ def box_overlaps(text: str, target: Target, *, strict: bool) -> float:
     >>> box_overlaps('{"bbox": [100, 100, 200, 150]}', target, strict=True)
     1.0
     """
-    truth = _target_box(target)
+    truth = _target_box(target, space, resize)
     try:
         box = _box(_first_object(text), strict=strict)
         left, top = max(box[0], truth[0]), max(box[1], truth[1])
@@ -77,7 +79,9 @@ def box_overlaps(text: str, target: Target, *, strict: bool) -> float:
         return 0.0
 
 
-def is_near(text: str, target: Target, *, strict: bool) -> float:
+def is_near(
+    text: str, target: Target, *, strict: bool, space: Space = PIXELS, resize: Resize | None = SEG_ZERO_RESIZE
+) -> float:
     """Seg-Zero's term for corners: 1 for a mean distance of the four coordinates below 10.
 
     >>> from mirg_rewards import Box, Claim
@@ -85,7 +89,7 @@ def is_near(text: str, target: Target, *, strict: bool) -> float:
     >>> is_near('{"bbox": [100, 100, 200, 230]}', target, strict=True)
     1.0
     """
-    truth = _target_box(target)
+    truth = _target_box(target, space, resize)
     try:
         box = _box(_first_object(text), strict=strict)
         return float(sum(abs(number - expected) for number, expected in zip(box, truth, strict=True)) / 4 < 10)
@@ -93,7 +97,9 @@ def is_near(text: str, target: Target, *, strict: bool) -> float:
         return 0.0
 
 
-def points_agree(text: str, target: Target, *, strict: bool) -> float:
+def points_agree(
+    text: str, target: Target, *, strict: bool, space: Space = PIXELS, resize: Resize | None = SEG_ZERO_RESIZE
+) -> float:
     """Seg-Zero's term for points: 1 for two in the predicted box, at a mean distance below 100 from the true two.
 
     >>> from mirg_rewards import Claim, Point
@@ -102,7 +108,7 @@ def points_agree(text: str, target: Target, *, strict: bool) -> float:
     >>> points_agree(text, target, strict=True)
     1.0
     """
-    truths = _target_pair(target)
+    truths = _target_pair(target, space, resize)
     try:
         item = _first_object(text)
         x1, y1, x2, y2 = _box(item, strict=strict)
@@ -138,7 +144,9 @@ def items_in_form(text: str, target: Target) -> float:
     return earned
 
 
-def objects_agree(text: str, target: Target) -> float:
+def objects_agree(
+    text: str, target: Target, *, space: Space = PIXELS, resize: Resize | None = SEG_ZERO_RESIZE
+) -> float:
     """VisionReasoner's term for objects, 0 to 3.
 
     >>> from mirg_rewards import Box, Claim, Point
@@ -147,8 +155,10 @@ def objects_agree(text: str, target: Target) -> float:
     >>> objects_agree('<answer>[{"bbox_2d": [100, 100, 200, 150], "point_2d": [150, 140]}]</answer>', target)
     2.0
     """
-    target_boxes = [numbers for _, numbers in dataset_boxes(target, SEG_ZERO_RESIZE)][:_MAX_OBJECTS]
-    places = [_target_point(claim, target) or _NOWHERE for claim in target.claims if claim.box is not None]
+    target_boxes = [numbers for _, numbers in dataset_boxes(target, resize, space)][:_MAX_OBJECTS]
+    places = [
+        _target_point(claim, target, space, resize) or _NOWHERE for claim in target.claims if claim.box is not None
+    ]
     try:
         items = json.loads((first_answer(text) or "").strip())
         boxes = np.array([item["bbox_2d"] for item in items][:_MAX_OBJECTS])
@@ -218,27 +228,26 @@ def _box(item: dict[str, Any], *, strict: bool) -> Any:
     return box
 
 
-def _target_box(target: Target) -> Coordinates:
-    return next((numbers for _, numbers in dataset_boxes(target, SEG_ZERO_RESIZE)), ())
+def _target_box(target: Target, space: Space, resize: Resize | None) -> Coordinates:
+    return next((numbers for _, numbers in dataset_boxes(target, resize, space)), ())
 
 
-def _target_pair(target: Target) -> list[Coordinates]:
+def _target_pair(target: Target, space: Space, resize: Resize | None) -> list[Coordinates]:
     """The two true points of the first box: those of its claim and of claims without a box; a single one is both."""
     first = next((claim for claim in target.claims if claim.box is not None), None)
     own = [] if first is None else [first]
     places = [
-        _target_point(claim, target) for claim in (*own, *(claim for claim in target.claims if claim.box is None))
+        _target_point(claim, target, space, resize)
+        for claim in (*own, *(claim for claim in target.claims if claim.box is None))
     ]
     points = [place for place in places if place is not None][:2]
     return points * 2 if len(points) == 1 else points
 
 
-def _target_point(claim: Claim, target: Target) -> Coordinates | None:
+def _target_point(claim: Claim, target: Target, space: Space, resize: Resize | None) -> Coordinates | None:
     point = claim.point
     return (
-        None
-        if point is None
-        else counted((point.x, point.y), coordinate_size(target, claim.image or 1, SEG_ZERO_RESIZE))
+        None if point is None else counted((point.x, point.y), coordinate_size(target, claim.image or 1, resize, space))
     )
 
 

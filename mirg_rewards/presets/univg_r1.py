@@ -13,7 +13,7 @@ from mirg_rewards.batch import Answers, Device, Targets
 from mirg_rewards.coordinates import Resize, Space
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.presets.dataset_units import dataset_boxes
-from mirg_rewards.presets.reference_code import first_answer
+from mirg_rewards.presets.reference_code import check_grammar, first_answer
 from mirg_rewards.presets.vlm_r1 import THINK, box_iou, has_parts
 from mirg_rewards.rewards import ReferenceReward, Weighted, format_reward, object_reward
 from mirg_rewards.rewards.judging import BOXES, judging
@@ -75,6 +75,7 @@ def univg_r1(
         return Scorer(
             grammar, Weighted({"accuracy": (1.0, implied_image_reward), "format": (1.0, format_reward)}), device
         )
+    check_grammar(grammar, GRAMMARS["univg_r1"], honored=("syntaxes", "space", "resize", "think"))
     read = partial(_first_box, space=grammar.space, resize=grammar.resize, single_image_thinks=single_image_thinks)
     form = partial(_has_form, single_image_thinks=single_image_thinks)
     return Scorer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +14,10 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from mirg_rewards.batch import Answers, Device, Targets
-from mirg_rewards.coordinates import PIXELS
+from mirg_rewards.coordinates import PIXELS, Resize, Space
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.presets.dataset_units import dataset_boxes
-from mirg_rewards.presets.reference_code import tight
+from mirg_rewards.presets.reference_code import check_grammar, tight
 from mirg_rewards.rewards import ReferenceReward, Reward, Weighted, format_reward, object_reward
 from mirg_rewards.rewards.judging import BOXES, Judges, judges_of
 from mirg_rewards.rewards.reprs import reward_repr
@@ -61,7 +62,9 @@ def vg_refiner(
     """
     accuracy: Reward
     if compat:
-        accuracy = ReferenceReward(_refinement if refine else _accuracy, judges=BOXES)
+        check_grammar(grammar, VG_REFINER)
+        judged = _refinement if refine else _accuracy
+        accuracy = ReferenceReward(partial(judged, space=grammar.space, resize=grammar.resize), judges=BOXES)
         in_form: Reward = ReferenceReward(_has_all_tags if refine else _has_answer_tags, judges=BOXES)
     else:
         accuracy = Refined(object_reward) if refine else object_reward
@@ -105,13 +108,13 @@ def _has_all_tags(text: str, target: Target) -> float:
     return float(all(f"<{tag}>" in text and f"</{tag}>" in text for tag in ("think", "rethink", "answer")))
 
 
-def _refinement(text: str, target: Target) -> float:
-    is_right = _accuracy(text, target) >= 0.5
+def _refinement(text: str, target: Target, *, space: Space, resize: Resize | None) -> float:
+    is_right = _accuracy(text, target, space=space, resize=resize) >= 0.5
     return (1.0 if dataset_boxes(target) else 0.5) * is_right
 
 
-def _accuracy(text: str, target: Target) -> float:
-    target_boxes = [box for _, box in dataset_boxes(target)]
+def _accuracy(text: str, target: Target, *, space: Space, resize: Resize | None) -> float:
+    target_boxes = [box for _, box in dataset_boxes(target, resize, space)]
     predicted = _boxes_in(_last_answer(tight(text)))
     if predicted is None:
         return 0.0

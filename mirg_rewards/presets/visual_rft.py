@@ -11,7 +11,7 @@ from torch import Tensor
 from mirg_rewards import kernels
 from mirg_rewards.batch import Answers, Device, Targets
 from mirg_rewards.parsing import GRAMMARS, Grammar
-from mirg_rewards.presets.reference_code import think_then_answer
+from mirg_rewards.presets.reference_code import check_grammar, think_then_answer
 from mirg_rewards.presets.visual_rft_reference_code import detected_confidence, detected_overlap, grounded_giou
 from mirg_rewards.rewards import Overlap, ReferenceReward, Weighted, format_reward, image_reward
 from mirg_rewards.rewards.judging import BOXES, judging
@@ -59,6 +59,7 @@ def visual_rft_detection(
     (tensor([2.]), tensor([1.]))
     """
     if compat:
+        check_grammar(grammar, GRAMMARS["visual_rft"], honored=())
         return Scorer(
             grammar,
             Weighted(
@@ -113,6 +114,7 @@ def visual_rft_lisa(*, grammar: Grammar = GRAMMARS["univg_r1"], compat: bool = F
     True
     """
     if compat:
+        check_grammar(grammar, GRAMMARS["univg_r1"], honored=())
         terms = {
             "overlap": (1.0, ReferenceReward(grounded_giou, bounds=(0.0, 2.0), judges=BOXES)),
             "format": (1.0, ReferenceReward(think_then_answer, judges=BOXES)),

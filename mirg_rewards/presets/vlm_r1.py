@@ -13,7 +13,7 @@ from mirg_rewards.coordinates import THOUSAND, Resize, Space
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.parsing.syntaxes import LISTS
 from mirg_rewards.presets.dataset_units import coordinate_size, dataset_corners
-from mirg_rewards.presets.reference_code import first_answer
+from mirg_rewards.presets.reference_code import check_grammar, first_answer
 from mirg_rewards.rewards import ReferenceReward, Weighted, format_reward, object_reward
 from mirg_rewards.rewards.judging import BOXES
 from mirg_rewards.scorer import Scorer
@@ -133,6 +133,7 @@ def _preset(
 ) -> Scorer:
     if not compat:
         return Scorer(grammar, Weighted({"accuracy": (1.0, object_reward), "format": (1.0, format_reward)}), device)
+    check_grammar(grammar, _FAMILY, honored=("syntaxes", "space", "resize", "think"))
     form = ReferenceReward(partial(has_parts, parts=parts), judges=BOXES)
     return Scorer(
         grammar, Weighted({"accuracy": (1.0, ReferenceReward(accuracy, judges=BOXES)), "format": (1.0, form)}), device

@@ -14,7 +14,7 @@ from torch import Tensor
 from mirg_rewards import kernels
 from mirg_rewards.batch import Answers, ClaimBatch, Device, Targets
 from mirg_rewards.parsing import GRAMMARS, Grammar
-from mirg_rewards.presets.reference_code import think_then_answer
+from mirg_rewards.presets.reference_code import check_grammar, think_then_answer
 from mirg_rewards.presets.vlm_r1_detection_reference_code import coco, od, weighted_sum
 from mirg_rewards.rewards import Overlap, ReferenceReward, Reward, Weighted, format_reward, image_reward
 from mirg_rewards.rewards.judging import BOXES, Judges
@@ -231,6 +231,7 @@ def _by_precision(grammar: Grammar, judged: AveragePrecision, device: Device, *,
 
 
 def _compat(grammar: Grammar, accuracy: Callable[..., float], device: Device) -> Scorer:
+    check_grammar(grammar, GRAMMARS["vlm_r1"], honored=("syntaxes", "space", "resize", "think"))
     read = ReferenceReward(partial(accuracy, space=grammar.space, resize=grammar.resize), judges=BOXES)
     form = ReferenceReward(think_then_answer, judges=BOXES)
     return Scorer(grammar, Weighted({"accuracy": (1.0, read), "format": (1.0, form)}), device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from mirg_rewards.targets import Target
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from PIL import Image
+    from PIL import Image, ImageDraw
 
 Curve = Sequence[tuple[float, float]]
 """Points (step, value)."""
@@ -94,6 +95,70 @@ def rollouts(rows: Iterable[PicturedRollout], path: str | Path) -> None:
         axes.text(0, 0.95, _caption(row), va="top", fontsize=8, parse_math=False, transform=axes.transAxes)
     figure.suptitle("target: blue, prediction: orange and dashed", fontsize=9)
     _save(figure, path)
+
+
+def draw_target(images: Sequence[Image.Image], target: Target, path: str | Path) -> None:
+    """Write a PNG of the images of a row side by side, with the boxes, points and labels of its target.
+
+    The file appears whole or not at all. Needs the extra `mirg-rewards[report]`.
+
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     draw_target([Image.new("RGB", (64, 48))], Target((), ((64, 48),)), f"{folder}/row.png")
+    """
+    from PIL import Image, ImageDraw
+
+    shown = [image.convert("RGB") for image in images]
+    for image in shown:
+        image.thumbnail((_DRAWN_SIDE, _DRAWN_SIDE))
+    sheet = Image.new("RGB", (sum(image.width + 8 for image in shown), max(image.height for image in shown)), "white")
+    left = 0
+    for number, image in enumerate(shown, 1):
+        draw = ImageDraw.Draw(image)
+        for claim in target.claims:
+            if claim.image == number:
+                _draw_claim(draw, claim, image.size)
+        sheet.paste(image, (left, 0))
+        left += image.width + 8
+    path = Path(path)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        sheet.save(part, format="PNG")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def open_image(image: str | Mapping[str, Any], folder: Path) -> Image.Image:
+    """Open an image by its name in `folder`, or from a mapping with its `bytes`.
+
+    >>> import io
+    >>> from PIL import Image
+    >>> file = io.BytesIO()
+    >>> Image.new("RGB", (8, 6)).save(file, "PNG")
+    >>> open_image({"bytes": file.getvalue()}, Path()).size
+    (8, 6)
+    """
+    from PIL import Image
+
+    return Image.open(folder / image if isinstance(image, str) else io.BytesIO(image["bytes"]))
+
+
+_DRAWN_SIDE = 800
+
+
+def _draw_claim(draw: ImageDraw.ImageDraw, claim: Claim, size: tuple[int, int]) -> None:
+    width, height = size
+    if claim.box is not None:
+        x1, y1, x2, y2 = claim.box.corners
+        corners = (x1 * width, y1 * height, x2 * width, y2 * height)
+        draw.rectangle(corners, outline=TARGET, width=3)
+        if claim.label:
+            draw.text((corners[0] + 5, corners[1] + 3), claim.label, fill=TARGET)
+    if claim.point is not None:
+        x, y = claim.point.x * width, claim.point.y * height
+        draw.ellipse((x - 5, y - 5, x + 5, y + 5), outline=TARGET, width=3)
 
 
 def _outline(axes: Axes, claims: Iterable[Claim], image: int, color: str, style: str) -> None:

@@ -42,6 +42,17 @@ def test_the_page_on_moving_over_runs():
         exec(compile(block, "moving.md", "exec"), names)  # noqa: S102 - our own page
 
 
+def test_the_page_on_moving_over_has_a_row_and_a_command_for_each_converter():
+    from mirg_rewards.cli import make_parser
+    from mirg_rewards.data.readers.converters import ANNOTATED, CONVERTERS
+
+    page = (DOCS / "adapters/moving.md").read_text()
+    projects = {*CONVERTERS, *ANNOTATED} - {"jsonl"}
+    assert set(re.findall(r"^\| [^|]+ \| `(\w+)` \|", page, re.MULTILINE)) == projects
+    lines = re.findall(r"^mirg-rewards (convert .*)$", page, re.MULTILINE)
+    assert {make_parser("convert").parse_args(line.split()).project for line in lines} == projects
+
+
 @pytest.mark.parametrize("trainer", TRAINERS)
 def test_every_trainer_has_the_verb_and_a_row_of_the_table(trainer):
     assert callable(importlib.import_module(f"mirg_rewards.adapters.{trainer}").wrap)
@@ -50,7 +61,9 @@ def test_every_trainer_has_the_verb_and_a_row_of_the_table(trainer):
 
 
 def test_every_preset_of_the_page_on_moving_over_is_there():
+    from mirg_rewards.data.readers.converters import CONVERTERS
     from mirg_rewards.presets import PRESETS
 
     page = (DOCS / "adapters/moving.md").read_text()
     assert set(re.findall(r"(?:presets\.|`)(\w+)\(\)", page)) <= {*PRESETS}
+    assert {preset for row in CONVERTERS.values() for preset in row.presets} <= set(re.findall(r"\b\w+(?=\(\))", page))

@@ -91,7 +91,7 @@ def annotate(row: Mapping[str, Any]) -> Iterator[Annotation | Rejection]:
         talk = _Conversation.model_validate(row)
     except pydantic.ValidationError as error:
         raise ValueError(first_mistake(error)) from None
-    task = _task(talk)
+    task = task_of(talk.type, talk.images[0])
     markers = sum(turn.value.count("<image>") for turn in talk.conversations)
     turns = [turn for turn in talk.conversations if turn.speaker != "system"]
     for number, (asked, said) in enumerate(zip(turns[::2], turns[1::2], strict=False)):
@@ -109,8 +109,13 @@ def annotate(row: Mapping[str, Any]) -> Iterator[Annotation | Rejection]:
         yield Rejection(Rule.SOURCE, "nothing is answered: the conversation ends with a question", name, task)
 
 
-def _task(talk: _Conversation) -> str:
-    for text in (talk.type.lower(), talk.images[0].lower().replace("-", "_")):
+def task_of(kind: str, image: str) -> str:
+    """Return the task of a row by its `type`, or by the path of its first image; "other" where neither tells.
+
+    >>> task_of("", "MGrounding-630k/Object-Tracking/1.jpg"), task_of("gg_train", "a.jpg")
+    ('object_tracking', 'group_grounding')
+    """
+    for text in (kind.lower(), image.lower().replace("-", "_")):
         for task, part in PARTS.items():
             if any(text.startswith(name) or f"/{name}" in text or f"_{name}" in text for name in part.names):
                 return task
@@ -148,7 +153,7 @@ def _answers(task: str, asked: str, said: str, count: int, label: str) -> list[O
         raise ValueError("its boxes cannot be read: " + " ".join(parsed.defects.sentences()))
     if parsed.defects:
         raise ValueError("its boxes are not sound: " + " ".join(parsed.defects.sentences()))
-    claims = _placed(parsed.claims, task, asked, count)
+    claims = place_claims(parsed.claims, task, asked, count)
     notes = []
     for number, claim in enumerate(claims):
         box: Corners | None = claim.box.corners if claim.box else None
@@ -156,8 +161,14 @@ def _answers(task: str, asked: str, said: str, count: int, label: str) -> list[O
     return notes
 
 
-def _placed(claims: Sequence[Claim], task: str, asked: str, count: int) -> list[Claim]:
-    """Fill in the image of each claim that names none."""
+def place_claims(claims: Sequence[Claim], task: str, asked: str, count: int) -> list[Claim]:
+    """Fill in the image of each claim that names none: by the task, and by the image that the question names.
+
+    Raises ValueError where neither tells.
+
+    >>> place_claims([Claim(None)], "other", "Find the cup in the second image.", 3)[0].image
+    2
+    """
     unsaid = [claim for claim in claims if claim.image is None]
     if not unsaid:
         return list(claims)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,15 @@ _ENDS = frozenset(", ]\t\n\r")
 _BETWEEN = re.compile(r"[\s,]*+")
 
 
-def entries(path: str | Path, key: str | None = None) -> Iterator[Any]:
+def entries(path: str | Path, key: str | None = None, progress: Callable[[float], object] = float) -> Iterator[Any]:
     """Stream the entries of the file's list, or of the list under `key` of its outermost object.
 
-    Raises ValueError that names the file and the entry, where there is no such list or it breaks off.
+    `progress` is called with the fraction of the file that is read. Raises ValueError that names the file and the entry,
+    where there is no such list or it breaks off.
     """
     decoder = json.JSONDecoder()
-    with Path(path).open(encoding="utf-8") as file:
+    length = max(Path(path).stat().st_size, 1)
+    with Path(path).open("rb") as raw, io.TextIOWrapper(raw, encoding="utf-8") as file:
         text, at = _opened(path, file.read(_READ), file, key)
         number, want = 0, _READ
         while True:
@@ -39,6 +42,7 @@ def entries(path: str | Path, key: str | None = None) -> Iterator[Any]:
                 if not more or len(text) > _LONGEST:
                     raise ValueError(f"{path}: entry {number} of the list is not JSON: {error}") from None
                 text, at, want = text[at:] + more, 0, 2 * want
+                progress(min(raw.tell() / length, 1.0))
                 continue
             yield entry
             number, at, want = number + 1, end, _READ
