@@ -10,7 +10,7 @@ from mirg_rewards.data.readers.converters import ANNOTATED, CONVERTERS
 from mirg_rewards.data.readers.kinds import READERS
 from mirg_rewards.data.trajectories.builder import BUDGET
 from mirg_rewards.data.writers.rows import WRITERS
-from mirg_rewards.evaluation import THRESHOLDS, questions, resampling
+from mirg_rewards.evaluation import THRESHOLDS, questions
 from mirg_rewards.presets import PRESETS
 from mirg_rewards.report import evaluation_output
 from mirg_rewards.server import Limits
@@ -23,7 +23,6 @@ REPEATED = {
     "kinds of rewards": (audit.KINDS, get_args(CallableKind)),
     "thresholds": (evaluate_options.THRESHOLDS, THRESHOLDS),
     "thresholds of GroundingME": (evaluate_questions.GROUNDING_ME_THRESHOLDS, questions.GROUNDING_ME_THRESHOLDS),
-    "resamples": (evaluate_options.RESAMPLES, resampling.RESAMPLES),
     "formats": (evaluate_options.FORMATS, evaluation_output.FORMATS),
     "readers": (trajectories_command.READERS, tuple(READERS)),
     "projects": (convert.PROJECTS, (*CONVERTERS, *ANNOTATED)),

@@ -161,7 +161,7 @@ def questions(tmp_path):
 )
 def test_a_rejection_is_a_hit_only_where_it_is_right_and_plainly_said(tmp_path, response, hit, nothing):
     asked = grounding_me.read_questions(questions(tmp_path))
-    found = evaluate_questions(asked, [null_as_nothing(response)] * 4, GRAMMAR, thresholds=[0.5], resamples=20)
+    found = evaluate_questions(asked, [null_as_nothing(response)] * 4, GRAMMAR, thresholds=[0.5])
     tasks = [found.by_group[task] for task in ("Spatial", "Rejection")]
     assert tuple(task["acc@0.5"] for task in tasks) == hit
     assert tuple(task["claims_nothing"] for task in tasks) == nothing
@@ -176,7 +176,7 @@ def test_many_answers_are_read_as_a_few_are(tmp_path):
     asked = grounding_me.read_questions(questions(tmp_path)) * 3000
     responses = [said(TRUTH), NOTHING] * 6000
     shares = []
-    found = evaluate_questions(asked, responses, GRAMMAR, resamples=20, progress=shares.append)
+    found = evaluate_questions(asked, responses, GRAMMAR, progress=shares.append)
     assert found.by_group["Spatial"]["acc@0.5"] == 0.5
     assert found.diagnosis.answers == 12_000
     assert shares[-1] == 1
@@ -184,7 +184,7 @@ def test_many_answers_are_read_as_a_few_are(tmp_path):
 
 
 def run(*arguments):
-    return main(["evaluate", *map(str, arguments), "--resamples", "100", "--grammar", "qwen3_json"])
+    return main(["evaluate", *map(str, arguments), "--grammar", "qwen3_json"])
 
 
 def test_grounding_me_from_the_command_line(tmp_path, capsys):
@@ -196,23 +196,23 @@ def test_grounding_me_from_the_command_line(tmp_path, capsys):
     assert run("grounding-me", *given, "--allow-missing", "--format", "json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["unanswered"] == [3]
-    assert {task: row["metrics"]["acc@0.9"]["mean"] for task, row in found["groups"].items()} == {
+    assert {task: row["acc@0.9"] for task, row in found["tasks"].items()} == {
         "Spatial": 0.5,
         "Rejection": 0.5,
     }
-    assert found["groups"]["Spatial"]["metrics"]["claims_nothing"]["mean"] == 0.5
+    assert found["tasks"]["Spatial"]["claims_nothing"] == 0.5
 
 
 def test_names_that_look_like_markup_are_shown_as_they_are(tmp_path, capsys):
     annotations = written(tmp_path, "[bold]refcoco.jsonl", [ROW | {"id": "[/x]", "task": "a\nb"}, ROW | {"id": "b"}])
     responses = written(tmp_path, "answers.jsonl", [{"id": "[/x]", "response": ""}, {"id": "b", "response": "?"}])
     command = ["evaluate", "refcoco", "--annotations", str(annotations), "--responses", str(responses)]
-    assert main([*command, "--resamples", "50"]) == 0
+    assert main([*command]) == 0
     assert "wrong: [/x]" in capsys.readouterr().out
-    assert main([*command, "--resamples", "50", "--format", "markdown"]) == 0
+    assert main([*command, "--format", "markdown"]) == 0
     assert "\n| a b | 1 |" in capsys.readouterr().out
     rows = written(tmp_path, "[red]rows.jsonl", [{"completion": "", "target": {"claims": [], "sizes": [None]}}])
-    assert main(["evaluate", "rows", str(rows), "--resamples", "50"]) == 0
+    assert main(["evaluate", "rows", str(rows)]) == 0
     assert "[red]rows.jsonl" in capsys.readouterr().out
 
 
@@ -227,13 +227,13 @@ def test_refcoco_from_the_command_line(tmp_path, capsys):
     assert hits == pytest.approx({"testA": 2 / 3, "testB": 1 / 3, "mean": 0.5, "per entry": 0.5})
     pixels = "--order-of-boxes", "xywh"
     assert run("refcoco", "--annotations", asked, "--responses", answers, *pixels, "--format", "json") == 0
-    assert json.loads(capsys.readouterr().out)["mean"]["metrics"]["acc@0.7"]["mean"] < 0.5
+    assert json.loads(capsys.readouterr().out)["mean"]["acc@0.7"] < 0.5
 
 
 def own(tmp_path, name, texts, **more):
     target = Target((Claim(1, TRUTH),), ((200, 100),)).to_json()
     rows = [{"completion": text, "target": target, "task": "ab"[number % 2]} for number, text in enumerate(texts)]
-    return written(tmp_path, name, [row | more for row in rows])
+    return written(tmp_path, name, [row | {"prompt": f"Find {n}."} | more for n, row in enumerate(rows)])
 
 
 def test_rows_of_ones_own(tmp_path, capsys):
@@ -241,12 +241,58 @@ def test_rows_of_ones_own(tmp_path, capsys):
     assert run("rows", own(tmp_path, "rows.jsonl", texts), "--format", "json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["unanswered"] == [3], "the line of the completion that is not there"
-    assert {task: row["metrics"]["acc@0.5"]["mean"] for task, row in found["groups"].items()} == {"a": 0.5, "b": 0.5}
+    assert {task: row["acc@0.5"] for task, row in found["tasks"].items()} == {"a": 0.5, "b": 0.5}
     assert found["per_entry"]["n"] == 4
     assert found["per_entry"]["defects"] == {"NO_ANSWER": 0.5}
 
 
-def test_the_completions_of_a_group_are_drawn_together(tmp_path, capsys):
+def clusters(tmp_path, capsys, rows, *options):
+    """The number of clusters of rows with the same target, and with the given columns."""
+    target = Target((Claim(1, TRUTH),), ((200, 100),)).to_json()
+    path = written(tmp_path, "c.jsonl", [{"completion": said(TRUTH), "target": target} | row for row in rows])
+    assert run("rows", path, "--json", *options) == 0
+    return json.loads(capsys.readouterr().out)["clusters"]
+
+
+OTHER = Target((Claim(1, Box(0.2, 0.2, 0.6, 0.6)),), ((200, 100),)).to_json()
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "count"),
+    [
+        ([{"prompt": "Find it."}] * 6, [], 1),
+        ([{}] * 6, [], 1),
+        ([{"prompt": "Find it."}, {"prompt": "Find that."}], [], 2),
+        ([{"prompt": "Find it.", "images": ["1.png"]}, {"prompt": "Find it.", "images": ["2.png"]}] * 3, [], 2),
+        ([{"prompt": "Find it."}, {"prompt": "Find it.", "target": OTHER}] * 3, [], 2),
+        ([{"prompt": "Find it."}, {"prompt": "Find it.", "target": OTHER}] * 3, ["--group-column", "prompt"], 2),
+        ([{"prompt": [{"role": "user", "content": word}]} for word in "aab"], [], 2),
+        ([{"prompt": "Find it.", "group": number // 2} for number in range(6)], [], 3),
+        ([{"prompt": str(number), "scene": number // 2} for number in range(6)], ["--group-column", "scene"], 3),
+    ],
+    ids=[
+        "one prompt",
+        "one target",
+        "two prompts",
+        "other images",
+        "other targets",
+        "grouped by words",
+        "messages",
+        "groups",
+        "scenes",
+    ],
+)
+def test_the_completions_of_one_prompt_are_one_cluster(tmp_path, capsys, rows, options, count):
+    assert clusters(tmp_path, capsys, rows, *options) == count
+
+
+def test_the_note_names_the_clusters(tmp_path, capsys):
+    rows = own(tmp_path, "rows.jsonl", [said(TRUTH), ""] * 3, prompt="Find it.", task=None)
+    assert run("rows", rows) == 0
+    assert "Intervals are for 6 rows in 1 clusters." in capsys.readouterr().out
+
+
+def test_the_completions_of_a_group_are_one_cluster(tmp_path, capsys):
     rows = own(tmp_path, "rows.jsonl", ([said(TRUTH)] * 8 + [""] * 8) * 5)
     grouped = written(
         tmp_path,
@@ -257,8 +303,8 @@ def test_the_completions_of_a_group_are_drawn_together(tmp_path, capsys):
     widths = []
     for path in (alone, grouped):
         assert run("rows", path, "--format", "json") == 0
-        ends = json.loads(capsys.readouterr().out)["per_entry"]["metrics"]["acc@0.5"]
-        widths.append(ends["high"] - ends["low"])
+        ends = json.loads(capsys.readouterr().out)["per_entry"]["intervals"]["acc@0.5"]
+        widths.append(ends[1] - ends[0])
     assert widths[1] > 2 * widths[0]
 
 

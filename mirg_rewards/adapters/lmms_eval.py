@@ -61,13 +61,13 @@ class MIGBench:
         An entry whose true box is inverted is an official miss, and has no strict metrics.
         """
         entry = Entry(**{part.name: _hashable(doc[part.name]) for part in fields(Entry) if part.name in doc})
-        official = evaluate_mig_bench_officially([entry], responses, resamples=1)
+        official = evaluate_mig_bench_officially([entry], responses)
         found = {"official": official.values}
         if entry.hittable:
             if self.grammar.space == PIXELS:
                 entry = replace(entry, sizes=self._sizes(doc))
             asked = self.image_from_question
-            strict = evaluate_mig_bench([entry], responses, self.grammar, image_from_question=asked, resamples=1)
+            strict = evaluate_mig_bench([entry], responses, self.grammar, image_from_question=asked)
             found["strict"] = strict.values
         return {
             f"{mode}_{metric}": float(column[0]) for mode, values in found.items() for metric, column in values.items()

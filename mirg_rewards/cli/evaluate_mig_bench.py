@@ -50,7 +50,6 @@ def add_benchmark(benchmarks: Any) -> None:
         "--grammar (migician unless given) parses the answer for the image accuracy. "
         "strict: --grammar (mirg unless given) parses the answer part, and a box counts in the right image only",
     )
-    bench.add_argument("--json", type=Path, metavar="FILE", help="also write the means here, as fractions from 0 to 1")
     bench.add_argument(
         "--published",
         nargs="?",
@@ -80,14 +79,13 @@ def _run(arguments: argparse.Namespace) -> None:
     from mirg_rewards.data import mig_bench
     from mirg_rewards.report.evaluation_output import EvaluationOutput, write
     from mirg_rewards.report.mig_bench_tables import published_rows, published_table
+    from mirg_rewards.report.notes import cluster_count
 
     _check_options(arguments)
     entries = mig_bench.read_entries(arguments.annotations)
     file = _annotation_file(arguments, entries)
     ours, unanswered = _evaluate_file(arguments.responses, arguments, entries)
     metrics = [name for name in ours.values if name != "format" and not name.startswith("joint@")]
-    if arguments.json:
-        _write_means(ours, metrics, arguments)
     tables = [_table(ours, metrics, arguments, entries, unanswered)]
     differences: tuple[Any, ...] = ()
     if arguments.compare:
@@ -104,7 +102,7 @@ def _run(arguments: argparse.Namespace) -> None:
         "mode": arguments.mode,
         "annotations": file or "neither the original nor the revised file",
         "responses": arguments.responses.name,
-        "resamples": arguments.resamples,
+        "clusters": cluster_count(ours),
         "unhittable": list(mig_bench.unhittable(entries)),
         "unhittable_are": "left out" if _leaves_out(arguments) else "counted as misses",
         "unanswered": unanswered,
@@ -149,7 +147,6 @@ def _evaluate_file(path: Path, arguments: argparse.Namespace, entries: Sequence[
     shared = {
         "image_from_question": arguments.image_from_question,
         "thresholds": arguments.thresholds,
-        "resamples": arguments.resamples,
     }
     if arguments.mode == "official":
         grammar = grammar_of(arguments, GRAMMARS["migician"])
@@ -162,17 +159,6 @@ def _evaluate_file(path: Path, arguments: argparse.Namespace, entries: Sequence[
         counted = arguments.unhittable == "count"
         evaluation = evaluate_mig_bench(answered, responses, grammar, count_unhittable=counted, **shared)
     return evaluation, [position for position, text in enumerate(responses) if not text]
-
-
-def _write_means(evaluation: Evaluation, metrics: Sequence[str], arguments: argparse.Namespace) -> None:
-    import json
-
-    from mirg_rewards.data.rows import replacing
-    from mirg_rewards.report.evaluation_output import summaries_as_json
-
-    means = {"mode": arguments.mode, **summaries_as_json(evaluation, metrics)}
-    with replacing(arguments.json) as part:
-        part.write_text(json.dumps(means, indent=2) + "\n", "utf-8")
 
 
 def _table(

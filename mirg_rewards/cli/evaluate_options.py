@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mirg_rewards.cli.options import add_grammar_options, whole_number
+from mirg_rewards.cli.options import add_grammar_options
 
 if TYPE_CHECKING:
     from mirg_rewards.evaluation import Difference, Evaluation
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 # Repeated from mirg_rewards.evaluation and report.evaluation_output, because importing those loads torch and scipy.
 THRESHOLDS = (0.3, 0.5, 0.7)
-RESAMPLES = 10_000
 FORMATS = ("table", "markdown", "json", "csv")
 
 
@@ -37,9 +36,6 @@ def add_evaluation_options(parser: argparse.ArgumentParser, thresholds: tuple[fl
             "--thresholds", type=_thresholds, default=thresholds, metavar="T,T", help=f"of IoU (default: {shown})"
         )
     metrics.add_argument(
-        "--resamples", type=whole_number, default=RESAMPLES, metavar="N", help="for intervals (default: %(default)s)"
-    )
-    metrics.add_argument(
         "--compare", type=Path, metavar="FILE", help="responses of another model, to test the differences"
     )
     metrics.add_argument(
@@ -52,6 +48,9 @@ def add_evaluation_options(parser: argparse.ArgumentParser, thresholds: tuple[fl
         help="metrics to compare: acc@0.5 (the default), mean_iou, image_accuracy ...",
     )
     output = parser.add_argument_group("output")
+    output.add_argument(
+        "--json", action="store_const", dest="format", const="json", help="print JSON; the same as --format json"
+    )
     output.add_argument("--format", choices=FORMATS, help="default: that of the suffix of --output, or a table")
     output.add_argument("--output", "-o", type=Path, metavar="FILE", help=".md, .json, .csv or any other, for a table")
 
@@ -79,7 +78,7 @@ def compare_with_other(
     from mirg_rewards.report.tables import comparison_table
 
     metrics = arguments.metrics or [primary_metric(list(ours.values))]
-    differences = compare(ours, theirs, metrics, resamples=arguments.resamples)
+    differences = compare(ours, theirs, metrics)
     name = arguments.compare.name
     tables = [comparison_table(differences, metric, name) for metric in metrics]
     about = tuple(f"{name}: {note}" for note in notes)

@@ -33,7 +33,8 @@ _ROWS = """examples:
   mirg-rewards evaluate rows new.parquet --compare old.parquet --completion-column answer --output report.md
 
 A row has a completion (a string or a list of chat messages) and a target (a JSON string or an object). It may have a
-task, and a group, which is the same for all completions of one prompt."""
+task. The completions of one prompt are one cluster: rows of one group, or without a group rows with equal prompt,
+images and target."""
 
 _REFCOCO = """examples:
   mirg-rewards evaluate refcoco --annotations refcoco_testA.jsonl --responses out.jsonl --grammar qwen3_json
@@ -142,7 +143,7 @@ def _write_questions(
     ids = [question.id for question in questions]
 
     def evaluate_file(path: Path, arguments: argparse.Namespace) -> tuple[Evaluation, Sequence[object]]:
-        options = {"thresholds": arguments.thresholds, "resamples": arguments.resamples}
+        options = {"thresholds": arguments.thresholds}
         with progress_bar(path.name) as show:
             answers = read_answers(path, ids, allow_missing=arguments.allow_missing)
             responses = [rewrite(response) for response in answers.responses]
@@ -164,10 +165,10 @@ def _mc_bench(arguments: argparse.Namespace) -> None:
     def evaluate_file(path: Path, arguments: argparse.Namespace) -> tuple[Evaluation, Sequence[object]]:
         if path.suffix.lower() == ".json":
             detections = mc_bench.read_detections(path, samples)
-            return evaluate_detections(samples, detections, resamples=arguments.resamples), []
+            return evaluate_detections(samples, detections), []
         with progress_bar(path.name) as show:
             answers = read_answers(path, ids, allow_missing=arguments.allow_missing, progress=show)
-        evaluation = evaluate_mc_bench(samples, answers.responses, _grammar(arguments), resamples=arguments.resamples)
+        evaluation = evaluate_mc_bench(samples, answers.responses, _grammar(arguments))
         return evaluation, [name for name, response in zip(ids, answers.responses, strict=True) if not response]
 
     note = "AP50 and image level accuracy over all entries (per entry) are the numbers that the paper prints."
@@ -184,7 +185,7 @@ def _rows(arguments: argparse.Namespace) -> None:
     earlier: list[EvaluatedRows] = []
 
     def evaluate_file(path: Path, arguments: argparse.Namespace) -> tuple[Evaluation, Sequence[object]]:
-        options = {"thresholds": arguments.thresholds, "resamples": arguments.resamples}
+        options = {"thresholds": arguments.thresholds}
         with progress_bar(path.name) as show:
             rows = evaluate_rows(path, _grammar(arguments), columns=columns, **options, progress=show)
         for other in earlier:
@@ -204,7 +205,7 @@ def _grammar(arguments: argparse.Namespace) -> Grammar:
 def _write(arguments: argparse.Namespace, evaluate_file: EvaluateFile, path: Path, heading: _Heading) -> None:
     """Evaluate a file, and that of `--compare`, and write or print the output."""
     from mirg_rewards.report.evaluation_output import EvaluationOutput, write
-    from mirg_rewards.report.notes import unanswered_note
+    from mirg_rewards.report.notes import cluster_count, unanswered_note
 
     evaluation, unanswered = evaluate_file(path, arguments)
     tables = [_table(evaluation, unanswered, heading)]
@@ -217,18 +218,18 @@ def _write(arguments: argparse.Namespace, evaluate_file: EvaluateFile, path: Pat
     facts = {
         "benchmark": heading.benchmark,
         "responses": path.name,
-        "resamples": arguments.resamples,
+        "clusters": cluster_count(evaluation),
         "unanswered": list(unanswered),
     }
     write(EvaluationOutput(evaluation, tuple(tables), facts, differences), arguments.output, arguments.format)
 
 
 def _table(evaluation: Evaluation, unanswered: Sequence[object], heading: _Heading) -> Table:
-    from mirg_rewards.report.notes import primary_metric, unanswered_note
+    from mirg_rewards.report.notes import cluster_note, primary_metric, unanswered_note
     from mirg_rewards.report.tables import evaluation_rows, summary_table
 
     metrics = [name for name in evaluation.micro_average.means if name not in heading.skipped]
-    notes = [*heading.notes, *unanswered_note(unanswered, heading.noun)]
+    notes = [*heading.notes, cluster_note(evaluation, heading.noun), *unanswered_note(unanswered, heading.noun)]
     if len(evaluation.by_group) > 1:
         notes.insert(0, "The mean gives each task the same weight, whatever its size.")
     first = "ap50" if "ap50" in metrics else primary_metric(metrics)

@@ -1,4 +1,4 @@
-"""Average precision as COCO computes it, at one IoU, for resampled images as well."""
+"""Average precision as COCO computes it, at one IoU, for weighted samples as well."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mirg_rewards.evaluation.resampling import Integers, Values
+from mirg_rewards.evaluation.intervals import Integers, Values
 
 Boxes = npt.NDArray[np.float64]
 

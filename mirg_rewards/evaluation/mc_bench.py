@@ -12,19 +12,17 @@ from scipy.optimize import linear_sum_assignment
 from mirg_rewards.data.mc_bench import Detection, Sample
 from mirg_rewards.diagnosis import Diagnosis, diagnose
 from mirg_rewards.evaluation.average_precision import Detections, average_precision, hits_of, overlaps
-from mirg_rewards.evaluation.resampling import RESAMPLES, Integers, Values, interval, rows_of
+from mirg_rewards.evaluation.intervals import ClusteredMean, Integers, Values, rate_interval, rows_of
 from mirg_rewards.evaluation.summaries import Evaluation, Summary, summarize
 from mirg_rewards.parsing import Grammar
 from mirg_rewards.rewards import object_reward
 from mirg_rewards.scorer import Response, Scorer
 
 _DRAWS = 1000
-"""Draws of the interval of an average precision, at most: each is computed anew."""
+"""Bootstrap draws for the variance of an average precision, which has no formula."""
 
 
-def evaluate_mc_bench(
-    samples: Sequence[Sample], responses: Sequence[Response], grammar: Grammar, *, resamples: int = RESAMPLES
-) -> Evaluation:
+def evaluate_mc_bench(samples: Sequence[Sample], responses: Sequence[Response], grammar: Grammar) -> Evaluation:
     """Evaluate `responses` to MC-Bench's `samples`, by style of text.
 
     `ap50` is the average precision at an IoU of 0.5, averaged over groups by their number of boxes. The paper prints it
@@ -48,14 +46,12 @@ def evaluate_mc_bench(
     ]
     unparsed = answers.is_unparsed.double().numpy()
     values = {"mean_iou": object_reward(answers, truths).double().numpy(), "unparsed": unparsed}
-    return _evaluation(samples, claimed, values, unparsed, resamples, answers.defects.numpy(), diagnose(answers))
+    return _evaluation(samples, claimed, values, unparsed, answers.defects.numpy(), diagnose(answers))
 
 
-def evaluate_detections(
-    samples: Sequence[Sample], detections: Sequence[Sequence[Detection]], *, resamples: int = RESAMPLES
-) -> Evaluation:
+def evaluate_detections(samples: Sequence[Sample], detections: Sequence[Sequence[Detection]]) -> Evaluation:
     """Evaluate boxes with scores and groups, from an official results file, on MC-Bench's `samples`."""
-    return _evaluation(samples, detections, {}, np.zeros(len(samples)), resamples, None, None)
+    return _evaluation(samples, detections, {}, np.zeros(len(samples)), None, None)
 
 
 def _evaluation(
@@ -63,7 +59,6 @@ def _evaluation(
     claimed: Sequence[Sequence[Detection]],
     values: dict[str, Values],
     unparsed: Values,
-    resamples: int,
     defects: Integers | None,
     diagnosis: Diagnosis | None,
 ) -> Evaluation:
@@ -72,12 +67,12 @@ def _evaluation(
     right = [_names_images(sample, boxes) for sample, boxes in zip(samples, claimed, strict=True)]
     values = {"image_level_accuracy": np.array(right, dtype=np.float64) * (1 - unparsed), **values}
     styles = [sample.style for sample in samples]
-    evaluation = summarize(values, styles, defects=defects, diagnosis=diagnosis, resamples=resamples)
+    evaluation = summarize(values, styles, defects=defects, diagnosis=diagnosis)
     by_group = _detections(samples, claimed)
     rows = rows_of(styles)
     parts = {style: np.isin(np.arange(len(samples)), places).astype(np.float64) for style, places in rows.items()}
     parts[""] = np.ones(len(samples))
-    draws = _draws(list(rows.values()), len(samples), min(resamples, _DRAWS))
+    draws = _draws(list(rows.values()), len(samples))
     means = {name: _ap50(by_group, part) for name, part in parts.items()}
     drawn = {name: np.array([_ap50(by_group, draw * part) for draw in draws]) for name, part in parts.items()}
     measured = [style for style in rows if not np.isnan(means[style])]
@@ -197,18 +192,18 @@ def _ap50(by_group: dict[str, tuple[Detections, Integers]], weights: Values) -> 
     return float(sum(share * np.nan_to_num(average_precision(by_group[name][0], weights)) for name, share in shares))
 
 
-def _draws(groups: Sequence[Integers], count: int, resamples: int) -> Values:
-    """Return the number of times that each sample is drawn, a row a resample; each style keeps its count."""
+def _draws(groups: Sequence[Integers], count: int) -> Values:
+    """Return the number of times that each sample is drawn, a row a draw; each style keeps its count."""
     generator = np.random.default_rng(0)
-    draws = np.zeros((resamples, count))
+    draws = np.zeros((_DRAWS, count))
     for places in groups:
-        draws[:, places] = generator.multinomial(len(places), np.full(len(places), 1 / len(places)), size=resamples)
+        draws[:, places] = generator.multinomial(len(places), np.full(len(places), 1 / len(places)), size=_DRAWS)
     return draws
 
 
 def _with_ap50(summary: Summary, mean: float, draws: Values) -> Summary:
     if np.isnan(mean):
         return summary
-    low, high = interval(float(mean), draws[~np.isnan(draws)], summary.n)
-    ends = {"ap50": (max(low, 0.0), min(high, 1.0)), **summary.intervals}
+    estimate = ClusteredMean(float(mean), float(np.nanvar(draws)), max(summary.n - 1, 1), summary.n, summary.n)
+    ends = {"ap50": rate_interval(estimate), **summary.intervals}
     return Summary(summary.n, {"ap50": float(mean), **summary.means}, ends)

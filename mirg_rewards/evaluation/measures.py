@@ -12,7 +12,7 @@ import numpy.typing as npt
 from mirg_rewards.batch import pack
 from mirg_rewards.claims import Parsed
 from mirg_rewards.diagnosis import Diagnosis, diagnose
-from mirg_rewards.evaluation.resampling import RESAMPLES, Integers, Values
+from mirg_rewards.evaluation.intervals import Integers, Values
 from mirg_rewards.evaluation.summaries import Evaluation, summarize
 from mirg_rewards.parsing import Grammar
 from mirg_rewards.rewards import format_reward, image_reward, object_reward
@@ -42,7 +42,6 @@ def evaluate(
     thresholds: Sequence[float] = THRESHOLDS,
     unsaid_images: Sequence[int | None] | None = None,
     clusters: Sequence[Hashable] | None = None,
-    resamples: int = RESAMPLES,
 ) -> Evaluation:
     """Evaluate `responses` against `targets`; see `Evaluation` for the metrics.
 
@@ -54,8 +53,8 @@ def evaluate(
         thresholds: The IoUs to compute the accuracy at.
         unsaid_images: The image of claims that name none, for each entry, or None. Give only an image that the question
             states: otherwise a claim without an image is wrong in a row of several images.
-        clusters: A key for each entry; entries with equal keys are resampled together. See `summarize`.
-        resamples: The number of bootstrap draws.
+        clusters: A key for each entry; entries with equal keys are one cluster. By default, entries with equal targets
+            are: the completions of one prompt.
 
     Raises:
         ValueError: A row is invalid; the message names it.
@@ -74,10 +73,9 @@ def evaluate(
     return summarize(
         measures.values,
         groups,
-        clusters=clusters,
+        clusters=targets if clusters is None else clusters,
         defects=measures.defects,
         diagnosis=measures.diagnosis,
-        resamples=resamples,
     )
 
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from mirg_rewards.data.mig_bench import TASKS, Entry, official_box, official_iou
 from mirg_rewards.evaluation.measures import THRESHOLDS, accuracies, check_thresholds, measure
-from mirg_rewards.evaluation.resampling import RESAMPLES
 from mirg_rewards.evaluation.summaries import Evaluation, summarize
 from mirg_rewards.parsing import Grammar
 
@@ -23,12 +22,11 @@ def evaluate_mig_bench(
     count_unhittable: bool = False,
     image_from_question: bool = False,
     thresholds: Sequence[float] = THRESHOLDS,
-    resamples: int = RESAMPLES,
 ) -> Evaluation:
     """Evaluate MIG-Bench in strict mode: `grammar` parses the answer part, and a box counts in the right image only.
 
-    Groups are the tasks, in the order of the papers' tables. Entries about the same images are resampled together. A
-    model that counts in pixels needs the `sizes` of the entries' images, which the annotation file lacks.
+    Groups are the tasks, in the order of the papers' tables. Entries about the same images are one cluster. A model that
+    counts in pixels needs the `sizes` of the entries' images, which the annotation file lacks.
 
     Args:
         entries: The entries of the annotation file.
@@ -38,7 +36,6 @@ def evaluate_mig_bench(
         image_from_question: An answer that names no image is about the one that the question states; all tasks but
             `diff` and `group_grounding` state it.
         thresholds: The IoUs to compute the accuracy at.
-        resamples: The number of bootstrap draws.
     """
     pairs = [pair for pair in _pairs(entries, responses) if count_unhittable or pair[0].hittable]
     kept = [_sized(entry, response, grammar) for entry, response in pairs]
@@ -55,10 +52,9 @@ def evaluate_mig_bench(
     }
     return summarize(
         {**measures.values, **reached},
-        **_resampling_keys(kept),
+        **_keys(kept),
         defects=measures.defects,
         diagnosis=measures.diagnosis,
-        resamples=resamples,
     )
 
 
@@ -70,7 +66,6 @@ def evaluate_mig_bench_officially(
     grammar: Grammar | None = None,
     image_from_question: bool = False,
     thresholds: Sequence[float] = THRESHOLDS,
-    resamples: int = RESAMPLES,
 ) -> Evaluation:
     """Evaluate MIG-Bench in official mode, equal to its own scorer to the digit; papers print `mean["acc@0.5"]`.
 
@@ -103,24 +98,22 @@ def evaluate_mig_bench_officially(
     values["unparsed"] = np.array([float(box is None) for box in boxes])
     return summarize(
         values,
-        **_resampling_keys(entries),
+        **_keys(entries),
         defects=None if measures is None else measures.defects,
         diagnosis=None if measures is None else measures.diagnosis,
-        resamples=resamples,
     )
 
 
-class _ResamplingKeys(TypedDict):
+class _Keys(TypedDict):
     groups: list[str]
-    clusters: list[tuple[str, tuple[str, ...]]]
+    clusters: list[tuple[str, ...]]
     order: tuple[str, ...]
 
 
-def _resampling_keys(entries: Sequence[Entry]) -> _ResamplingKeys:
-    """Resample entries task by task, and those about the same images together."""
+def _keys(entries: Sequence[Entry]) -> _Keys:
+    """Return the tasks as groups, and the images as clusters."""
     tasks = [entry.task for entry in entries]
-    clusters = [(entry.task, entry.images) for entry in entries]
-    return {"groups": tasks, "clusters": clusters, "order": tuple(TASKS)}
+    return {"groups": tasks, "clusters": [entry.images for entry in entries], "order": tuple(TASKS)}
 
 
 def _pairs(entries: Sequence[Entry], responses: Sequence[str]) -> list[tuple[Entry, str]]:

@@ -9,7 +9,6 @@ import numpy as np
 
 from mirg_rewards.data.answers import Question
 from mirg_rewards.evaluation.measures import THRESHOLDS, Measures, concat_measures, measure
-from mirg_rewards.evaluation.resampling import RESAMPLES
 from mirg_rewards.evaluation.summaries import Evaluation, summarize
 from mirg_rewards.parsing import Grammar
 from mirg_rewards.scorer import Response
@@ -26,10 +25,9 @@ def evaluate_questions(
     grammar: Grammar,
     *,
     thresholds: Sequence[float] = THRESHOLDS,
-    resamples: int = RESAMPLES,
     progress: Callable[[float], object] | None = None,
 ) -> Evaluation:
-    """Evaluate `responses` to `questions`, task by task; questions about the same images are resampled together.
+    """Evaluate `responses` to `questions`, task by task; questions about the same images are one cluster.
 
     Beside the metrics of `evaluate`, `claims_nothing` is the share of answers that explicitly claim nothing. That is
     correct for an empty target, and a false rejection otherwise.
@@ -53,14 +51,11 @@ def evaluate_questions(
     return summarize_measures(
         concat_measures(parts),
         [question.task for question in questions],
-        [(question.task, question.images or place) for place, question in enumerate(questions)],
-        resamples=resamples,
+        [question.images or place for place, question in enumerate(questions)],
     )
 
 
-def summarize_measures(
-    measures: Measures, tasks: Sequence[str], clusters: Sequence[object] | None, *, resamples: int = RESAMPLES
-) -> Evaluation:
+def summarize_measures(measures: Measures, tasks: Sequence[str], clusters: Sequence[object] | None) -> Evaluation:
     """Summarize measures as an Evaluation, with the share of answers that explicitly claim nothing.
 
     >>> from mirg_rewards import GRAMMARS, Target
@@ -75,7 +70,6 @@ def summarize_measures(
         clusters=clusters,
         defects=measures.defects,
         diagnosis=measures.diagnosis,
-        resamples=resamples,
     )
 
 

@@ -1,4 +1,4 @@
-"""Evaluation of a file whose rows have a completion and a target, and optionally a task and a group."""
+"""Evaluation of a file whose rows have a completion and a target, and optionally a task, a prompt and a group."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from mirg_rewards.data.rows import Chunk, read_rows
 from mirg_rewards.evaluation.measures import THRESHOLDS, Measures, concat_measures, measure
 from mirg_rewards.evaluation.questions import summarize_measures
-from mirg_rewards.evaluation.resampling import RESAMPLES
 from mirg_rewards.evaluation.summaries import Evaluation
 from mirg_rewards.parsing import Grammar
 from mirg_rewards.row_error import RowError
@@ -19,12 +18,19 @@ from mirg_rewards.targets import Target
 
 @dataclass(frozen=True, slots=True)
 class RowColumns:
-    """Names of the columns of a file. Rows without a task share one, rows without a group are independent."""
+    """Names of the columns of a file. Rows without a task share one; rows without a group are grouped by prompt."""
 
     completion: str = "completion"
     target: str = "target"
     task: str = "task"
     group: str = "group"
+
+
+PROMPTS = ("prompt", "input", "query", "question")
+"""Columns with the words of a prompt, the first that a row has. Words alone are no group: the images may differ."""
+
+IMAGES = ("images", "image")
+"""Columns with the images of a prompt, the first that a row has."""
 
 
 class EvaluatedRows(NamedTuple):
@@ -41,13 +47,13 @@ def evaluate_rows(
     *,
     columns: RowColumns | None = None,
     thresholds: Sequence[float] = THRESHOLDS,
-    resamples: int = RESAMPLES,
     progress: Callable[[float], object] | None = None,
 ) -> EvaluatedRows:
     r"""Evaluate the completions of a `.jsonl` or `.parquet` file against their targets.
 
-    Rows of one group, such as the completions of one prompt, are resampled together. A missing completion (None or
-    empty) is a wrong answer. The file is read in chunks. Raises ValueError that names the line.
+    The completions of one prompt are one cluster. These are the rows of a task with equal `group`, or without that column
+    the rows with equal prompt, images and target. A missing completion (None or empty) is a wrong answer. The file is read
+    in chunks. Raises ValueError that names the line.
 
     >>> import json, tempfile
     >>> from mirg_rewards import GRAMMARS
@@ -68,17 +74,26 @@ def evaluate_rows(
         targets, completions = _read(chunk, columns)
         parts.append(_measure(chunk, completions, targets, grammar, thresholds))
         unanswered += [chunk.numbers[index] for index, completion in enumerate(completions) if not completion]
-        for number, row in zip(chunk.numbers, chunk.rows, strict=True):
-            task, group = row.get(columns.task), row.get(columns.group)
+        for row, target in zip(chunk.rows, targets, strict=True):
+            task = row.get(columns.task)
             tasks.append("all" if task is None else str(task))
-            groups.append(("row", number) if group is None else (tasks[-1], str(group)))
+            groups.append((tasks[-1], _cluster(row, target, columns)))
         hashes.extend(map(hash, targets))
         if progress is not None:
             progress(chunk.done)
     if not parts:
         raise ValueError(f"{path} has no rows")
-    evaluation = summarize_measures(concat_measures(parts), tasks, groups, resamples=resamples)
+    evaluation = summarize_measures(concat_measures(parts), tasks, groups)
     return EvaluatedRows(evaluation, tuple(hashes), tuple(unanswered))
+
+
+def _cluster(row: dict[str, Any], target: Target, columns: RowColumns) -> int:
+    """Return a hash of the row's group, or of its prompt, images and target."""
+    group = None if columns.group in PROMPTS else row.get(columns.group)
+    if group is not None:
+        return hash(str(group))
+    prompt, images = (next((row[name] for name in names if row.get(name)), None) for names in (PROMPTS, IMAGES))
+    return hash((repr(prompt), repr(images), target))
 
 
 def _read(chunk: Chunk, columns: RowColumns) -> tuple[list[Target], list[Any]]:

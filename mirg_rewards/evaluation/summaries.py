@@ -10,23 +10,19 @@ import numpy as np
 
 from mirg_rewards.claims import Defect
 from mirg_rewards.diagnosis import Diagnosis
-from mirg_rewards.evaluation.resampling import (
-    RESAMPLES,
+from mirg_rewards.evaluation.intervals import (
     Integers,
-    ResampledGroup,
     Values,
     cluster_numbers,
+    clustered_means,
     rate_interval,
-    resample_groups,
-    resampled_means,
     rows_of,
-    weighted_draws,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The mean of each metric over `n` entries, a fraction from 0 to 1, and its 95 % interval, from a bootstrap.
+    """The mean of each metric over `n` entries, a fraction from 0 to 1, and its 95 % interval (docs/evaluation.md).
 
     >>> evaluation = summarize({"acc@0.5": [1, 1, 0, 1] * 10})
     >>> evaluation.mean["acc@0.5"], [round(end, 1) for end in evaluation.mean.intervals["acc@0.5"]]
@@ -91,23 +87,17 @@ def summarize(
     order: Iterable[str] = (),
     defects: Sequence[int] | Integers | None = None,
     diagnosis: Diagnosis | None = None,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> Evaluation:
-    """Summarize metrics as an Evaluation.
-
-    Intervals are those of a bootstrap that resamples each group by itself.
+    """Summarize metrics as an Evaluation, with Korn and Graubard's intervals from clustered standard errors.
 
     Args:
         values: A number between 0 and 1 for each entry, by the name of the metric.
         groups: The group of each entry.
-        clusters: A key for each entry. Entries with equal keys are resampled together, since they depend on each other:
-            completions of one prompt, or questions about one set of images.
+        clusters: A key for each entry. Entries with equal keys depend on each other: completions of one prompt, or
+            questions about one set of images. By default, each entry is a cluster.
         order: The groups to list first; the others follow as they first occur.
         defects: The value of the defects of each answer.
         diagnosis: The diagnosis of the answers.
-        resamples: The number of draws.
-        seed: The seed of the draws.
 
     >>> evaluation = summarize({"acc@0.5": [1, 1, 1, 0]}, ["diff", "diff", "diff", "region"])
     >>> evaluation.mean["acc@0.5"], evaluation.micro_average["acc@0.5"], evaluation.by_group["diff"]["acc@0.5"]
@@ -123,34 +113,23 @@ def summarize(
             raise ValueError(f"{name} needs one entry for each of the {count} of the first metric, got {len(column)}")
     numbers = np.arange(count) if clusters is None else cluster_numbers(clusters)
     table = np.column_stack([*arrays.values()])
-    by_name = resample_groups(table, rows_of(names, tuple(order)), numbers, resampled_means, resamples, seed)
-    resampled = list(by_name.values())
-    unweighted = [
-        math.fsum(column) / len(resampled) for column in zip(*(group.means for group in resampled), strict=True)
-    ]
-    metrics = tuple(arrays)
+    rows = rows_of(names, tuple(order))
+    by_name = {name: table[places].mean(axis=0) for name, places in rows.items()}
+    unweighted = [math.fsum(column) / len(rows) for column in zip(*by_name.values(), strict=True)]
+
+    def summary(means: Sequence[float] | Values, members: Sequence[Integers], weights: Sequence[float]) -> Summary:
+        estimates = clustered_means(table, numbers, members, weights, np.asarray(means))
+        ends = {metric: rate_interval(estimate) for metric, estimate in zip(arrays, estimates, strict=True)}
+        return Summary(sum(map(len, members)), dict(zip(arrays, map(float, means), strict=True)), ends)
+
+    every = list(rows.values())
     return Evaluation(
         arrays,
-        {name: _summary(metrics, group.means, [group], [1]) for name, group in by_name.items()},
-        _summary(metrics, unweighted, resampled, [1] * len(resampled)),
-        _summary(metrics, table.mean(axis=0), resampled, [group.n for group in resampled]),
+        {name: summary(by_name[name], [places], [1]) for name, places in rows.items()},
+        summary(unweighted, every, [1] * len(every)),
+        summary(table.mean(axis=0), every, [len(places) for places in every]),
         tuple(names),
         numbers,
         None if defects is None else np.asarray(defects, dtype=np.int64),
         diagnosis,
     )
-
-
-def _summary(
-    metrics: Sequence[str],
-    means: Sequence[float] | Values,
-    resampled: Sequence[ResampledGroup],
-    weights: Sequence[float],
-) -> Summary:
-    draws = weighted_draws(resampled, weights)
-    clusters = sum(group.clusters for group in resampled)
-    ends = {
-        metric: rate_interval(float(mean), column, clusters, len(resampled))
-        for metric, mean, column in zip(metrics, means, draws.T, strict=True)
-    }
-    return Summary(sum(group.n for group in resampled), dict(zip(metrics, map(float, means), strict=True)), ends)

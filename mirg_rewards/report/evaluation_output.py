@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -44,9 +44,9 @@ class EvaluationOutput:
         evaluation = self.evaluation
         whole: dict[str, Any] = {
             **self.facts,
-            "groups": {
-                group: {**_as_json(summary), "defects": evaluation.defect_rates(group)}
-                for group, summary in evaluation.by_group.items()
+            "tasks": {
+                task: {**_as_json(summary), "defects": evaluation.defect_rates(task)}
+                for task, summary in evaluation.by_group.items()
             },
             "mean": _as_json(evaluation.mean),
             "per_entry": {**_as_json(evaluation.micro_average), "defects": evaluation.defect_rates()},
@@ -122,19 +122,6 @@ def write(output: EvaluationOutput, path: Path | None, form: Format | None) -> N
         part.write_text(text, encoding="utf-8")
 
 
-def summaries_as_json(evaluation: Evaluation, metrics: Sequence[str]) -> dict[str, Any]:
-    """Return the means alone, task by task, as `--json` writes them."""
-
-    def means(summary: Summary) -> dict[str, float]:
-        return {"n": summary.n, **{metric: summary.means[metric] for metric in metrics}}
-
-    return {
-        "tasks": {task: means(summary) for task, summary in evaluation.by_group.items()},
-        "mean": means(evaluation.mean),
-        "per_entry": means(evaluation.micro_average),
-    }
-
-
 _BY_SUFFIX: dict[str, Format] = {".md": "markdown", ".json": "json", ".csv": "csv"}
 
 _COLUMNS = (
@@ -156,8 +143,4 @@ def _text(output: EvaluationOutput, form: Format) -> str:
 
 
 def _as_json(summary: Summary) -> dict[str, Any]:
-    metrics = {
-        metric: {"mean": mean, "low": summary.intervals[metric][0], "high": summary.intervals[metric][1]}
-        for metric, mean in summary.means.items()
-    }
-    return {"n": summary.n, "metrics": metrics}
+    return {"n": summary.n, **summary.means, "intervals": summary.intervals}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mirg_rewards.data.mig_bench import TASKS
 from mirg_rewards.evaluation import Evaluation
 from mirg_rewards.evaluation.published import PUBLISHED, File, PublishedRow
-from mirg_rewards.report.notes import primary_metric, shortened_list, unanswered_note
+from mirg_rewards.report.notes import cluster_note, primary_metric, shortened_list, unanswered_note
 from mirg_rewards.report.tables import Table, evaluation_rows, summary_table
 
 
@@ -39,6 +39,7 @@ def mig_bench_table(
         notes.append(
             f"The true boxes of entries {shortened_list(unhittable)} are inverted: no answer can meet them, they are {fate}."
         )
+    notes.append(cluster_note(evaluation, "entry"))
     notes += unanswered_note(unanswered, "entry")
     return summary_table(
         rows,

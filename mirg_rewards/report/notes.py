@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from mirg_rewards.evaluation import Evaluation
+
 
 def primary_metric(metrics: Sequence[str]) -> str:
     """Return the metric to stress: the accuracy at 0.5, which papers print, or at the first threshold, or the first.
@@ -23,6 +27,30 @@ def shortened_list(names: Sequence[object], length: int = 10) -> str:
     '7, 105, ...'
     """
     return ", ".join(map(str, names[:length])) + (", ..." if len(names) > length else "")
+
+
+def cluster_count(evaluation: Evaluation) -> int:
+    """Return the number of independent clusters of entries.
+
+    >>> from mirg_rewards.evaluation import summarize
+    >>> cluster_count(summarize({"acc@0.5": [1, 0, 1]}, clusters=["a", "a", "b"]))
+    2
+    """
+    count = evaluation.micro_average.n
+    return count if evaluation.clusters is None else len(np.unique(evaluation.clusters))
+
+
+def cluster_note(evaluation: Evaluation, noun: str) -> str:
+    """Return the note about the clusters that the intervals rest on.
+
+    >>> from mirg_rewards.evaluation import summarize
+    >>> cluster_note(summarize({"acc@0.5": [1, 0, 1]}, clusters=["a", "a", "b"]), "row")
+    'Intervals are for 3 rows in 2 clusters. The answers of one cluster depend on each other.'
+    """
+    count, clusters = evaluation.micro_average.n, cluster_count(evaluation)
+    if count == clusters:
+        return f"Intervals are for {count} independent {_plural(noun)}."
+    return f"Intervals are for {count} {_plural(noun)} in {clusters} clusters. The answers of one cluster depend on each other."
 
 
 def unanswered_note(names: Sequence[object], noun: str) -> list[str]:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
+from rich.cells import cell_len
+from rich.console import Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from mirg_rewards.evaluation import Difference, Evaluation, Summary
 from mirg_rewards.evaluation.comparisons import ALPHA
+
+WIDTH = 80
+"""Columns of a terminal that a table may take."""
 
 Rows = Mapping[str, Summary]
 """Summaries by the name of their row: the groups of one evaluation, or the means of several."""
@@ -38,22 +44,34 @@ class Table:
     breaks: frozenset[int] = frozenset()
     marked: frozenset[tuple[int, int]] = frozenset()
 
-    def terminal(self) -> RichTable:
-        """Return a rich table."""
+    def terminal(self, width: int = WIDTH) -> Group:
+        """Return rich tables, one below the other: as many as it takes to fit all columns into `width`."""
         # As Text: a file's or a question's name may look like rich's markup.
-        title = None if self.title is None else Text(self.title)
-        caption = Text("\n".join(self.notes)) if self.notes else None
-        table = RichTable(title=title, caption=caption, title_justify="left", caption_justify="left")
-        for column, heading in enumerate(self.headings):
-            table.add_column(heading, justify="right" if column else "left", no_wrap=True)
+        title = [] if self.title is None else [Text(self.title, style="italic")]
+        notes = [Text(line) for note in self.notes for line in wrap(note, width)]
+        return Group(*title, *(self._terminal_part(columns) for columns in self._parts(width)), *notes)
+
+    def _terminal_part(self, columns: Sequence[int]) -> RichTable:
+        table = RichTable()
+        for column in columns:
+            table.add_column(Text(self.headings[column]), justify="right" if column else "left", no_wrap=True)
         for number, row in enumerate(self.rows):
             if number in self.breaks:
                 table.add_section()
-            cells = (
-                Text(cell, style="bold" if (number, column) in self.marked else "") for column, cell in enumerate(row)
-            )
+            cells = (Text(row[at], style="bold" if (number, at) in self.marked else "") for at in columns)
             table.add_row(*cells)
         return table
+
+    def _parts(self, width: int) -> list[list[int]]:
+        """Return the columns of each part. The names of the rows start every one."""
+        # A column takes its widest cell, two blanks and a border.
+        widths = [max(map(cell_len, column)) + 3 for column in zip(self.headings, *self.rows, strict=True)]
+        parts = [[0]]
+        for column in range(1, len(widths)):
+            if len(parts[-1]) > 1 and sum(widths[at] for at in [*parts[-1], column]) + 1 > width:
+                parts.append([0])
+            parts[-1].append(column)
+        return parts
 
     def markdown(self) -> str:
         """Return Markdown, with the title above and each note below it."""
@@ -126,28 +144,13 @@ def comparison_table(differences: Sequence[Difference], metric: str, others: str
         for each in rows
     )
     note = (
-        f"{len(differences)} differences were tested. The adjusted p is the probability that equally good models show any "
-        f"of them as large, for its spread, as this one: below {ALPHA:g} it is called higher or lower."
+        f"{len(differences)} differences were tested. p is below {ALPHA:g} exactly if 0 is outside the interval. Adjusted "
+        f"by Holm's rule for all tests, p is below {ALPHA:g} for higher or lower."
     )
     headings = ("", "n", "this file", "the other", "difference", "95 % interval", "p", "adjusted p", "this file is")
     breaks = frozenset(number for number, each in enumerate(rows) if each.row == "mean")
     marked = frozenset((number, 8) for number, each in enumerate(rows) if each.verdict in ("higher", "lower"))
     return Table(headings, lines, f"{heading(metric)} beside {others}", (note,), breaks, marked)
-
-
-def terminal_table(
-    rows: Rows,
-    metrics: Sequence[str] | None = None,
-    *,
-    title: str | None = None,
-    caption: str | None = None,
-    marked: Collection[tuple[str, str]] = (),
-) -> RichTable:
-    """Return a rich table of percentages with two decimals; `marked` cells, by row and metric, are bold.
-
-    Rows named `mean` and `per entry` stand apart, below a line.
-    """
-    return summary_table(rows, metrics, title=title, notes=[caption] if caption else [], marked=marked).terminal()
 
 
 def markdown_table(rows: Rows, metrics: Sequence[str] | None = None, *, intervals: bool = False) -> str:
