@@ -24,7 +24,7 @@ _DRAWS = 1000
 
 
 def evaluate_mc_bench(
-    samples: Sequence[Sample], responses: Sequence[Response], grammar: Grammar, *, resamples: int = RESAMPLES
+    samples: Sequence[Sample], responses: Sequence[Response], grammar: Grammar | str, *, resamples: int = RESAMPLES
 ) -> Evaluation:
     """Evaluate `responses` to MC-Bench's `samples`, by style of text.
 

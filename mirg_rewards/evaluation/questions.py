@@ -23,7 +23,7 @@ _BATCH = 4096
 def evaluate_questions(
     questions: Sequence[Question],
     responses: Sequence[Response],
-    grammar: Grammar,
+    grammar: Grammar | str,
     *,
     thresholds: Sequence[float] = THRESHOLDS,
     resamples: int = RESAMPLES,

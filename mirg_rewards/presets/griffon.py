@@ -38,7 +38,7 @@ _FENCES = re.compile(r"\n```|```json\n")
 
 
 def griffon_vision_r1(
-    *, grammar: Grammar = GRIFFON, compat: bool = False, device: Device = "cpu", step: int | None = None
+    *, grammar: Grammar | str = GRIFFON, compat: bool = False, device: Device = "cpu", step: int | None = None
 ) -> Scorer:
     r"""Vision-R1's rewards of the Griffon project: precision, format, recall.
 

@@ -47,7 +47,7 @@ GTA1 = Grammar((POINTS, JSON), space=PIXELS, order="xy", resize=GRAMMARS["seg_ze
 """GTA1's answers: `<think>…</think><answer>(x, y)</answer>`, in pixels of the resized image."""
 
 
-def gui_r1(*, grammar: Grammar = GUI_R1, compat: bool = False, device: Device = "cpu") -> Scorer:
+def gui_r1(*, grammar: Grammar | str = GUI_R1, compat: bool = False, device: Device = "cpu") -> Scorer:
     """GUI-R1's reward (arXiv 2504.10458), for clicks: the right action, in the right place.
 
     | | |
@@ -81,7 +81,7 @@ def gui_r1(*, grammar: Grammar = GUI_R1, compat: bool = False, device: Device = 
     return Scorer(grammar, Weighted({"accuracy": (0.8, accuracy), "format": (0.2, in_form)}), device)
 
 
-def gta1(*, grammar: Grammar = GTA1, compat: bool = False, device: Device = "cpu") -> Scorer:
+def gta1(*, grammar: Grammar | str = GTA1, compat: bool = False, device: Device = "cpu") -> Scorer:
     """GTA1's reward (arXiv 2507.05791): a click inside the element.
 
     | | |

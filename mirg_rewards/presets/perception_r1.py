@@ -23,7 +23,9 @@ _BOXES = [
 _OPENINGS = ("<", ">", "object_ref_start", "object_ref_end", "box_start", "box_end", "im_end")
 
 
-def perception_r1(*, grammar: Grammar = GRAMMARS["qwen2_vl"], compat: bool = False, device: Device = "cpu") -> Scorer:
+def perception_r1(
+    *, grammar: Grammar | str = GRAMMARS["qwen2_vl"], compat: bool = False, device: Device = "cpu"
+) -> Scorer:
     r"""Perception-R1's rewards for visual grounding: the square of IoU, and format.
 
     | | |

@@ -31,7 +31,7 @@ _LIST = re.compile(r"\[([0-9.]++(?:, ?+[0-9.]++)*+)\]")
 
 
 def rex_omni_box_iou(
-    *, grammar: Grammar = GRAMMARS["rex_omni"], compat: bool = False, device: Device = "cpu"
+    *, grammar: Grammar | str = GRAMMARS["rex_omni"], compat: bool = False, device: Device = "cpu"
 ) -> Scorer:
     """Rex-Omni's reward for boxes (arXiv 2510.12798): the F1 of two mean overlaps.
 
@@ -61,7 +61,7 @@ def rex_omni_box_iou(
 
 
 def rex_omni_point_in_box(
-    *, grammar: Grammar = GRAMMARS["rex_omni"], compat: bool = False, device: Device = "cpu"
+    *, grammar: Grammar | str = GRAMMARS["rex_omni"], compat: bool = False, device: Device = "cpu"
 ) -> Scorer:
     """Rex-Omni's reward for points (arXiv 2510.12798): the F1 of points that lie in a true box.
 
@@ -89,7 +89,7 @@ def rex_omni_point_in_box(
 
 
 def rex_thinker(
-    *, grammar: Grammar = REX_THINKER, threshold: float = 0.9, compat: bool = False, device: Device = "cpu"
+    *, grammar: Grammar | str = REX_THINKER, threshold: float = 0.9, compat: bool = False, device: Device = "cpu"
 ) -> Scorer:
     """Rex-Thinker's reward (arXiv 2506.04034): which of the boxes in the prompt's hints the answer repeats.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mirg_rewards.batch import Answers, Device, Targets
 from mirg_rewards.coordinates import Resize, Space
-from mirg_rewards.parsing import GRAMMARS, Grammar
+from mirg_rewards.parsing import GRAMMARS, Grammar, as_grammar
 from mirg_rewards.presets.dataset_units import dataset_boxes
 from mirg_rewards.presets.reference_code import first_answer
 from mirg_rewards.presets.vlm_r1 import THINK, box_iou, has_parts
@@ -29,7 +29,7 @@ _TAGGED = (THINK, re.compile(rf"</think>\s*+<answer>{_BOX}</answer>$"))
 
 def univg_r1(
     *,
-    grammar: Grammar = GRAMMARS["univg_r1"],
+    grammar: Grammar | str = GRAMMARS["univg_r1"],
     compat: bool = False,
     single_image_thinks: bool = False,
     device: Device = "cpu",
@@ -74,6 +74,7 @@ def univg_r1(
         return Scorer(
             grammar, Weighted({"accuracy": (1.0, implied_image_reward), "format": (1.0, format_reward)}), device
         )
+    grammar = as_grammar(grammar)
     read = partial(_first_box, space=grammar.space, resize=grammar.resize, single_image_thinks=single_image_thinks)
     form = partial(_has_form, single_image_thinks=single_image_thinks)
     return Scorer(

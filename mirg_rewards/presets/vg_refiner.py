@@ -29,7 +29,7 @@ _MAX_BOXES = 120
 
 
 def vg_refiner(
-    *, grammar: Grammar = VG_REFINER, refine: bool = False, compat: bool = False, device: Device = "cpu"
+    *, grammar: Grammar | str = VG_REFINER, refine: bool = False, compat: bool = False, device: Device = "cpu"
 ) -> Scorer:
     """VG-Refiner's reward (arXiv 2512.06373): the overlap of boxes, or that it is good enough where a tool's is not.
 

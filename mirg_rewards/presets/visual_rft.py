@@ -23,7 +23,7 @@ _STATED = re.compile(r"[\"']Confidence[\"']\s{0,16}:\s{0,16}(-?\d{1,20}(?:\.\d{1
 
 
 def visual_rft_detection(
-    *, grammar: Grammar = GRAMMARS["visual_rft"], compat: bool = False, device: Device = "cpu"
+    *, grammar: Grammar | str = GRAMMARS["visual_rft"], compat: bool = False, device: Device = "cpu"
 ) -> Scorer:
     """Visual-RFT's rewards for open-vocabulary detection: overlap, confidence and format.
 
@@ -79,7 +79,9 @@ def visual_rft_detection(
     return Scorer(grammar, reward, device)
 
 
-def visual_rft_lisa(*, grammar: Grammar = GRAMMARS["univg_r1"], compat: bool = False, device: Device = "cpu") -> Scorer:
+def visual_rft_lisa(
+    *, grammar: Grammar | str = GRAMMARS["univg_r1"], compat: bool = False, device: Device = "cpu"
+) -> Scorer:
     """Visual-RFT's rewards for reasoning grounding: GIoU + 1, and format.
 
     | | |

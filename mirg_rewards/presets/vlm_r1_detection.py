@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mirg_rewards import kernels
 from mirg_rewards.batch import Answers, ClaimBatch, Device, Targets
-from mirg_rewards.parsing import GRAMMARS, Grammar
+from mirg_rewards.parsing import GRAMMARS, Grammar, as_grammar
 from mirg_rewards.presets.reference_code import think_then_answer
 from mirg_rewards.presets.vlm_r1_detection_reference_code import coco, od, weighted_sum
 from mirg_rewards.rewards import Overlap, ReferenceReward, Reward, Weighted, format_reward, image_reward
@@ -26,7 +26,7 @@ _AP50 = (0.5,)
 
 
 def vlm_r1_weighted_sum(
-    *, grammar: Grammar = GRAMMARS["vlm_r1"], compat: bool = False, device: Device = "cpu"
+    *, grammar: Grammar | str = GRAMMARS["vlm_r1"], compat: bool = False, device: Device = "cpu"
 ) -> Scorer:
     r"""VLM-R1's detection reward of position and completeness.
 
@@ -72,7 +72,9 @@ def vlm_r1_weighted_sum(
     return Scorer(grammar, Weighted(terms), device)
 
 
-def vlm_r1_od_ap(*, grammar: Grammar = GRAMMARS["vlm_r1"], compat: bool = False, device: Device = "cpu") -> Scorer:
+def vlm_r1_od_ap(
+    *, grammar: Grammar | str = GRAMMARS["vlm_r1"], compat: bool = False, device: Device = "cpu"
+) -> Scorer:
     r"""VLM-R1's detection reward by COCO's AP at IoU 0.50 to 0.95.
 
     | | |
@@ -106,7 +108,9 @@ def vlm_r1_od_ap(*, grammar: Grammar = GRAMMARS["vlm_r1"], compat: bool = False,
     return _by_precision(grammar, AveragePrecision(), device, compat=compat)
 
 
-def vlm_r1_od_ap50(*, grammar: Grammar = GRAMMARS["vlm_r1"], compat: bool = False, device: Device = "cpu") -> Scorer:
+def vlm_r1_od_ap50(
+    *, grammar: Grammar | str = GRAMMARS["vlm_r1"], compat: bool = False, device: Device = "cpu"
+) -> Scorer:
     r"""VLM-R1's detection reward by COCO's AP at IoU 0.50: `vlm_r1_od_ap` with this threshold alone (arXiv 2504.07615).
 
     Paper, source, licence, output, terms, range, holes and what the safe form changes are those of `vlm_r1_od_ap`. One hole is
@@ -121,7 +125,9 @@ def vlm_r1_od_ap50(*, grammar: Grammar = GRAMMARS["vlm_r1"], compat: bool = Fals
     return _by_precision(grammar, AveragePrecision(_AP50), device, compat=compat)
 
 
-def vlm_r1_od_length(*, grammar: Grammar = GRAMMARS["vlm_r1"], compat: bool = False, device: Device = "cpu") -> Scorer:
+def vlm_r1_od_length(
+    *, grammar: Grammar | str = GRAMMARS["vlm_r1"], compat: bool = False, device: Device = "cpu"
+) -> Scorer:
     r"""VLM-R1's odLength: COCO's AP, times the share of true boxes in the list where that is longer (arXiv 2504.07615).
 
     The accuracy is that of `vlm_r1_od_ap` times min(1, true boxes / items of the list) (`odLength_reward`). Paper, source,
@@ -218,7 +224,7 @@ def _classes(
     return rows, predicted_class, target_class
 
 
-def _by_precision(grammar: Grammar, judged: AveragePrecision, device: Device, *, compat: bool) -> Scorer:
+def _by_precision(grammar: Grammar | str, judged: AveragePrecision, device: Device, *, compat: bool) -> Scorer:
     if not compat:
         return Scorer(grammar, Weighted({"accuracy": (1.0, judged), "format": (1.0, format_reward)}), device)
     coco()  # so that a missing extra is told now, not by the first batch
@@ -226,7 +232,8 @@ def _by_precision(grammar: Grammar, judged: AveragePrecision, device: Device, *,
     return _compat(grammar, partial(od, thresholds=thresholds, is_length_judged=judged.is_length_judged), device)
 
 
-def _compat(grammar: Grammar, accuracy: Callable[..., float], device: Device) -> Scorer:
+def _compat(grammar: Grammar | str, accuracy: Callable[..., float], device: Device) -> Scorer:
+    grammar = as_grammar(grammar)
     read = ReferenceReward(partial(accuracy, space=grammar.space, resize=grammar.resize))
     form = ReferenceReward(think_then_answer)
     return Scorer(grammar, Weighted({"accuracy": (1.0, read), "format": (1.0, form)}), device)
