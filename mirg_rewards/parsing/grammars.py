@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 
 from mirg_rewards.coordinates import HUNDRED, PIXELS, UNIT, Resize, Space
 from mirg_rewards.parsing.grammar import Grammar
@@ -168,6 +169,28 @@ def has_default_resize(grammar: Grammar | str) -> bool:
     """
     resize = as_grammar(grammar).resize
     return resize is not None and resize.is_default and resize in (_QWEN25, _UI_TARS, _MIMO)
+
+
+def with_pixels(grammar: Grammar, *, min_pixels: int | None = None, max_pixels: int | None = None) -> Grammar:
+    """Return the grammar with other limits of the resized image's area, in pixels; None keeps a limit.
+
+    Raises:
+        ValueError: A limit is given, and the grammar does not count in pixels of a resized image.
+
+    >>> with_pixels(GRAMMARS["qwen25_json"], max_pixels=1_003_520).resize
+    Resize(factor=28, min_pixels=3136, max_pixels=1003520, are_sides_clamped=True)
+    """
+    limits = {"min_pixels": min_pixels, "max_pixels": max_pixels}
+    limits = {name: value for name, value in limits.items() if value is not None}
+    if not limits:
+        return grammar
+    if grammar.resize is None:
+        counted = "pixels of the original image" if grammar.space == PIXELS else f"0 to {grammar.space.max_value}"
+        raise ValueError(
+            f"{' and '.join(limits)}: the grammar must count in pixels of a resized image, as qwen25_json does, "
+            f"got one that counts in {counted}; leave them out"
+        )
+    return replace(grammar, resize=replace(grammar.resize, **limits, is_default=False))
 
 
 def _unknown(name: str) -> str:
