@@ -93,7 +93,7 @@ def test_a_completion_cannot_move_the_cursor_of_a_terminal():
         (["x", "--sizes", "0x5"], "must be as in 640x480"),
         (["x", "--target", "{}"], "--target: "),
         (["x", "--target", '{"claims": [{"image": 2}], "sizes": [null, null]}', "--sizes", "?"], "claims[0].image"),
-        (["x", "--grammar", "nobody"], "invalid choice"),
+        (["x", "--grammar", "nobody"], "no grammar is named 'nobody'"),
     ],
 )
 def test_a_mistake_is_told_with_its_fix(capsys, arguments, words):

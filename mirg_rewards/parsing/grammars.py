@@ -171,24 +171,40 @@ def has_default_resize(grammar: Grammar | str) -> bool:
     return resize is not None and resize.is_default and resize in (_QWEN25, _UI_TARS, _MIMO)
 
 
-def with_pixels(grammar: Grammar, *, min_pixels: int | None = None, max_pixels: int | None = None) -> Grammar:
-    """Return the grammar with other limits of the resized image's area, in pixels; None keeps a limit.
+def with_pixels(
+    grammar: Grammar, *, min_pixels: int | None = None, max_pixels: int | None = None, resize: bool = True
+) -> Grammar:
+    """Return a grammar of pixels with other limits of its resize, or without a resize.
+
+    Args:
+        grammar: A grammar that counts in pixels, unless nothing is changed.
+        min_pixels: The smallest area of a resized image, in pixels; None keeps it.
+        max_pixels: The largest area, likewise.
+        resize: False for pixels of the original image.
 
     Raises:
-        ValueError: A limit is given, and the grammar does not count in pixels of a resized image.
+        ValueError: The grammar does not count in pixels, or limits are given and it has no resize.
 
     >>> with_pixels(GRAMMARS["qwen25_json"], max_pixels=1_003_520).resize
     Resize(factor=28, min_pixels=3136, max_pixels=1003520, are_sides_clamped=True)
+    >>> with_pixels(GRAMMARS["qwen25_json"], resize=False).resize
     """
     limits = {"min_pixels": min_pixels, "max_pixels": max_pixels}
     limits = {name: value for name, value in limits.items() if value is not None}
+    if grammar.space != PIXELS and (limits or not resize):
+        given = " and ".join(limits) or "resize"
+        raise ValueError(
+            f"{given}: the grammar must count in pixels, got one that counts from 0 to {grammar.space.max_value}; leave "
+            f"{given} out, or set its space to pixels"
+        )
+    if not resize:
+        grammar = replace(grammar, resize=None)
     if not limits:
         return grammar
     if grammar.resize is None:
-        counted = "pixels of the original image" if grammar.space == PIXELS else f"0 to {grammar.space.max_value}"
         raise ValueError(
-            f"{' and '.join(limits)}: the grammar must count in pixels of a resized image, as qwen25_json does, "
-            f"got one that counts in {counted}; leave them out"
+            f"{' and '.join(limits)}: the grammar must have a resize, as qwen25_json has, got one that counts in pixels of "
+            f"the original image; leave {' and '.join(limits)} out"
         )
     return replace(grammar, resize=replace(grammar.resize, **limits, is_default=False))
 
