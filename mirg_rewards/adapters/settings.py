@@ -9,6 +9,7 @@ from typing import Any
 
 from mirg_rewards.coordinates import PIXELS, Space
 from mirg_rewards.parsing import as_grammar, grammar_for, with_pixels
+from mirg_rewards.parsing.grammar import Order
 from mirg_rewards.presets import PRESETS
 from mirg_rewards.rewards import Weighted
 from mirg_rewards.scorer import Scorer
@@ -20,7 +21,7 @@ def scorer_from_settings(
     grammar: str | None = None,
     checkpoint: str | None = None,
     space: int | str | None = None,
-    order: str | None = None,
+    order: Order | None = None,
     min_pixels: int | None = None,
     max_pixels: int | None = None,
     resize: bool = True,

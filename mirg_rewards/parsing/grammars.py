@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from mirg_rewards.coordinates import HUNDRED, PIXELS, UNIT, Resize, Space
 from mirg_rewards.parsing.grammar import Grammar
@@ -163,7 +163,7 @@ def has_default_resize(grammar: Grammar | str) -> bool:
 
     >>> has_default_resize("qwen25_json"), has_default_resize("qwen3_json")
     (True, False)
-    >>> from dataclasses import replace
+    >>> from dataclasses import asdict, replace
     >>> has_default_resize(replace(GRAMMARS["qwen25_json"], resize=Resize(28, 3136, 1_003_520)))
     False
     """
@@ -189,8 +189,8 @@ def with_pixels(
     Resize(factor=28, min_pixels=3136, max_pixels=1003520, are_sides_clamped=True)
     >>> with_pixels(GRAMMARS["qwen25_json"], resize=False).resize
     """
-    limits = {"min_pixels": min_pixels, "max_pixels": max_pixels}
-    limits = {name: value for name, value in limits.items() if value is not None}
+    named = {"min_pixels": min_pixels, "max_pixels": max_pixels}
+    limits = {name: value for name, value in named.items() if value is not None}
     if grammar.space != PIXELS and (limits or not resize):
         given = " and ".join(limits) or "resize"
         raise ValueError(
@@ -206,7 +206,7 @@ def with_pixels(
             f"{' and '.join(limits)}: the grammar must have a resize, as qwen25_json has, got one that counts in pixels of "
             f"the original image; leave {' and '.join(limits)} out"
         )
-    return replace(grammar, resize=replace(grammar.resize, **limits, is_default=False))
+    return replace(grammar, resize=Resize(**{**asdict(grammar.resize), **limits, "is_default": False}))
 
 
 def _unknown(name: str) -> str:

@@ -148,7 +148,9 @@ def _resize(kind: str, settings: Mapping[str, Any]) -> Resize | None:
     if settings.get("do_resize") is False:
         return None
     size = settings.get("size") or {}
-    needed = {name: settings.get(name) or size.get(edge) or size.get(name) for name, edge in _EDGES.items()}
+    needed: dict[str, Any] = {
+        name: settings.get(name) or size.get(edge) or size.get(name) for name, edge in _EDGES.items()
+    }
     needed |= {name: settings.get(name) for name in ("patch_size", "merge_size")}
     missing = [name for name, value in needed.items() if not value]
     if missing:
