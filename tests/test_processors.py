@@ -4,11 +4,25 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mirg_rewards import GRAMMARS, Box, Claim, Parsed, Resize, Target, grammar_for, object_reward, pack, parse, render
+from mirg_rewards import (
+    GRAMMARS,
+    Box,
+    Claim,
+    Parsed,
+    Resize,
+    Scorer,
+    Target,
+    grammar_for,
+    object_reward,
+    pack,
+    parse,
+    render,
+)
 from mirg_rewards.parsing import has_default_resize
 
 Image = pytest.importorskip("PIL.Image")
@@ -112,6 +126,27 @@ def test_a_perfect_answer_earns_its_iou_under_any_budget(name, tokens):
     assert iou(claim, Claim(1, box)) > 0.99
     (misread,) = parse(f'[{{"bbox_2d": {corners}}}]', "qwen25_json", [FULL_HD]).claims
     assert iou(misread, Claim(1, box)) < 0.5
+
+
+# The mean IoUs of docs/processors.md: read as "qwen25_json", and with the grammar of the processor.
+MEANS = {256: (0.004, 0.992), 512: (0.015, 0.994), 1280: (0.117, 0.996)}
+
+
+@pytest.mark.parametrize(("tokens", "means"), MEANS.items())
+def test_the_page_has_the_mean_iou_of_a_thousand_perfect_answers(tokens, means):
+    images = image_processor("Qwen2VLImageProcessor", **{**QWEN25, "max_pixels": tokens * 28 * 28})
+    generator = np.random.default_rng(0)
+    sides = np.sort(generator.random((10_000, 2, 2)), axis=1)
+    sides = sides[(sides[:, 1] - sides[:, 0] > 0.1).all(axis=1)][:1000]
+    size = seen_by(images, FULL_HD)
+    texts = [f'[{{"bbox_2d": {np.rint(each * size).astype(int).ravel().tolist()}}}]' for each in sides]
+    targets = [Target((Claim(1, Box(*each.ravel().tolist())),), (FULL_HD,)) for each in sides]
+    readings = ("qwen25_json", grammar_for(processor("Qwen2_5_VLProcessor", images)))
+    found = [Scorer(grammar, object_reward)(texts, targets).total.mean().item() for grammar in readings]
+    assert found == pytest.approx(means, abs=0.015)
+    page = (Path(__file__).parents[1] / "docs" / "processors.md").read_text(encoding="utf-8")
+    assert f"{means[0]:.3f}" in page
+    assert f"{means[1]:.3f}" in page
 
 
 @pytest.mark.parametrize(("name", "of_images", "expected"), [(name, *row) for name, row in FRACTIONS.items()])
