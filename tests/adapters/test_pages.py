@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = [DOCS / "trainers.md", *sorted((DOCS / "adapters").glob("*.md"))]
+PAGES = [DOCS / "trainers.md", DOCS / "processors.md", *sorted((DOCS / "adapters").glob("*.md"))]
 TRAINERS = (
     "trl",
     "verl",
@@ -40,6 +40,13 @@ def test_the_page_on_moving_over_runs():
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / "adapters/moving.md").read_text(), re.DOTALL)
     for block in blocks[:-1]:  # the last needs TRL, and an accelerator
         exec(compile(block, "moving.md", "exec"), names)  # noqa: S102 - our own page
+
+
+def test_the_instructions_of_the_page_run():
+    (block,) = (
+        text for text in re.findall(r"```python\n(.*?)```", PAGES[0].read_text(), re.DOTALL) if "instructions" in text
+    )
+    exec(compile(block, "trainers.md", "exec"), {})  # noqa: S102 - our own page
 
 
 @pytest.mark.parametrize("trainer", TRAINERS)
