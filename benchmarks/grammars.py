@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mirg_rewards import GRAMMARS, Box, Claim, Grammar, Point, render
+from mirg_rewards.parsing.instructions import describe_space, place_kind
 
 PAGE = Path(__file__).parents[1] / "docs" / "grammars.md"
 SIZE = (640, 480)
@@ -18,22 +19,12 @@ def example(grammar: Grammar) -> str:
     """Return the answer of a grammar for a dog in the second of two images."""
     x1, y1, x2, y2 = CORNERS
     box = Box(*CORNERS)
-    claim = Claim(2, box, label="dog")
-    if "polygon" in grammar.syntaxes[0].writes and "box" not in grammar.syntaxes[0].writes:
-        claim = Claim(2, box, label="dog", polygon=((x1, y1), (x2, y1), (x2, y2), (x1, y2)))
-    elif len(grammar.order) == 2:
-        claim = Claim(2, point=Point(x1, y1), label="dog")
-    return render([claim], grammar, [SIZE, SIZE])
-
-
-def space(grammar: Grammar) -> str:
-    """Return the coordinate space of a grammar, in words."""
-    own = grammar.syntaxes[0].space or grammar.space
-    if own.max_value is None:
-        return "pixels of the resized image" if grammar.resize else "pixels"
-    if own.bin_center:
-        return f"{own.max_value} bins, decoded at their center"
-    return f"0 to {own.max_value}"
+    claims = {
+        "box": Claim(2, box, label="dog"),
+        "polygon": Claim(2, box, label="dog", polygon=((x1, y1), (x2, y1), (x2, y2), (x1, y2))),
+        "point": Claim(2, point=Point(x1, y1), label="dog"),
+    }
+    return render([claims[place_kind(grammar)]], grammar, [SIZE, SIZE])
 
 
 def page() -> str:
@@ -46,6 +37,10 @@ def page() -> str:
         "and many variants of it. For a model that differs only in its numbers, use `dataclasses.replace`:",
         '`replace(GRAMMARS["prose"], space=PIXELS, order="xywh")`.',
         "",
+        "`mirg-rewards list` prints this table in short. `mirg-rewards inspect --instructions NAME` prints the words that ask",
+        "a model for answers in a grammar. Where a model counts in [pixels of the resized image](processors.md), take the",
+        "resize from its own processor.",
+        "",
         "| id | models | space | order | reasoning | example |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
@@ -54,7 +49,7 @@ def page() -> str:
         ticks = "``" if "`" in written else "`"
         pad = " " if "`" in written else ""
         lines.append(
-            f"| `{name}` | {grammar.models} | {space(grammar)} | {grammar.order} | {grammar.think} "
+            f"| `{name}` | {grammar.models} | {describe_space(grammar)} | {grammar.order} | {grammar.think} "
             f"| {ticks}{pad}{written}{pad}{ticks} |"
         )
     return "\n".join(lines) + "\n"

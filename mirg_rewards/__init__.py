@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mirg_rewards.claims import Box, Claim, Defect, Parsed, Point
     from mirg_rewards.coordinates import PIXELS, Resize, Space
     from mirg_rewards.diagnosis import Diagnosis, diagnose
-    from mirg_rewards.parsing import GRAMMARS, Grammar, parse, render
+    from mirg_rewards.parsing import GRAMMARS, Grammar, grammar_for, parse, render
     from mirg_rewards.rewards import Gated, Reward, Weighted, format_reward, image_reward, object_reward, polygon_reward
     from mirg_rewards.scorer import Scorer, Scores
     from mirg_rewards.targets import Target, target_from_boxes, target_from_points
@@ -44,6 +44,7 @@ __all__ = [
     "Weighted",
     "diagnose",
     "format_reward",
+    "grammar_for",
     "image_reward",
     "object_reward",
     "pack",
@@ -60,7 +61,7 @@ _MODULES = {
     "claims": ("Box", "Claim", "Defect", "Parsed", "Point"),
     "coordinates": ("PIXELS", "Resize", "Space"),
     "diagnosis": ("Diagnosis", "diagnose"),
-    "parsing": ("GRAMMARS", "Grammar", "parse", "render"),
+    "parsing": ("GRAMMARS", "Grammar", "grammar_for", "parse", "render"),
     "rewards": ("Gated", "Reward", "Weighted", "format_reward", "image_reward", "object_reward", "polygon_reward"),
     "scorer": ("Scorer", "Scores"),
     "targets": ("Target", "target_from_boxes", "target_from_points"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mirg_rewards.claims import Size
 
@@ -86,9 +86,12 @@ class Resize:
 
     Sides become multiples of `factor` (rounded half to even), the area is kept between `min_pixels` and `max_pixels`.
     Sources: QwenLM/Qwen3-VL, qwen-vl-utils/src/qwen_vl_utils/vision_process.py, and huggingface/transformers,
-    models/qwen2_vl/image_processing_qwen2_vl.py; they differ for sides up to half a `factor`, which count as one
-    `factor` here as in the former. The checkpoints' own configuration has a `max_pixels` of 12,845,056; the class
-    default of transformers is 1,003,520.
+    models/qwen2_vl/image_processing_qwen2_vl.py. The checkpoints' own configuration has a `max_pixels` of 12,845,056;
+    the class default of transformers is 1,003,520.
+
+    - `are_sides_clamped`: a side of at most half a `factor` counts as one `factor` before the area is compared, as in
+      qwen-vl-utils. False: it counts as 0, as in transformers.
+    - `is_default`: the numbers are a default of `GRAMMARS`, which nobody has compared with the model's processor.
 
     >>> Resize(28, 3136, 12_845_056)((1920, 1080)), Resize(28, 3136, 1_003_520)((1920, 1080))
     ((1932, 1092), (1316, 728))
@@ -97,6 +100,8 @@ class Resize:
     factor: int
     min_pixels: int
     max_pixels: int
+    are_sides_clamped: bool = field(default=True, kw_only=True)
+    is_default: bool = field(default=False, kw_only=True, compare=False, repr=False)
 
     def __call__(self, size: Size) -> Size:
         """The (width, height) that the model counts in. Raises ValueError where the processor would, above 200:1."""
@@ -109,8 +114,9 @@ def _smart_resize(resize: Resize, size: Size) -> Size:
     factor = resize.factor
     if max(width, height) / min(width, height) > 200:
         raise ValueError(f"an image must not be longer than 200 times its other side, got {width}x{height}")
-    seen_width = max(factor, round(width / factor) * factor)
-    seen_height = max(factor, round(height / factor) * factor)
+    least = factor if resize.are_sides_clamped else 0
+    seen_width = max(least, round(width / factor) * factor)
+    seen_height = max(least, round(height / factor) * factor)
     if seen_width * seen_height > resize.max_pixels:
         shrink = math.sqrt(width * height / resize.max_pixels)
         seen_width = max(factor, math.floor(width / shrink / factor) * factor)

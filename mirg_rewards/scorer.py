@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mirg_rewards.batch import Answers, Device, Targets, to_tensors
-from mirg_rewards.parsing import Grammar
+from mirg_rewards.parsing import Grammar, as_grammar
 from mirg_rewards.parsing.responses import parse_batch
 from mirg_rewards.rewards import Judges, Reward, Weighted, judges_of
 from mirg_rewards.rewards.reprs import value_repr
@@ -35,14 +35,14 @@ class Scores(NamedTuple):
     targets: Targets
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Scorer:
     """A grammar to read responses by and a reward to judge them: a value that pickles, free of state.
 
-    Works on the CPU unless told otherwise.
+    `grammar` is taken by its name in `GRAMMARS` too. Works on the CPU unless told otherwise.
 
-    >>> from mirg_rewards import GRAMMARS, Box, Claim, Target, Weighted, image_reward, object_reward
-    >>> scorer = Scorer(GRAMMARS["mirg"], Weighted({"image": (0.5, image_reward), "object": (0.5, object_reward)}))
+    >>> from mirg_rewards import Box, Claim, Target, Weighted, image_reward, object_reward
+    >>> scorer = Scorer("mirg", Weighted({"image": (0.5, image_reward), "object": (0.5, object_reward)}))
     >>> target = Target((Claim(2, Box(0.0, 0.0, 0.5, 1.0)),), sizes=((640, 480), (640, 480)))
     >>> said = '<think></think><answer>[{"image": 2, "bbox_2d": [0, 0, 1000, 1000]}]</answer>'
     >>> scorer([said, "no idea"], [target, target]).total
@@ -53,11 +53,11 @@ class Scorer:
     reward: Reward
     device: Device = "cpu"
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.grammar, Grammar):
-            raise TypeError(f"grammar must be a Grammar, such as GRAMMARS['mirg'], got {self.grammar!r}")
-        if not callable(self.reward):
-            raise TypeError(f"reward must be callable as reward(answers, targets), got {self.reward!r}")
+    def __init__(self, grammar: Grammar | str, reward: Reward, device: Device = "cpu") -> None:
+        if not callable(reward):
+            raise TypeError(f"reward must be callable as reward(answers, targets), got {reward!r}")
+        for name, value in (("grammar", as_grammar(grammar)), ("reward", reward), ("device", device)):
+            object.__setattr__(self, name, value)
 
     def read(self, responses: Sequence[Response], targets: Sequence[Target]) -> tuple[Answers, Targets]:
         """Parse responses, and lay out their claims and those of the targets as tensors.

@@ -1,5 +1,6 @@
 import importlib
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
@@ -97,6 +98,16 @@ def test_the_sizes_are_those_of_transformers(smart_resize, resize, size):
     width, height = size
     seen = smart_resize(height, width, factor=resize.factor, min_pixels=resize.min_pixels, max_pixels=resize.max_pixels)
     assert resize(size) == seen[::-1]
+
+
+@resizes
+@given(size=sizes(shortest=1))
+@example(size=(1900, 10))
+@example(size=(5, 5))
+def test_tiny_sides_are_those_of_transformers_too_where_they_may_round_to_0(smart_resize, resize, size):
+    width, height = size
+    seen = smart_resize(height, width, factor=resize.factor, min_pixels=resize.min_pixels, max_pixels=resize.max_pixels)
+    assert replace(resize, are_sides_clamped=False)(size) == seen[::-1]
 
 
 def test_a_side_up_to_half_a_factor_counts_as_one_factor():

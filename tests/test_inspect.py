@@ -1,10 +1,11 @@
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from mirg_rewards import GRAMMARS, Box, Claim, Defect, Target, parse, presets, render
+from mirg_rewards import GRAMMARS, Box, Claim, Defect, Space, Target, parse, presets, render
 from mirg_rewards.cli import main
 from mirg_rewards.report.inspection import inspect_text
 
@@ -93,9 +94,25 @@ def test_a_completion_cannot_move_the_cursor_of_a_terminal():
         (["x", "--sizes", "0x5"], "must be as in 640x480"),
         (["x", "--target", "{}"], "--target: "),
         (["x", "--target", '{"claims": [{"image": 2}], "sizes": [null, null]}', "--sizes", "?"], "claims[0].image"),
-        (["x", "--grammar", "nobody"], "invalid choice"),
+        (["x", "--grammar", "nobody"], "no grammar is named 'nobody'"),
     ],
 )
 def test_a_mistake_is_told_with_its_fix(capsys, arguments, words):
     assert main(["inspect", *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_instructions_are_those_of_the_grammar(capsys):
+    assert main(["inspect", "--instructions", "qwen25_json", "--images", "3", "Find the dog."]) == 0
+    assert capsys.readouterr().out == GRAMMARS["qwen25_json"].instructions(3, "Find the dog.") + "\n"
+    assert main(["inspect", "--instructions", "mirg", "--sizes", "640x480", "--space", "100"]) == 0
+    assert capsys.readouterr().out == replace(GRAMMARS["mirg"], space=Space(100)).instructions(1) + "\n"
+    assert main(["inspect", "--instructions", "mirg", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"instructions": GRAMMARS["mirg"].instructions(2)}
+
+
+def test_a_missing_text_and_an_unknown_grammar_are_told(capsys):
+    assert main(["inspect"]) == 2
+    assert "TEXT is missing" in capsys.readouterr().err
+    assert main(["inspect", "--instructions", "qwen2.5_json"]) == 2
+    assert "did you mean qwen25_json?" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from mirg_rewards.data.trajectories import (
     minimal_trajectory,
     reasoning,
 )
+from mirg_rewards.parsing import as_grammar
 
 CONFIGS = {
     "plain": SceneConfig(),
@@ -106,3 +107,19 @@ def test_a_conversation_puts_each_image_behind_its_number():
 def test_a_row_with_another_count_of_images_is_refused():
     with pytest.raises(ValueError, match=r"images must be as many as the target's sizes \(2\), got 1"):
         training_row("Find it.", ["a.png"], Target((Claim(2),), (None, None)))
+
+
+@pytest.mark.parametrize("grammar", ["mirg", "qwen25_json", GRAMMARS["molmo"]])
+def test_a_training_row_asks_for_the_form_of_its_grammar(grammar):
+    target = Target((Claim(2),), (None, None))
+    plain = training_row("Find it.", ["a.png", "b.png"], target)
+    told = training_row("Find it.", ["a.png", "b.png"], target, instructions=True, grammar=grammar)
+    assert {**told, "prompt": None} == {**plain, "prompt": None}
+    *images, words = told["prompt"][0]["content"]
+    assert images == plain["prompt"][0]["content"][:-1]
+    assert words == {"type": "text", "text": as_grammar(grammar).instructions(2, "Find it.")}
+
+
+def test_a_training_row_for_an_unknown_grammar_raises():
+    with pytest.raises(ValueError, match="did you mean qwen25_json"):
+        training_row("Find it.", ["a.png"], Target((), (None,)), instructions=True, grammar="qwen2.5_json")

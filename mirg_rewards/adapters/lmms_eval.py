@@ -14,7 +14,7 @@ from mirg_rewards.coordinates import PIXELS
 from mirg_rewards.data import mig_bench
 from mirg_rewards.data.mig_bench import Entry
 from mirg_rewards.evaluation import evaluate_mig_bench, evaluate_mig_bench_officially
-from mirg_rewards.parsing import Grammar
+from mirg_rewards.parsing import Grammar, as_grammar
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class MIGBench:
 
 
 def wrap(
-    grammar: Grammar,
+    grammar: Grammar | str,
     annotations: str | Path,
     *,
     images: str | Path | None = None,
@@ -95,8 +95,8 @@ def wrap(
 ) -> MIGBench:
     """Build the functions for lmms-eval's task YAML; `annotations` is the path of MIG_data.json.
 
-    `grammar` reads the answers for the strict metrics; the official ones have their own way. `images` is the folder that
-    the file's paths start from, which begin with `./MIG-Bench/images`; by default where the file lies. With
+    `grammar`, or its name, reads the answers for the strict metrics; the official ones have their own way. `images` is
+    the folder that the file's paths start from, which begin with `./MIG-Bench/images`; by default where the file lies. With
     `image_from_question` an answer that names no image speaks of the one that the question states.
 
     >>> from mirg_rewards import GRAMMARS
@@ -109,7 +109,7 @@ def wrap(
     """
     annotations = Path(annotations).resolve()
     folder = annotations.parent if images is None else Path(images).resolve()
-    return MIGBench(grammar, annotations, folder, image_from_question)
+    return MIGBench(as_grammar(grammar), annotations, folder, image_from_question)
 
 
 def _as_doc(entry: Entry) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mirg_rewards import __version__
-from mirg_rewards.cli import audit, convert, evaluate, inspect, report, score, serve, trajectories
+from mirg_rewards.cli import audit, convert, evaluate, inspect, listing, report, score, serve, trajectories
 
 
 class Command(Protocol):
@@ -32,6 +32,7 @@ COMMANDS: dict[str, Command] = {
     "trajectories": trajectories,
     "convert": convert,
     "serve": serve,
+    "list": listing,
 }
 """The module of each command, by the name of the command."""
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mirg_rewards.cli.options import add_grammar_options
+from mirg_rewards.cli.options import add_grammar_options, grammar_name
 
 if TYPE_CHECKING:
     from mirg_rewards.evaluation import Difference, Evaluation
@@ -27,8 +27,6 @@ def add_evaluation_options(parser: argparse.ArgumentParser, thresholds: tuple[fl
     (0.3, 0.5, 0.7)
     """
     add_grammar_options(parser)
-    from mirg_rewards.parsing import GRAMMARS
-
     metrics = parser.add_argument_group("metrics")
     if thresholds:
         shown = ",".join(map(str, thresholds))
@@ -39,7 +37,7 @@ def add_evaluation_options(parser: argparse.ArgumentParser, thresholds: tuple[fl
         "--compare", type=Path, metavar="FILE", help="responses of another model, to test the differences"
     )
     metrics.add_argument(
-        "--compare-grammar", choices=GRAMMARS, metavar="ID", help="grammar of that model, if it is not --grammar"
+        "--compare-grammar", type=grammar_name, metavar="NAME", help="grammar of that model, if it is not --grammar"
     )
     metrics.add_argument(
         "--metrics",

@@ -45,19 +45,22 @@ PRESET_NAMES = (
 
 
 def add_grammar_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that `grammar_of` reads: `--grammar`, `--space` and `--order`.
+    """Add the options that `grammar_of` reads: `--grammar`, `--checkpoint`, those of numbers and those of the resize.
 
     >>> parser = argparse.ArgumentParser()
     >>> add_grammar_options(parser)
     >>> parser.parse_args(["--grammar", "qwen3_json"]).grammar
     'qwen3_json'
     """
-    from mirg_rewards.parsing import GRAMMARS
-
     options = parser.add_argument_group("answer format of the model")
-    options.add_argument("--grammar", choices=GRAMMARS, metavar="ID", help=f"one of {', '.join(GRAMMARS)}")
+    options.add_argument("--grammar", type=grammar_name, metavar="NAME", help="a grammar of `mirg-rewards list`")
+    options.add_argument("--checkpoint", metavar="DIR", help="folder of the model: its grammar and its resize")
     options.add_argument("--space", type=_space, metavar="N|pixels", help="highest coordinate: 1, 1000 ...; or pixels")
     options.add_argument("--order", choices=("xyxy", "yxyx", "xywh", "cxcywh"), help="order of the numbers of a box")
+    options.add_argument("--min-pixels", type=whole_number, metavar="N", help="smallest area of a resized image")
+    resizes = options.add_mutually_exclusive_group()
+    resizes.add_argument("--max-pixels", type=whole_number, metavar="N", help="largest area of a resized image")
+    resizes.add_argument("--no-resize", action="store_true", help="pixels are those of the original image")
 
 
 def add_preset_option(parser: argparse.ArgumentParser) -> None:
@@ -83,12 +86,22 @@ def grammar_of(arguments: argparse.Namespace, default: Grammar) -> Grammar:
     """
     from dataclasses import replace
 
-    from mirg_rewards.parsing import GRAMMARS
+    from mirg_rewards.parsing import as_grammar, grammar_for, with_pixels
 
-    grammar = GRAMMARS[arguments.grammar] if arguments.grammar else default
-    if arguments.space is not None and arguments.space != grammar.space:
-        grammar = replace(grammar, space=arguments.space, resize=None)
-    return replace(grammar, order=arguments.order) if arguments.order else grammar
+    options = {"checkpoint": None, "min_pixels": None, "max_pixels": None, "no_resize": False, **vars(arguments)}
+    grammar = as_grammar(options["grammar"] or default)
+    if options["checkpoint"]:
+        grammar = grammar_for(options["checkpoint"], options["grammar"])
+    if options["space"] is not None and options["space"] != grammar.space:
+        grammar = replace(grammar, space=options["space"], resize=None)
+    if options["order"]:
+        grammar = replace(grammar, order=options["order"])
+    return with_pixels(
+        grammar,
+        min_pixels=options["min_pixels"],
+        max_pixels=options["max_pixels"],
+        resize=not options["no_resize"],
+    )
 
 
 def scorer_of(arguments: argparse.Namespace) -> Scorer:
@@ -97,12 +110,28 @@ def scorer_of(arguments: argparse.Namespace) -> Scorer:
     >>> scorer_of(argparse.Namespace(preset="mirg_rl", grammar=None, space=None, order=None)).reward
     Weighted(format=0.1, image=0.3, object=0.6)
     """
-    from dataclasses import replace
+    import inspect
 
     from mirg_rewards.presets import PRESETS
 
-    scorer = PRESETS[arguments.preset]()
-    return replace(scorer, grammar=grammar_of(arguments, scorer.grammar))
+    preset = PRESETS[arguments.preset]
+    # The preset builds its reward for the grammar: another one must be there from the start.
+    return preset(grammar=grammar_of(arguments, inspect.signature(preset).parameters["grammar"].default))
+
+
+def grammar_name(text: str) -> str:
+    """Parse the value of an option that names a grammar.
+
+    >>> grammar_name("qwen3_json")
+    'qwen3_json'
+    """
+    from mirg_rewards.parsing import as_grammar
+
+    try:
+        as_grammar(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("grammar: ")) from None
+    return text
 
 
 def whole_number(text: str) -> int:

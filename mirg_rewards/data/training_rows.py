@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from mirg_rewards.parsing import Grammar, as_grammar
 from mirg_rewards.targets import Target
 
 Messages = list[dict[str, Any]]
@@ -26,11 +27,27 @@ def conversation(query: str, images: int) -> Messages:
     return [{"role": "user", "content": [*parts, {"type": "text", "text": query}]}]
 
 
-def training_row(query: str, images: Sequence[Any], target: Target, completion: str | None = None) -> TrainingRow:
+def training_row(
+    query: str,
+    images: Sequence[Any],
+    target: Target,
+    completion: str | None = None,
+    *,
+    instructions: bool = False,
+    grammar: Grammar | str = "mirg",
+) -> TrainingRow:
     """Build a row for TRL's trainers: `prompt`, `images`, `target` as JSON, and for SFT the `completion`.
 
+    Args:
+        query: The question about the images.
+        images: The images of the row, as the trainer takes them.
+        target: The ground truth.
+        completion: The response to imitate, for SFT.
+        instructions: Add to the query how to answer, in the words of `Grammar.instructions`.
+        grammar: The form that the instructions ask for: the grammar of the scorer, or its name.
+
     Raises:
-        ValueError: the number of images differs from the number of the target's sizes.
+        ValueError: the number of images differs from the number of the target's sizes, or no grammar has this name.
 
     >>> from mirg_rewards.claims import Claim
     >>> row = training_row("Find the dog.", ["a.png", "b.png"], Target((Claim(2),), sizes=[None, None]), "Image-2")
@@ -39,6 +56,8 @@ def training_row(query: str, images: Sequence[Any], target: Target, completion: 
     """
     if len(images) != len(target.sizes):
         raise ValueError(f"images must be as many as the target's sizes ({len(target.sizes)}), got {len(images)}")
+    if instructions:
+        query = as_grammar(grammar).instructions(len(images), query)
     row = {"prompt": conversation(query, len(images)), "images": list(images), "target": target.to_json()}
     if completion is not None:
         row["completion"] = [{"role": "assistant", "content": completion}]

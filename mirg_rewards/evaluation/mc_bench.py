@@ -22,7 +22,7 @@ _DRAWS = 1000
 """Bootstrap draws for the variance of an average precision, which has no formula."""
 
 
-def evaluate_mc_bench(samples: Sequence[Sample], responses: Sequence[Response], grammar: Grammar) -> Evaluation:
+def evaluate_mc_bench(samples: Sequence[Sample], responses: Sequence[Response], grammar: Grammar | str) -> Evaluation:
     """Evaluate `responses` to MC-Bench's `samples`, by style of text.
 
     `ap50` is the average precision at an IoU of 0.5, averaged over groups by their number of boxes. The paper prints it

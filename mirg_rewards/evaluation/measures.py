@@ -36,7 +36,7 @@ class Measures:
 def evaluate(
     responses: Sequence[Response],
     targets: Sequence[Target],
-    grammar: Grammar,
+    grammar: Grammar | str,
     *,
     groups: Sequence[str] | None = None,
     thresholds: Sequence[float] = THRESHOLDS,
@@ -48,7 +48,7 @@ def evaluate(
     Args:
         responses: The completions, as texts or chat messages.
         targets: The ground truth of each.
-        grammar: The grammar to parse the responses with.
+        grammar: The grammar to parse the responses with, or its name in `GRAMMARS`.
         groups: The task of each entry.
         thresholds: The IoUs to compute the accuracy at.
         unsaid_images: The image of claims that name none, for each entry, or None. Give only an image that the question
@@ -82,7 +82,7 @@ def evaluate(
 def measure(
     responses: Sequence[Response],
     targets: Sequence[Target],
-    grammar: Grammar,
+    grammar: Grammar | str,
     *,
     thresholds: Sequence[float] = THRESHOLDS,
     unsaid_images: Sequence[int | None] | None = None,

@@ -11,13 +11,13 @@ import numpy as np
 from mirg_rewards.data.mig_bench import TASKS, Entry, official_box, official_iou
 from mirg_rewards.evaluation.measures import THRESHOLDS, accuracies, check_thresholds, measure
 from mirg_rewards.evaluation.summaries import Evaluation, summarize
-from mirg_rewards.parsing import Grammar
+from mirg_rewards.parsing import Grammar, as_grammar
 
 
 def evaluate_mig_bench(
     entries: Sequence[Entry],
     responses: Sequence[str],
-    grammar: Grammar,
+    grammar: Grammar | str,
     *,
     count_unhittable: bool = False,
     image_from_question: bool = False,
@@ -31,12 +31,13 @@ def evaluate_mig_bench(
     Args:
         entries: The entries of the annotation file.
         responses: The response to each.
-        grammar: The grammar to parse the responses with.
+        grammar: The grammar to parse the responses with, or its name in `GRAMMARS`.
         count_unhittable: Count the five entries with an inverted target box as misses, instead of leaving them out.
         image_from_question: An answer that names no image is about the one that the question states; all tasks but
             `diff` and `group_grounding` state it.
         thresholds: The IoUs to compute the accuracy at.
     """
+    grammar = as_grammar(grammar)
     pairs = [pair for pair in _pairs(entries, responses) if count_unhittable or pair[0].hittable]
     kept = [_sized(entry, response, grammar) for entry, response in pairs]
     measures = measure(
@@ -63,7 +64,7 @@ def evaluate_mig_bench_officially(
     responses: Sequence[str],
     *,
     migician_y_scaling: bool = False,
-    grammar: Grammar | None = None,
+    grammar: Grammar | str | None = None,
     image_from_question: bool = False,
     thresholds: Sequence[float] = THRESHOLDS,
 ) -> Evaluation:
@@ -86,6 +87,7 @@ def evaluate_mig_bench_officially(
     values = {**hits, "mean_iou": iou}
     measures = None
     if grammar is not None:
+        grammar = as_grammar(grammar)
         measures = measure(
             responses,
             [_sized(entry, response, grammar).image_target() for entry, response in pairs],

@@ -22,7 +22,7 @@ _BATCH = 4096
 def evaluate_questions(
     questions: Sequence[Question],
     responses: Sequence[Response],
-    grammar: Grammar,
+    grammar: Grammar | str,
     *,
     thresholds: Sequence[float] = THRESHOLDS,
     progress: Callable[[float], object] | None = None,

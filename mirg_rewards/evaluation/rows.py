@@ -43,7 +43,7 @@ class EvaluatedRows(NamedTuple):
 
 def evaluate_rows(
     path: str | Path,
-    grammar: Grammar,
+    grammar: Grammar | str,
     *,
     columns: RowColumns | None = None,
     thresholds: Sequence[float] = THRESHOLDS,
@@ -113,7 +113,7 @@ def _read(chunk: Chunk, columns: RowColumns) -> tuple[list[Target], list[Any]]:
 
 
 def _measure(
-    chunk: Chunk, completions: list[Any], targets: list[Target], grammar: Grammar, thresholds: Sequence[float]
+    chunk: Chunk, completions: list[Any], targets: list[Target], grammar: Grammar | str, thresholds: Sequence[float]
 ) -> Measures:
     try:
         return measure(completions, targets, grammar, thresholds=thresholds)

@@ -62,3 +62,34 @@ class Grammar:
             )
         if self.max_claims < 1:
             raise ValueError(f"max_claims must be at least 1, got {self.max_claims}")
+
+    def instructions(self, images: int, query: str | None = None) -> str:
+        """Return the words to put into a prompt, so that a model answers in this form.
+
+        They say what to list, the order and the space of the numbers, the parts of the response, and how images are
+        numbered if there are several. Their example is written by `render`.
+
+        Args:
+            images: The number of images in the prompt.
+            query: The question, to stand before the instructions.
+
+        Raises:
+            ValueError: `images` is not a whole number from 1.
+
+        >>> from mirg_rewards import GRAMMARS
+        >>> print(GRAMMARS["molmo2"].instructions(images=2))
+        There are 2 images, numbered from 1 in the order of the prompt. List everything that fits: its image, a point on it \
+and its label.
+        A point is x, y (from the left, from the top), from 0 to 1000 across the image.
+        Answer in exactly this form; its numbers and labels are only an example:
+        <BLANKLINE>
+        <points coords="1 1 125 250">cat</points>
+        <points coords="2 1 250 125">dog</points>
+        <BLANKLINE>
+        If nothing fits, answer:
+        <BLANKLINE>
+        There are none.
+        """
+        from mirg_rewards.parsing.instructions import write_instructions
+
+        return write_instructions(self, images, query)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from dataclasses import asdict, replace
+
 from mirg_rewards.coordinates import HUNDRED, PIXELS, UNIT, Resize, Space
 from mirg_rewards.parsing.grammar import Grammar
 from mirg_rewards.parsing.syntax import Syntax
@@ -41,11 +44,11 @@ def _ways(*own: Syntax) -> tuple[Syntax, ...]:
     return (*own, *(syntax for syntax in _OTHERS if syntax not in own))
 
 
-_QWEN25 = Resize(factor=28, min_pixels=3136, max_pixels=12_845_056)
-_UI_TARS = Resize(factor=28, min_pixels=100 * 28 * 28, max_pixels=16384 * 28 * 28)
-_MIMO = Resize(factor=28, min_pixels=8 * 28 * 28, max_pixels=4096 * 28 * 28)
+_QWEN25 = Resize(factor=28, min_pixels=3136, max_pixels=12_845_056, is_default=True)
+_UI_TARS = Resize(factor=28, min_pixels=100 * 28 * 28, max_pixels=16384 * 28 * 28, is_default=True)
+_MIMO = Resize(factor=28, min_pixels=8 * 28 * 28, max_pixels=4096 * 28 * 28, is_default=True)
 
-GRAMMARS: dict[str, Grammar] = {
+_ROWS: dict[str, Grammar] = {
     # This library's own, and MIG-Bench's.
     "mirg": Grammar(
         _ways(JSON), think="required", models="this library's own: which image and where, for training from scratch"
@@ -107,4 +110,113 @@ GRAMMARS: dict[str, Grammar] = {
         models="Claude, GPT and any other, in plain text",
     ),
 }
+
+
+class GrammarTable(dict[str, Grammar]):
+    """Grammars by name; an unknown name is a KeyError with the closest known one.
+
+    >>> GRAMMARS["qwen2.5_json"]
+    Traceback (most recent call last):
+    KeyError: "no grammar is named 'qwen2.5_json'; did you mean qwen25_json? `mirg-rewards list` prints all names"
+    """
+
+    def __missing__(self, name: str) -> Grammar:
+        """Raise KeyError with the closest known name."""
+        raise KeyError(_unknown(name))
+
+
+GRAMMARS: dict[str, Grammar] = GrammarTable(_ROWS)
 """Every grammar by its id."""
+
+
+def as_grammar(grammar: Grammar | str) -> Grammar:
+    """Return a grammar as it is, and a name's grammar from `GRAMMARS`.
+
+    Args:
+        grammar: A grammar, or a key of `GRAMMARS`.
+
+    Raises:
+        ValueError: No grammar has this name; the message has the closest one.
+        TypeError: The argument is neither a grammar nor a name.
+
+    >>> as_grammar("qwen3_json") == GRAMMARS["qwen3_json"]
+    True
+    >>> as_grammar("Qwen3-VL")
+    Traceback (most recent call last):
+    ValueError: grammar: no grammar is named 'Qwen3-VL'; did you mean qwen3_json? `mirg-rewards list` prints all names
+    """
+    if isinstance(grammar, Grammar):
+        return grammar
+    if not isinstance(grammar, str):
+        raise TypeError(
+            f"grammar must be a Grammar or its name, such as GRAMMARS['mirg'] or 'mirg', got {grammar!r:.80}"
+        )
+    if grammar not in GRAMMARS:
+        raise ValueError(f"grammar: {_unknown(grammar)}")
+    return GRAMMARS[grammar]
+
+
+def has_default_resize(grammar: Grammar | str) -> bool:
+    """Return True if the resize is a default of `GRAMMARS`, which may differ from that of the user's processor.
+
+    A resize that the user wrote, or that `grammar_for` took from a processor, counts as confirmed, whatever its numbers.
+
+    >>> has_default_resize("qwen25_json"), has_default_resize("qwen3_json")
+    (True, False)
+    >>> from dataclasses import asdict, replace
+    >>> has_default_resize(replace(GRAMMARS["qwen25_json"], resize=Resize(28, 3136, 1_003_520)))
+    False
+    """
+    resize = as_grammar(grammar).resize
+    return resize is not None and resize.is_default and resize in (_QWEN25, _UI_TARS, _MIMO)
+
+
+def with_pixels(
+    grammar: Grammar, *, min_pixels: int | None = None, max_pixels: int | None = None, resize: bool = True
+) -> Grammar:
+    """Return a grammar of pixels with other limits of its resize, or without a resize.
+
+    Args:
+        grammar: A grammar that counts in pixels, unless nothing is changed.
+        min_pixels: The smallest area of a resized image, in pixels; None keeps it.
+        max_pixels: The largest area, likewise.
+        resize: False for pixels of the original image.
+
+    Raises:
+        ValueError: The grammar does not count in pixels, or limits are given and it has no resize.
+
+    >>> with_pixels(GRAMMARS["qwen25_json"], max_pixels=1_003_520).resize
+    Resize(factor=28, min_pixels=3136, max_pixels=1003520, are_sides_clamped=True)
+    >>> with_pixels(GRAMMARS["qwen25_json"], resize=False).resize
+    """
+    named = {"min_pixels": min_pixels, "max_pixels": max_pixels}
+    limits = {name: value for name, value in named.items() if value is not None}
+    if grammar.space != PIXELS and (limits or not resize):
+        given = " and ".join(limits) or "resize"
+        raise ValueError(
+            f"{given}: the grammar must count in pixels, got one that counts from 0 to {grammar.space.max_value}; leave "
+            f"{given} out, or set its space to pixels"
+        )
+    if not resize:
+        grammar = replace(grammar, resize=None)
+    if not limits:
+        return grammar
+    if grammar.resize is None:
+        raise ValueError(
+            f"{' and '.join(limits)}: the grammar must have a resize, as qwen25_json has, got one that counts in pixels of "
+            f"the original image; leave {' and '.join(limits)} out"
+        )
+    return replace(grammar, resize=Resize(**{**asdict(grammar.resize), **limits, "is_default": False}))
+
+
+def _unknown(name: str) -> str:
+    """Say that no grammar has this name, and name the closest one by its id or by its models."""
+    known = {_letters(model): key for key, row in GRAMMARS.items() for model in row.models.split(", ")}
+    known |= {_letters(key): key for key in GRAMMARS}
+    close = difflib.get_close_matches(_letters(name), known, n=1)
+    question = f"did you mean {known[close[0]]}? " if close else ""
+    return f"no grammar is named {name!r}; {question}`mirg-rewards list` prints all names"
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name)).lower()

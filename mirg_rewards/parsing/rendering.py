@@ -9,6 +9,7 @@ from mirg_rewards.claims import Claim, Size
 from mirg_rewards.coordinates import Space
 from mirg_rewards.parsing.answer_text import MAX_ANSWER
 from mirg_rewards.parsing.grammar import Grammar
+from mirg_rewards.parsing.grammars import as_grammar
 from mirg_rewards.parsing.resolve import coordinate_sizes
 from mirg_rewards.parsing.syntax import ClaimToWrite, Kind, Numbers
 
@@ -16,24 +17,25 @@ from mirg_rewards.parsing.syntax import ClaimToWrite, Kind, Numbers
 _TAG = re.compile(r"[<◁]/?(?:think|answer)[>▷]", re.IGNORECASE)
 
 
-def render(claims: Sequence[Claim], grammar: Grammar, sizes: Sequence[Size | None], *, think: str = "") -> str:
+def render(claims: Sequence[Claim], grammar: Grammar | str, sizes: Sequence[Size | None], *, think: str = "") -> str:
     """Write the response that makes `claims` about images of the given original `sizes`.
 
-    `parse(render(claims, grammar, sizes), grammar, sizes).claims` equals `claims`, up to the rounding of the grammar's
-    space; a polygon is written where the grammar has a form for one, else the box around it. Labels that have no place
-    in the grammar's form are written as a JSON string before the box. `think` is the text of the think part.
+    `grammar` is a Grammar or its name in `GRAMMARS`. `parse(render(claims, grammar, sizes), grammar, sizes).claims`
+    equals `claims`, up to the rounding of the grammar's space; a polygon is written where the grammar has a form for
+    one, else the box around it. Labels that have no place in the grammar's form are written as a JSON string before the
+    box. `think` is the text of the think part.
 
     Raises ValueError for what the grammar has no way to write: an image that the row does not have, more claims than it
     allows, a box where it writes only points, a claim that says neither image nor place, labels without end.
 
     >>> from mirg_rewards import Box, Claim
-    >>> from mirg_rewards.parsing import GRAMMARS
     >>> claims = [Claim(2, Box(0.25, 0.0, 0.5, 1.0), label="dog")]
-    >>> render(claims, GRAMMARS["mirg"], [None, None], think="The dog is in Image-2.")
+    >>> render(claims, "mirg", [None, None], think="The dog is in Image-2.")
     '<think>The dog is in Image-2.</think><answer>[{"image": 2, "bbox_2d": [250, 0, 500, 1000], "label": "dog"}]</answer>'
-    >>> render(claims, GRAMMARS["migician"], [None, None])
+    >>> render(claims, "migician", [None, None])
     "It's in the second image. <|object_ref_start|>dog<|object_ref_end|><|box_start|>(250,0),(500,1000)<|box_end|>"
     """
+    grammar = as_grammar(grammar)
     if _TAG.search(think):
         raise ValueError(f"think must not hold the tags of its own part or the answer's, got {think!r}")
     if len(claims) > grammar.max_claims:

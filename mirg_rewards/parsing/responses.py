@@ -12,6 +12,7 @@ from mirg_rewards.claims import Box, Claim, Defect, Parsed, Point, Size, Span
 from mirg_rewards.columns import ClaimColumns, Integers
 from mirg_rewards.parsing.answers import AnswerBatch
 from mirg_rewards.parsing.grammar import Grammar
+from mirg_rewards.parsing.grammars import as_grammar
 from mirg_rewards.parsing.resolve import Scales, concat, resolve, scales_of
 from mirg_rewards.parsing.sections import Sections, cut
 from mirg_rewards.parsing.syntax import UNSAID
@@ -24,7 +25,7 @@ Sizes = Sequence[Size | None]
 
 def parse(
     text: str,
-    grammar: Grammar,
+    grammar: Grammar | str,
     sizes: Sizes,
     *,
     seen_sizes: Sizes | None = None,
@@ -36,28 +37,28 @@ def parse(
 
     Args:
         text: the response, reasoning and all.
-        grammar: how the model was told to write.
+        grammar: how the model was told to write: a grammar, or its name in `GRAMMARS`.
         sizes: (width, height) in pixels of each image, None where unknown.
         seen_sizes: sizes of the resized images that the model saw; without them a grammar with a `resize` computes them.
 
     Raises:
         ValueError: the grammar counts in pixels, and a size is missing.
 
-    >>> from mirg_rewards.parsing import GRAMMARS
     >>> parsed = parse(
     ...     '<think>Image-1 has no dog.</think><answer>[{"image": 2, "bbox_2d": [250, 0, 500, 1000]}]</answer>',
-    ...     GRAMMARS["mirg"],
+    ...     "mirg",
     ...     sizes=[(640, 480), (800, 600)],
     ... )
     >>> parsed.claims
     (Claim(image=2, box=Box(x1=0.25, y1=0.0, x2=0.5, y2=1.0), point=None, label='', polygon=None),)
     >>> parsed.defects, parsed.think
     (<Defect: 0>, 'Image-1 has no dog.')
-    >>> parse("I see a dog.", GRAMMARS["mirg"], sizes=[None]).defects
+    >>> parse("I see a dog.", "mirg", sizes=[None]).defects
     <Defect.NO_ANSWER|NO_THINK|TEXT_OUTSIDE: 12289>
     """
     if not isinstance(text, str):
         raise TypeError(f"text must be a string, got {type(text).__name__}")
+    grammar = as_grammar(grammar)
     scales = scales_of(grammar, [sizes], None if seen_sizes is None else [seen_sizes])
     return _parse([text], grammar, scales)[0]
 
@@ -134,7 +135,7 @@ class ParsedBatch(Sequence[Parsed]):
 
 def parse_batch(
     texts: Sequence[str],
-    grammar: Grammar,
+    grammar: Grammar | str,
     sizes: Sequence[Sizes],
     seen_sizes: Sequence[Sizes | None] | None = None,
 ) -> ParsedBatch:
@@ -148,6 +149,7 @@ def parse_batch(
     >>> batch.claims.boxes, batch.claims.images, batch.claims.counts
     (array([[0.25, 0.  , 0.5 , 1.  ]]), array([2]), array([1, 0]))
     """
+    grammar = as_grammar(grammar)
     return _parse(texts, grammar, scales_of(grammar, sizes, seen_sizes, by_row=True))
 
 

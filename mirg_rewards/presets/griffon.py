@@ -39,7 +39,7 @@ _FENCES = re.compile(r"\n```|```json\n")
 
 
 def griffon_vision_r1(
-    *, grammar: Grammar = GRIFFON, compat: bool = False, device: Device = "cpu", step: int | None = None
+    *, grammar: Grammar | str = GRIFFON, compat: bool = False, device: Device = "cpu", step: int | None = None
 ) -> Scorer:
     r"""Vision-R1's rewards of the Griffon project: precision, format, recall.
 
@@ -83,7 +83,7 @@ def griffon_vision_r1(
         raise ValueError(f"step must be a training step from 0 up, or None for no schedule, got {step}")
     (low, high), hit = ((0.0, 1.0), 0.5) if step is None else ((0.5, 0.75), 0.5) if step < 1500 else ((0.75, 0.9), 0.75)
     if compat:
-        check_grammar(grammar, GRIFFON)
+        grammar = check_grammar(grammar, GRIFFON)
         space, resize = grammar.space, grammar.resize
         cut = (0.0, 1.0) if step is None else (0.5, 0.75)
         terms: dict[str, Callable[[str, Target], float]] = {

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mirg_rewards.batch import Answers, Device, Targets, pack
-from mirg_rewards.parsing import GRAMMARS, Grammar
+from mirg_rewards.parsing import GRAMMARS, Grammar, as_grammar
 from mirg_rewards.parsing.responses import parse_batch
 from mirg_rewards.parsing.syntax import ClaimToWrite, Syntax
 from mirg_rewards.presets.reference_code import check_grammar
@@ -28,7 +28,7 @@ _QUAD = re.compile(r"\b\d++,\s*+\d++,\s*+\d++,\s*+\d++\b")
 
 
 def grit_boxes(
-    *, grammar: Grammar = GRIT, counting: bool = False, compat: bool = False, device: Device = "cpu"
+    *, grammar: Grammar | str = GRIT, counting: bool = False, compat: bool = False, device: Device = "cpu"
 ) -> Scorer:
     """GRIT's reward for boxes (arXiv 2505.15879): that the reasoning names some.
 
@@ -57,10 +57,11 @@ def grit_boxes(
     >>> grit_boxes().reward
     Weighted(boxes=0.5)
     """
+    grammar = as_grammar(grammar)
     boxes: Reward = ReferenceReward(_names_boxes, judges=BOXES)
     count: Reward = ReferenceReward(_names_as_many, judges=BOXES)
     if compat:
-        check_grammar(grammar, GRIT, honored=("space", "resize", "order"))
+        grammar = check_grammar(grammar, GRIT, honored=("space", "resize", "order"))
     else:
         rethinks = ReferenceReward(_rethinks, judges=frozenset())
         boxes = Gated(InThought(Overlap(normalize_by="f1"), grammar), rethinks)

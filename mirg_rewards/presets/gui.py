@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mirg_rewards.batch import Answers, Device, Targets
 from mirg_rewards.coordinates import PIXELS, Resize, Space
-from mirg_rewards.parsing import GRAMMARS, Grammar
+from mirg_rewards.parsing import GRAMMARS, Grammar, as_grammar
 from mirg_rewards.parsing.syntax import POINT, ClaimToWrite, Syntax, format_numbers
 from mirg_rewards.parsing.syntaxes import JSON, POINTS, json_objects
 from mirg_rewards.presets.dataset_units import Coordinates, coordinate_size
@@ -48,7 +48,7 @@ GTA1 = Grammar((POINTS, JSON), space=PIXELS, order="xy", resize=GRAMMARS["seg_ze
 """GTA1's answers: `<think>…</think><answer>(x, y)</answer>`, in pixels of the resized image."""
 
 
-def gui_r1(*, grammar: Grammar = GUI_R1, compat: bool = False, device: Device = "cpu") -> Scorer:
+def gui_r1(*, grammar: Grammar | str = GUI_R1, compat: bool = False, device: Device = "cpu") -> Scorer:
     """GUI-R1's reward (arXiv 2504.10458), for clicks: the right action, in the right place.
 
     | | |
@@ -77,15 +77,14 @@ def gui_r1(*, grammar: Grammar = GUI_R1, compat: bool = False, device: Device = 
     >>> gui_r1().reward
     Weighted(accuracy=0.8, format=0.2)
     """
-    if compat:
-        check_grammar(grammar, GUI_R1)
+    grammar = check_grammar(grammar, GUI_R1) if compat else as_grammar(grammar)
     judged = partial(_gui_r1_accuracy, space=grammar.space, resize=grammar.resize)
     accuracy = ReferenceReward(judged, judges=judges_of(click_reward)) if compat else click_reward
     in_form = ReferenceReward(_gui_r1_format, judges=frozenset()) if compat else format_reward
     return Scorer(grammar, Weighted({"accuracy": (0.8, accuracy), "format": (0.2, in_form)}), device)
 
 
-def gta1(*, grammar: Grammar = GTA1, compat: bool = False, device: Device = "cpu") -> Scorer:
+def gta1(*, grammar: Grammar | str = GTA1, compat: bool = False, device: Device = "cpu") -> Scorer:
     """GTA1's reward (arXiv 2507.05791): a click inside the element.
 
     | | |
@@ -109,8 +108,7 @@ def gta1(*, grammar: Grammar = GTA1, compat: bool = False, device: Device = "cpu
     >>> gta1().reward
     Weighted(accuracy=1, format=1)
     """
-    if compat:
-        check_grammar(grammar, GTA1)
+    grammar = check_grammar(grammar, GTA1) if compat else as_grammar(grammar)
     judged = partial(_gta1_accuracy, space=grammar.space, resize=grammar.resize)
     accuracy = ReferenceReward(judged, judges=BOXES_BY_POINTS) if compat else PointInBox(normalize_by="predicted")
     in_form = ReferenceReward(_gta1_format, judges=frozenset()) if compat else format_reward

@@ -8,7 +8,7 @@ from mirg_rewards.rewards import Overlap, Weighted, format_reward, image_reward
 from mirg_rewards.scorer import Scorer
 
 
-def mg_thinker(*, grammar: Grammar = GRAMMARS["mirg"], device: Device = "cpu") -> Scorer:
+def mg_thinker(*, grammar: Grammar | str = GRAMMARS["mirg"], device: Device = "cpu") -> Scorer:
     """The gated dual reward of MG-Thinker: which image, and only in the right one, where.
 
     | term | weight | the paper's | here |

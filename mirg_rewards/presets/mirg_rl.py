@@ -12,7 +12,7 @@ from mirg_rewards.scorer import Scorer
 
 def mirg_rl(
     *,
-    grammar: Grammar = GRAMMARS["mirg"],
+    grammar: Grammar | str = GRAMMARS["mirg"],
     weights: tuple[float, float, float] = (0.1, 0.3, 0.6),
     gate: float | None = None,
     labels: Labels | None = None,

@@ -43,7 +43,7 @@ ONETHINKER = replace(GRAMMARS["mirg"], syntaxes=(JSON_ONETHINKER, *GRAMMARS["mir
 """OneThinker's answers for one box: `<think>…</think><answer>{"boxes": [x1, y1, x2, y2]}</answer>`, in thousandths."""
 
 
-def onethinker_spatial(*, grammar: Grammar = ONETHINKER, compat: bool = False, device: Device = "cpu") -> Scorer:
+def onethinker_spatial(*, grammar: Grammar | str = ONETHINKER, compat: bool = False, device: Device = "cpu") -> Scorer:
     """OneThinker's reward for spatial grounding (arXiv 2512.03043): overlap, form, and that there is a box at all.
 
     | | |
@@ -68,7 +68,7 @@ def onethinker_spatial(*, grammar: Grammar = ONETHINKER, compat: bool = False, d
     Weighted(accuracy=0.9, format=0.1, structure=0.5)
     """
     if compat:
-        check_grammar(grammar, ONETHINKER, honored=())
+        grammar = check_grammar(grammar, ONETHINKER, honored=())
         reward = Weighted(
             {
                 "accuracy": (0.9, ReferenceReward(_accuracy, judges=BOXES)),

@@ -24,7 +24,9 @@ _BOXES = [
 _OPENINGS = ("<", ">", "object_ref_start", "object_ref_end", "box_start", "box_end", "im_end")
 
 
-def perception_r1(*, grammar: Grammar = GRAMMARS["qwen2_vl"], compat: bool = False, device: Device = "cpu") -> Scorer:
+def perception_r1(
+    *, grammar: Grammar | str = GRAMMARS["qwen2_vl"], compat: bool = False, device: Device = "cpu"
+) -> Scorer:
     r"""Perception-R1's rewards for visual grounding: the square of IoU, and format.
 
     | | |
@@ -54,7 +56,7 @@ def perception_r1(*, grammar: Grammar = GRAMMARS["qwen2_vl"], compat: bool = Fal
     (tensor([1.]), tensor([0.]))
     """
     if compat:
-        check_grammar(grammar, GRAMMARS["qwen2_vl"], honored=())
+        grammar = check_grammar(grammar, GRAMMARS["qwen2_vl"], honored=())
         published = {
             "overlap": (1.0, ReferenceReward(squared_iou, judges=BOXES)),
             "format": (1.0, ReferenceReward(opens_in_form, judges=BOXES)),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from mirg_rewards.claims import Size
-from mirg_rewards.parsing import Grammar
+from mirg_rewards.parsing import Grammar, as_grammar
 from mirg_rewards.targets import Target
 
 THOUSANDTHS: Size = (1000, 1000)
@@ -20,23 +20,26 @@ _BLANKS = re.compile(r"(?<!\s)\s++(?=[<>/])|(?<=[<>/])\s++")
 _MAX_NUMBER = 1e30
 
 
-def check_grammar(grammar: Grammar, published: Grammar, *, honored: Sequence[str] = ("space", "resize")) -> None:
-    """Raise ValueError where `compat=True` cannot honor a grammar.
+def check_grammar(
+    grammar: Grammar | str, published: Grammar, *, honored: Sequence[str] = ("space", "resize")
+) -> Grammar:
+    """Return the grammar, and raise ValueError where `compat=True` cannot honor it.
 
     Published code parses texts by its own patterns. Of a grammar it honors what it converts by, such as the space.
 
     Args:
-        grammar: the grammar that the caller asks for.
+        grammar: the grammar that the caller asks for, or its name.
         published: the grammar of the published code.
         honored: names of fields that the caller may set. `syntaxes` stands for the first one, which the model writes.
 
     >>> from dataclasses import replace
     >>> from mirg_rewards.parsing import GRAMMARS
-    >>> check_grammar(replace(GRAMMARS["vlm_r1"], resize=None), GRAMMARS["vlm_r1"])
+    >>> check_grammar(replace(GRAMMARS["vlm_r1"], resize=None), GRAMMARS["vlm_r1"]).resize
     >>> check_grammar(GRAMMARS["gemini"], GRAMMARS["mirg"], honored=("syntaxes",))
     Traceback (most recent call last):
     ValueError: grammar: expected order 'xyxy' of the published code with compat=True, got 'yxyx'; drop grammar or compat
     """
+    grammar = as_grammar(grammar)
     for name in ("syntaxes", "order", "space", "resize", "think"):
         if name in honored:
             continue
@@ -48,6 +51,7 @@ def check_grammar(grammar: Grammar, published: Grammar, *, honored: Sequence[str
                 f"grammar: expected {name} {wanted!r} of the published code with compat=True, got {got!r}; "
                 "drop grammar or compat"
             )
+    return grammar
 
 
 def think_then_answer(text: str, target: Target) -> float:

@@ -33,7 +33,7 @@ _LIST = re.compile(r"\[([0-9.]++(?:, ?+[0-9.]++)*+)\]")
 
 
 def rex_omni_box_iou(
-    *, grammar: Grammar = GRAMMARS["rex_omni"], compat: bool = False, device: Device = "cpu"
+    *, grammar: Grammar | str = GRAMMARS["rex_omni"], compat: bool = False, device: Device = "cpu"
 ) -> Scorer:
     """Rex-Omni's reward for boxes (arXiv 2510.12798): the F1 of two mean overlaps.
 
@@ -59,13 +59,13 @@ def rex_omni_box_iou(
     Weighted(box_iou=1)
     """
     if compat:
-        check_grammar(grammar, GRAMMARS["rex_omni"], honored=())
+        grammar = check_grammar(grammar, GRAMMARS["rex_omni"], honored=())
     reward = ReferenceReward(_rex_omni_box_iou, judges=BOXES) if compat else Overlap(normalize_by="f1", labels="exact")
     return Scorer(grammar, Weighted({"box_iou": (1.0, reward)}), device)
 
 
 def rex_omni_point_in_box(
-    *, grammar: Grammar = GRAMMARS["rex_omni"], compat: bool = False, device: Device = "cpu"
+    *, grammar: Grammar | str = GRAMMARS["rex_omni"], compat: bool = False, device: Device = "cpu"
 ) -> Scorer:
     """Rex-Omni's reward for points (arXiv 2510.12798): the F1 of points that lie in a true box.
 
@@ -89,7 +89,7 @@ def rex_omni_point_in_box(
     Weighted(point_in_box=1)
     """
     if compat:
-        check_grammar(grammar, GRAMMARS["rex_omni"], honored=())
+        grammar = check_grammar(grammar, GRAMMARS["rex_omni"], honored=())
     reward = (
         ReferenceReward(_rex_omni_point_in_box, judges=BOXES_BY_POINTS)
         if compat
@@ -99,7 +99,7 @@ def rex_omni_point_in_box(
 
 
 def rex_thinker(
-    *, grammar: Grammar = REX_THINKER, threshold: float = 0.9, compat: bool = False, device: Device = "cpu"
+    *, grammar: Grammar | str = REX_THINKER, threshold: float = 0.9, compat: bool = False, device: Device = "cpu"
 ) -> Scorer:
     """Rex-Thinker's reward (arXiv 2506.04034): which of the boxes in the prompt's hints the answer repeats.
 
@@ -126,7 +126,7 @@ def rex_thinker(
     Weighted(accuracy=0.9, format=0.1)
     """
     if compat:
-        check_grammar(grammar, REX_THINKER)
+        grammar = check_grammar(grammar, REX_THINKER)
         judged = partial(_rex_thinker_f1, space=grammar.space, resize=grammar.resize)
         reward = Weighted(
             {

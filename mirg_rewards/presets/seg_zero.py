@@ -79,7 +79,7 @@ GOOD_BOX = Overlap(threshold=0.5, strict=True)
 """1 for a box with an IoU above 0.5."""
 
 
-def seg_zero(*, grammar: Grammar = SEG_ZERO, compat: bool = False, device: Device = "cpu") -> Scorer:
+def seg_zero(*, grammar: Grammar | str = SEG_ZERO, compat: bool = False, device: Device = "cpu") -> Scorer:
     """Seg-Zero's rewards: tags, JSON, a good box, near corners, near points.
 
     | | |
@@ -121,7 +121,7 @@ def seg_zero(*, grammar: Grammar = SEG_ZERO, compat: bool = False, device: Devic
     return _seg_zero(grammar, device, compat=compat, strict=False)
 
 
-def seg_zero_strict(*, grammar: Grammar = SEG_ZERO, compat: bool = False, device: Device = "cpu") -> Scorer:
+def seg_zero_strict(*, grammar: Grammar | str = SEG_ZERO, compat: bool = False, device: Device = "cpu") -> Scorer:
     """Seg-Zero's rewards in their strict form: as `seg_zero`, for the keys `bbox`, `points_1` and `points_2` alone.
 
     | | |
@@ -142,9 +142,9 @@ def seg_zero_strict(*, grammar: Grammar = SEG_ZERO, compat: bool = False, device
     return _seg_zero(grammar, device, compat=compat, strict=True)
 
 
-def _seg_zero(grammar: Grammar, device: Device, *, compat: bool, strict: bool) -> Scorer:
+def _seg_zero(grammar: Grammar | str, device: Device, *, compat: bool, strict: bool) -> Scorer:
     if compat:
-        check_grammar(grammar, SEG_ZERO)
+        grammar = check_grammar(grammar, SEG_ZERO)
         space, resize = grammar.space, grammar.resize
         published: dict[str, Callable[[str, Target], float]] = {
             "tags": think_then_answer,
@@ -169,7 +169,9 @@ def _seg_zero(grammar: Grammar, device: Device, *, compat: bool, strict: bool) -
     return Scorer(grammar, reward, device)
 
 
-def vision_reasoner(*, grammar: Grammar = VISION_REASONER, compat: bool = False, device: Device = "cpu") -> Scorer:
+def vision_reasoner(
+    *, grammar: Grammar | str = VISION_REASONER, compat: bool = False, device: Device = "cpu"
+) -> Scorer:
     """VisionReasoner's rewards: tags, items in form, objects that agree, nothing said over and over.
 
     | | |
@@ -212,7 +214,7 @@ def vision_reasoner(*, grammar: Grammar = VISION_REASONER, compat: bool = False,
     tensor([7., 4.])
     """
     if compat:
-        check_grammar(grammar, VISION_REASONER)
+        grammar = check_grammar(grammar, VISION_REASONER)
         judged = partial(objects_agree, space=grammar.space, resize=grammar.resize)
         published: dict[str, Callable[[str, Target], float]] = {
             "tags": think_then_answer,

@@ -30,7 +30,7 @@ _TAGGED = (THINK, re.compile(rf"</think>\s*+<answer>{_BOX}</answer>$"))
 
 def univg_r1(
     *,
-    grammar: Grammar = GRAMMARS["univg_r1"],
+    grammar: Grammar | str = GRAMMARS["univg_r1"],
     compat: bool = False,
     single_image_thinks: bool = False,
     device: Device = "cpu",
@@ -75,7 +75,7 @@ def univg_r1(
         return Scorer(
             grammar, Weighted({"accuracy": (1.0, implied_image_reward), "format": (1.0, format_reward)}), device
         )
-    check_grammar(grammar, GRAMMARS["univg_r1"], honored=("syntaxes", "space", "resize", "think"))
+    grammar = check_grammar(grammar, GRAMMARS["univg_r1"], honored=("syntaxes", "space", "resize", "think"))
     read = partial(_first_box, space=grammar.space, resize=grammar.resize, single_image_thinks=single_image_thinks)
     form = partial(_has_form, single_image_thinks=single_image_thinks)
     return Scorer(

@@ -31,7 +31,7 @@ _MAX_BOXES = 120
 
 
 def vg_refiner(
-    *, grammar: Grammar = VG_REFINER, refine: bool = False, compat: bool = False, device: Device = "cpu"
+    *, grammar: Grammar | str = VG_REFINER, refine: bool = False, compat: bool = False, device: Device = "cpu"
 ) -> Scorer:
     """VG-Refiner's reward (arXiv 2512.06373): the overlap of boxes, or that it is good enough where a tool's is not.
 
@@ -62,7 +62,7 @@ def vg_refiner(
     """
     accuracy: Reward
     if compat:
-        check_grammar(grammar, VG_REFINER)
+        grammar = check_grammar(grammar, VG_REFINER)
         judged = _refinement if refine else _accuracy
         accuracy = ReferenceReward(partial(judged, space=grammar.space, resize=grammar.resize), judges=BOXES)
         in_form: Reward = ReferenceReward(_has_all_tags if refine else _has_answer_tags, judges=BOXES)

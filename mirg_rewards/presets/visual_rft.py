@@ -24,7 +24,7 @@ _STATED = re.compile(r"[\"']Confidence[\"']\s{0,16}:\s{0,16}(-?\d{1,20}(?:\.\d{1
 
 
 def visual_rft_detection(
-    *, grammar: Grammar = GRAMMARS["visual_rft"], compat: bool = False, device: Device = "cpu"
+    *, grammar: Grammar | str = GRAMMARS["visual_rft"], compat: bool = False, device: Device = "cpu"
 ) -> Scorer:
     """Visual-RFT's rewards for open-vocabulary detection: overlap, confidence and format.
 
@@ -59,7 +59,7 @@ def visual_rft_detection(
     (tensor([2.]), tensor([1.]))
     """
     if compat:
-        check_grammar(grammar, GRAMMARS["visual_rft"], honored=())
+        grammar = check_grammar(grammar, GRAMMARS["visual_rft"], honored=())
         return Scorer(
             grammar,
             Weighted(
@@ -81,7 +81,9 @@ def visual_rft_detection(
     return Scorer(grammar, reward, device)
 
 
-def visual_rft_lisa(*, grammar: Grammar = GRAMMARS["univg_r1"], compat: bool = False, device: Device = "cpu") -> Scorer:
+def visual_rft_lisa(
+    *, grammar: Grammar | str = GRAMMARS["univg_r1"], compat: bool = False, device: Device = "cpu"
+) -> Scorer:
     """Visual-RFT's rewards for reasoning grounding: GIoU + 1, and format.
 
     | | |
@@ -114,7 +116,7 @@ def visual_rft_lisa(*, grammar: Grammar = GRAMMARS["univg_r1"], compat: bool = F
     True
     """
     if compat:
-        check_grammar(grammar, GRAMMARS["univg_r1"], honored=())
+        grammar = check_grammar(grammar, GRAMMARS["univg_r1"], honored=())
         terms = {
             "overlap": (1.0, ReferenceReward(grounded_giou, bounds=(0.0, 2.0), judges=BOXES)),
             "format": (1.0, ReferenceReward(think_then_answer, judges=BOXES)),

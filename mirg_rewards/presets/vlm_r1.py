@@ -10,7 +10,7 @@ from functools import partial
 from mirg_rewards.batch import Device
 from mirg_rewards.claims import Corners
 from mirg_rewards.coordinates import THOUSAND, Resize, Space
-from mirg_rewards.parsing import GRAMMARS, Grammar
+from mirg_rewards.parsing import GRAMMARS, Grammar, as_grammar
 from mirg_rewards.parsing.syntaxes import LISTS
 from mirg_rewards.presets.dataset_units import coordinate_size, dataset_corners
 from mirg_rewards.presets.reference_code import check_grammar, first_answer
@@ -43,7 +43,7 @@ _IN_LISTS = replace(
 )
 
 
-def vlm_r1_rec(*, grammar: Grammar = GRAMMARS["vlm_r1"], compat: bool = False, device: Device = "cpu") -> Scorer:
+def vlm_r1_rec(*, grammar: Grammar | str = GRAMMARS["vlm_r1"], compat: bool = False, device: Device = "cpu") -> Scorer:
     """VLM-R1's reward for referring expressions, as it trains Qwen2.5-VL.
 
     | | |
@@ -75,11 +75,12 @@ def vlm_r1_rec(*, grammar: Grammar = GRAMMARS["vlm_r1"], compat: bool = False, d
     >>> vlm_r1_rec(compat=True)([two], [target]).total, vlm_r1_rec()([two], [target]).terms["accuracy"]
     (tensor([2.]), tensor([0.5000]))
     """
+    grammar = as_grammar(grammar)
     accuracy = partial(_first_box, space=grammar.space, resize=grammar.resize, is_rescaled=True, min_side=1)
     return _preset(grammar, accuracy, _QWEN, device, compat=compat)
 
 
-def vlm_r1_internvl(*, grammar: Grammar = _IN_LISTS, compat: bool = False, device: Device = "cpu") -> Scorer:
+def vlm_r1_internvl(*, grammar: Grammar | str = _IN_LISTS, compat: bool = False, device: Device = "cpu") -> Scorer:
     """VLM-R1's reward for referring expressions, as it trains InternVL.
 
     | | |
@@ -99,11 +100,12 @@ def vlm_r1_internvl(*, grammar: Grammar = _IN_LISTS, compat: bool = False, devic
     >>> vlm_r1_internvl(compat=True)(["<think></think><answer>[100, 100, 200, 150]</answer>"], [target]).total
     tensor([1.5000])
     """
+    grammar = as_grammar(grammar)
     accuracy = partial(_first_box, space=grammar.space, resize=grammar.resize, is_rescaled=False, min_side=1)
     return _preset(grammar, accuracy, _INTERNVL, device, compat=compat)
 
 
-def vlm_r1_glm(*, grammar: Grammar = _IN_LISTS, compat: bool = False, device: Device = "cpu") -> Scorer:
+def vlm_r1_glm(*, grammar: Grammar | str = _IN_LISTS, compat: bool = False, device: Device = "cpu") -> Scorer:
     """VLM-R1's reward for referring expressions, as it trains GLM-V.
 
     | | |
@@ -124,6 +126,7 @@ def vlm_r1_glm(*, grammar: Grammar = _IN_LISTS, compat: bool = False, device: De
     >>> vlm_r1_glm(compat=True)(["<think><answer>[100, 100, 200, 150]</answer>"], [target]).total
     tensor([1.5000])
     """
+    grammar = as_grammar(grammar)
     accuracy = partial(_first_box, space=grammar.space, resize=grammar.resize, is_rescaled=False, min_side=0)
     return _preset(grammar, accuracy, _GLM, device, compat=compat)
 
@@ -133,7 +136,7 @@ def _preset(
 ) -> Scorer:
     if not compat:
         return Scorer(grammar, Weighted({"accuracy": (1.0, object_reward), "format": (1.0, format_reward)}), device)
-    check_grammar(grammar, _FAMILY, honored=("syntaxes", "space", "resize", "think"))
+    grammar = check_grammar(grammar, _FAMILY, honored=("syntaxes", "space", "resize", "think"))
     form = ReferenceReward(partial(has_parts, parts=parts), judges=BOXES)
     return Scorer(
         grammar, Weighted({"accuracy": (1.0, ReferenceReward(accuracy, judges=BOXES)), "format": (1.0, form)}), device

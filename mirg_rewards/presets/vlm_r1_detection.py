@@ -28,7 +28,7 @@ _AP50 = (0.5,)
 
 
 def vlm_r1_weighted_sum(
-    *, grammar: Grammar = GRAMMARS["vlm_r1"], compat: bool = False, device: Device = "cpu"
+    *, grammar: Grammar | str = GRAMMARS["vlm_r1"], compat: bool = False, device: Device = "cpu"
 ) -> Scorer:
     r"""VLM-R1's detection reward of position and completeness.
 
@@ -74,7 +74,9 @@ def vlm_r1_weighted_sum(
     return Scorer(grammar, Weighted(terms), device)
 
 
-def vlm_r1_od_ap(*, grammar: Grammar = GRAMMARS["vlm_r1"], compat: bool = False, device: Device = "cpu") -> Scorer:
+def vlm_r1_od_ap(
+    *, grammar: Grammar | str = GRAMMARS["vlm_r1"], compat: bool = False, device: Device = "cpu"
+) -> Scorer:
     r"""VLM-R1's detection reward by COCO's AP at IoU 0.50 to 0.95.
 
     | | |
@@ -108,7 +110,9 @@ def vlm_r1_od_ap(*, grammar: Grammar = GRAMMARS["vlm_r1"], compat: bool = False,
     return _by_precision(grammar, AveragePrecision(), device, compat=compat)
 
 
-def vlm_r1_od_ap50(*, grammar: Grammar = GRAMMARS["vlm_r1"], compat: bool = False, device: Device = "cpu") -> Scorer:
+def vlm_r1_od_ap50(
+    *, grammar: Grammar | str = GRAMMARS["vlm_r1"], compat: bool = False, device: Device = "cpu"
+) -> Scorer:
     r"""VLM-R1's detection reward by COCO's AP at IoU 0.50: `vlm_r1_od_ap` with this threshold alone (arXiv 2504.07615).
 
     Paper, source, licence, output, terms, range, holes and what the safe form changes are those of `vlm_r1_od_ap`. One hole is
@@ -123,7 +127,9 @@ def vlm_r1_od_ap50(*, grammar: Grammar = GRAMMARS["vlm_r1"], compat: bool = Fals
     return _by_precision(grammar, AveragePrecision(_AP50), device, compat=compat)
 
 
-def vlm_r1_od_length(*, grammar: Grammar = GRAMMARS["vlm_r1"], compat: bool = False, device: Device = "cpu") -> Scorer:
+def vlm_r1_od_length(
+    *, grammar: Grammar | str = GRAMMARS["vlm_r1"], compat: bool = False, device: Device = "cpu"
+) -> Scorer:
     r"""VLM-R1's odLength: COCO's AP, times the share of true boxes in the list where that is longer (arXiv 2504.07615).
 
     The accuracy is that of `vlm_r1_od_ap` times min(1, true boxes / items of the list) (`odLength_reward`). Paper, source,
@@ -222,7 +228,7 @@ def _classes(
     return rows, predicted_class, target_class
 
 
-def _by_precision(grammar: Grammar, judged: AveragePrecision, device: Device, *, compat: bool) -> Scorer:
+def _by_precision(grammar: Grammar | str, judged: AveragePrecision, device: Device, *, compat: bool) -> Scorer:
     if not compat:
         return Scorer(grammar, Weighted({"accuracy": (1.0, judged), "format": (1.0, format_reward)}), device)
     coco()  # so that a missing extra is told now, not by the first batch
@@ -230,8 +236,8 @@ def _by_precision(grammar: Grammar, judged: AveragePrecision, device: Device, *,
     return _compat(grammar, partial(od, thresholds=thresholds, is_length_judged=judged.is_length_judged), device)
 
 
-def _compat(grammar: Grammar, accuracy: Callable[..., float], device: Device) -> Scorer:
-    check_grammar(grammar, GRAMMARS["vlm_r1"], honored=("syntaxes", "space", "resize", "think"))
+def _compat(grammar: Grammar | str, accuracy: Callable[..., float], device: Device) -> Scorer:
+    grammar = check_grammar(grammar, GRAMMARS["vlm_r1"], honored=("syntaxes", "space", "resize", "think"))
     read = ReferenceReward(partial(accuracy, space=grammar.space, resize=grammar.resize), judges=BOXES)
     form = ReferenceReward(think_then_answer, judges=BOXES)
     return Scorer(grammar, Weighted({"accuracy": (1.0, read), "format": (1.0, form)}), device)

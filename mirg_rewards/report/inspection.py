@@ -15,7 +15,7 @@ from rich.text import Text
 from mirg_rewards.claims import Claim, Parsed, Size
 from mirg_rewards.coordinates import PIXELS
 from mirg_rewards.diagnosis import diagnose_parsed
-from mirg_rewards.parsing import GRAMMARS, Grammar, parse
+from mirg_rewards.parsing import GRAMMARS, Grammar, as_grammar, parse
 from mirg_rewards.report.segments import segments
 
 if TYPE_CHECKING:
@@ -126,13 +126,13 @@ class Inspection:
 
 
 def inspect_text(
-    text: str, grammar: Grammar, sizes: Sizes, *, target: Target | None = None, reward: Reward | None = None
+    text: str, grammar: Grammar | str, sizes: Sizes, *, target: Target | None = None, reward: Reward | None = None
 ) -> Inspection:
     """Parse a completion and explain the result; torch is needed for a reward alone.
 
     Args:
         text: The completion.
-        grammar: The grammar to parse it with.
+        grammar: The grammar to parse it with, or its name in `GRAMMARS`.
         sizes: The (width, height) in pixels of each image, None if unknown.
         target: The ground truth of the completion.
         reward: The reward to compute against `target`.
@@ -142,6 +142,7 @@ def inspect_text(
     >>> inspection.parsed.defects.sentences()[0], "qwen2_vl_stripped" in inspection.others
     ('The think part is missing.', True)
     """
+    grammar = as_grammar(grammar)
     parsed = parse(text, grammar, sizes, seen_sizes=target.seen_sizes if target else None)
     hints = diagnose_parsed([parsed] * _COPIES, [len(sizes)] * _COPIES, [text] * _COPIES).hints
     others = [name for name, other in GRAMMARS.items() if _is_clean(text, other, sizes)] if parsed.defects else []

@@ -206,7 +206,7 @@ def audit(
     subject: Any,
     *,
     kind: CallableKind | None = None,
-    grammar: Grammar | None = None,
+    grammar: Grammar | str | None = None,
     columns: TargetColumns = "target",
     messages: bool = False,
     targets: Sequence[Target] | None = None,

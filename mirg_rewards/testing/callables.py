@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mirg_rewards.batch import Answers, Device, Targets, to_tensors
-from mirg_rewards.parsing import GRAMMARS, Grammar
+from mirg_rewards.parsing import GRAMMARS, Grammar, as_grammar
 from mirg_rewards.parsing.responses import parse_batch
 from mirg_rewards.scorer import Scorer, Scores
 from mirg_rewards.targets import Target
@@ -138,7 +138,7 @@ def judge(
     subject: Any,
     *,
     kind: CallableKind | None = None,
-    grammar: Grammar | None = None,
+    grammar: Grammar | str | None = None,
     columns: TargetColumns = "target",
     messages: bool = False,
 ) -> Judge:
@@ -183,7 +183,7 @@ pass kind="reward", "scorer", "trl", "ms_swift", "verl", "easyr1", "easyr1_seque
         raise ValueError(f"messages is for functions that TRL calls, got it with one of kind {kind!r}")
     if grammar is None:
         grammar = subject.grammar if isinstance(subject, Scorer) else GRAMMARS["mirg"]
-    return Judge(subject, kind, grammar, columns, messages=messages)
+    return Judge(subject, kind, as_grammar(grammar), columns, messages=messages)
 
 
 def _kind_of(subject: Callable[..., Any]) -> CallableKind:

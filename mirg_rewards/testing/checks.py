@@ -27,7 +27,7 @@ def check_reward(  # noqa: PLR0913 - options, by keyword
     subject: Any,
     *,
     kind: CallableKind | None = None,
-    grammar: Grammar | None = None,
+    grammar: Grammar | str | None = None,
     columns: TargetColumns = "target",
     messages: bool = False,
     targets: SearchStrategy[Target] | None = None,

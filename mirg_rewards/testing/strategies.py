@@ -17,7 +17,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from mirg_rewards.batch import Answers, Targets, pack
 from mirg_rewards.claims import Box, Claim, Defect, Parsed, Point, Size
-from mirg_rewards.parsing import Grammar, parse
+from mirg_rewards.parsing import Grammar, as_grammar, parse
 from mirg_rewards.targets import Target
 from mirg_rewards.testing.answer_format import AnswerFormat, places_of, write_answer
 
@@ -189,7 +189,7 @@ def _edited(target: Target, edit: str, number: int, other: Claim) -> Claim:
 @st.composite
 def responses(
     draw: DrawFn,
-    grammar: Grammar,
+    grammar: Grammar | str,
     *,
     target: Target | None = None,
     images: int = 3,
@@ -214,7 +214,7 @@ def responses(
     if target is None:
         target = Target((), ((1000, 1000),) * images)
     predicted = draw(answers_about(target, grid=grid, min_size=min_size, max_size=max_size))
-    grammar = draw(answer_formats(grammar))
+    grammar = draw(answer_formats(as_grammar(grammar)))
     text = write_answer(predicted, target, grammar, think=draw(_THOUGHTS))
     return _garbled(text, draw(_CHANGES)) if messy else text
 
@@ -282,7 +282,7 @@ def answer_batches(
     min_size: int = 0,
     max_size: int = 4,
     places: Sequence[PlaceKind] = ("box",),
-    grammar: Grammar | None = None,
+    grammar: Grammar | str | None = None,
 ) -> tuple[Answers, Targets]:
     """Batches of `min_size` to `max_size` answers and their targets, right and wrong ones, packed.
 

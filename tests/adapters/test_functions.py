@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirg_rewards import GRAMMARS, Box, Claim, Point, Target, presets, render
+from mirg_rewards import GRAMMARS, Box, Claim, Point, Resize, Target, presets, render
 from mirg_rewards.adapters import areal, datasets, easyr1, ms_swift, openrlhf, skyrl, slime, trl, verl
 from mirg_rewards.adapters.settings import scorer_from_settings
 
@@ -152,6 +152,40 @@ def test_a_space_is_not_made_of_what_is_none(space):
     with pytest.raises(ValueError, match="space must be"):
         scorer_from_settings(space=space)
     assert scorer_from_settings(space=1000.0) == scorer_from_settings(space="1000")
+
+
+@pytest.mark.parametrize("compat", [False, True])
+def test_settings_of_the_resize_reach_the_grammar_and_the_reward(compat):
+    scorer = scorer_from_settings("vlm_r1_rec", max_pixels=401_408, compat=compat)
+    assert scorer.grammar.resize == Resize(28, 3136, 401_408)
+    width, height = scorer.grammar.resize((1920, 1080))
+    target = Target((Claim(1, Box(0.25, 0.25, 0.75, 0.75)),), ((1920, 1080),))
+    corners = [round(side * length) for side, length in zip((0.25, 0.25, 0.75, 0.75), (width, height) * 2, strict=True)]
+    text = f'<think>It is here.</think><answer>{{"bbox_2d": {corners}}}</answer>'
+    assert scorer([text], [target]).terms["accuracy"].item() > 0.99
+    assert scorer_from_settings("vlm_r1_rec", compat=compat)([text], [target]).terms["accuracy"].item() < 0.5
+    original = scorer_from_settings("vlm_r1_rec", resize=False, compat=compat)
+    assert original.grammar.resize is None
+    assert (
+        original(['<think>It is here.</think><answer>{"bbox_2d": [480, 270, 1440, 810]}</answer>'], [target]).total > 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"max_pixels": 1000}, "max_pixels: the grammar must count in pixels, got one that counts from 0 to 1000"),
+        ({"resize": False}, "resize: the grammar must count in pixels"),
+        ({"grammar": "qwen25_json", "max_pixels": "many"}, "max_pixels must be a whole number of pixels"),
+        ({"grammar": "qwen25_json", "max_pixels": True}, "max_pixels must be a whole number of pixels"),
+        ({"grammar": "qwen25_json", "resize": False, "min_pixels": 9}, "min_pixels: the grammar must have a resize"),
+        ({"grammar": "qwen2.5_json"}, "did you mean qwen25_json"),
+        ({"checkpoint": "Qwen/Qwen3-VL"}, "is no folder, and nothing is downloaded"),
+    ],
+)
+def test_a_setting_that_cannot_hold_is_named_with_the_fix(settings, message):
+    with pytest.raises(ValueError, match=message):
+        scorer_from_settings(**settings)
 
 
 @pytest.mark.parametrize(

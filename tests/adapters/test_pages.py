@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = [DOCS / "trainers.md", *sorted((DOCS / "adapters").glob("*.md"))]
+PAGES = [DOCS / "trainers.md", DOCS / "processors.md", *sorted((DOCS / "adapters").glob("*.md"))]
 TRAINERS = (
     "trl",
     "verl",
@@ -51,6 +51,13 @@ def test_the_page_on_moving_over_has_a_row_and_a_command_for_each_converter():
     assert set(re.findall(r"^\| [^|]+ \| `(\w+)` \|", page, re.MULTILINE)) == projects
     lines = re.findall(r"^mirg-rewards (convert .*)$", page, re.MULTILINE)
     assert {make_parser("convert").parse_args(line.split()).project for line in lines} == projects
+
+
+def test_the_instructions_of_the_page_run():
+    (block,) = (
+        text for text in re.findall(r"```python\n(.*?)```", PAGES[0].read_text(), re.DOTALL) if "instructions" in text
+    )
+    exec(compile(block, "trainers.md", "exec"), {})  # noqa: S102 - our own page
 
 
 @pytest.mark.parametrize("trainer", TRAINERS)

@@ -12,7 +12,7 @@ from mirg_rewards.claims import Claim, Size
 from mirg_rewards.data.rows import read_rows
 from mirg_rewards.data.training_rows import training_row
 from mirg_rewards.data.trajectories.steps import Rejection, Rule
-from mirg_rewards.parsing import Grammar, parse, render
+from mirg_rewards.parsing import Grammar, as_grammar, parse, render
 from mirg_rewards.targets import Target
 
 
@@ -25,7 +25,7 @@ class MinimalTrajectory:
 
 
 def minimal_trajectory(
-    notes: Sequence[Claim], target: Target, grammar: Grammar, *, labels: bool = True
+    notes: Sequence[Claim], target: Target, grammar: Grammar | str, *, labels: bool = True
 ) -> MinimalTrajectory | Rejection:
     """Build the trajectory that lists each image's `notes`, chooses images by `target`, and answers.
 
@@ -41,6 +41,7 @@ def minimal_trajectory(
     >>> made.text[len("<think></think>") + len(made.think) :]
     '<answer>[{"image": 2, "bbox_2d": [250, 0, 1000, 750]}]</answer>'
     """
+    grammar = as_grammar(grammar)
     claims = target.claims if labels else tuple(replace(claim, label="") for claim in target.claims)
     think = reasoning(notes, target)
     try:
@@ -59,7 +60,7 @@ def minimal_trajectory(
 
 
 def written_trajectory(
-    notes: Sequence[Claim], target: Target, grammar: Grammar, *, labels: bool = True
+    notes: Sequence[Claim], target: Target, grammar: Grammar | str, *, labels: bool = True
 ) -> MinimalTrajectory:
     """Build the `minimal_trajectory`, or raise ValueError in place of a `Rejection`."""
     match minimal_trajectory(notes, target, grammar, labels=labels):
@@ -97,7 +98,7 @@ def _images(claims: Sequence[Claim]) -> list[int]:
 
 
 def read_training_rows(
-    path: str | Path, grammar: Grammar, size_of: Callable[[Path], Size]
+    path: str | Path, grammar: Grammar | str, size_of: Callable[[Path], Size]
 ) -> dict[str, list[dict[str, Any]]]:
     """Read rows for TRL from a JSONL or parquet file, under "train" and "test"; images stay paths.
 
@@ -108,6 +109,7 @@ def read_training_rows(
 
     Raises ValueError that names the file and line.
     """
+    grammar = as_grammar(grammar)
     path = Path(path)
     named: dict[str, list[dict[str, Any]]] = {"train": [], "test": []}
     unnamed: list[dict[str, Any]] = []
@@ -136,7 +138,7 @@ def read_training_rows(
 
 
 def _file_row(
-    folder: Path, line: Mapping[str, Any], grammar: Grammar, size_of: Callable[[Path], Size]
+    folder: Path, line: Mapping[str, Any], grammar: Grammar | str, size_of: Callable[[Path], Size]
 ) -> dict[str, Any]:
     paths = [folder / image for image in line["images"]]
     sizes = [size_of(image) for image in paths]

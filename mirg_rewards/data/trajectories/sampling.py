@@ -52,7 +52,7 @@ Policy = Callable[[Sampled], tuple[int | None, str]]
 def sample(
     completions: Sequence[Sequence[Response]],
     targets: Sequence[Target],
-    grammar: Grammar,
+    grammar: Grammar | str,
     policy: Policy,
     *,
     direct: Sequence[Response] | None = None,
@@ -152,7 +152,7 @@ _EXACT = 1e-6
 
 
 def _judged(
-    texts: Sequence[Response], targets: Sequence[Target], grammar: Grammar
+    texts: Sequence[Response], targets: Sequence[Target], grammar: Grammar | str
 ) -> tuple[list[float], list[bool], list[bool]]:
     if not texts:
         return [], [], []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from mirg_rewards.coordinates import Space
-from mirg_rewards.parsing import GRAMMARS, Grammar
+from mirg_rewards.parsing import GRAMMARS, Grammar, as_grammar
 from mirg_rewards.parsing.syntaxes import ANY_TAGS, LISTS
 
 BOX_FORMS = ("list", "tag")
@@ -40,7 +40,8 @@ class TrajectoryStyle:
     def __post_init__(self) -> None:
         if self.boxes not in BOX_FORMS:
             raise ValueError(f"boxes must be one of {', '.join(BOX_FORMS)}, got {self.boxes!r}")
-        count = self.grammar
+        count = as_grammar(self.grammar)
+        object.__setattr__(self, "grammar", count)
         lists = Grammar((LISTS,), space=Space(count.space.max_value), resize=count.resize)
         object.__setattr__(self, "written", lists)
         object.__setattr__(self, "trace", replace(lists, syntaxes=(LISTS if self.boxes == "list" else ANY_TAGS,)))
