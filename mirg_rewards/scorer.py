@@ -14,6 +14,7 @@ from mirg_rewards.batch import Answers, Device, Targets, to_tensors
 from mirg_rewards.parsing import Grammar
 from mirg_rewards.parsing.responses import parse_batch
 from mirg_rewards.rewards import Reward, Weighted
+from mirg_rewards.rewards.contract import check_is_reward, checked_output
 from mirg_rewards.row_error import RowTypeError
 from mirg_rewards.targets import Target
 
@@ -55,8 +56,7 @@ class Scorer:
     def __post_init__(self) -> None:
         if not isinstance(self.grammar, Grammar):
             raise TypeError(f"grammar must be a Grammar, such as GRAMMARS['mirg'], got {self.grammar!r}")
-        if not callable(self.reward):
-            raise TypeError(f"reward must be callable as reward(answers, targets), got {self.reward!r}")
+        check_is_reward("reward", self.reward)
 
     def read(self, responses: Sequence[Response], targets: Sequence[Target]) -> tuple[Answers, Targets]:
         """Parse responses, and lay out their claims and those of the targets as tensors.
@@ -98,8 +98,9 @@ class Scorer:
             if isinstance(self.reward, Weighted):
                 terms = self.reward.each(answers, true)
                 return Scores(self.reward.total(terms), terms, answers, true)
-            total = self.reward(answers, true)
-            return Scores(total, {getattr(self.reward, "__name__", "reward"): total}, answers, true)
+            name = getattr(self.reward, "__name__", "reward")
+            total = checked_output(name, self.reward(answers, true), answers)
+            return Scores(total, {name: total}, answers, true)
 
 
 def as_text(response: Response | None, row: int = 0) -> str:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from mirg_rewards.batch import Device
+from mirg_rewards.rewards.contract import NonFiniteRewardError, RewardOutputError
 from mirg_rewards.targets import Target
 from mirg_rewards.testing.answer_format import AnswerFormat, UnsupportedAnswerError, places_of, write_answer
 from mirg_rewards.testing.callables import Judge, OutputError
@@ -84,8 +85,10 @@ class PropertyContext:
         rows = list(zip(texts, targets, strict=True))
         try:
             return (judge or self.judge)(texts, targets)
-        except OutputError as error:
+        except (OutputError, RewardOutputError) as error:
             raise Counterexample("form", rows, [error] * len(rows), ["one number"] * len(rows)) from None
+        except NonFiniteRewardError as error:
+            raise Counterexample("finite", rows[error.row :][:1], [error.message], ["a finite number"]) from None
         except Exception as error:
             raised = f"raised {type(error).__name__}: {error}"
             raise Counterexample("never_raises", rows, [raised] * len(rows), ["a number"] * len(rows)) from error

@@ -358,7 +358,7 @@ def test_a_reward_of_ones_own_is_served_and_its_failure_is_told(tmp_path):
     process, address = started(command=[sys.executable, str(tmp_path / "own.py")])
     status, found = asked(address, "/score", {"rows": [ROW, ROW | {"completion": "no idea"}]})
     assert status == 500
-    assert found["error"].startswith("the reward could not be computed: row 1: the reward 'reward' is nan")
+    assert found["error"].startswith("the reward could not be computed: row 1: the reward 'doubtful' is nan")
     assert asked(address, "/score", {"rows": [ROW]})[1]["rows"][0]["reward"] == 1.0
     assert metrics(address)['mirg_rewards_requests_total{path="/score",status="500"}'] == 1
     process.terminate()
