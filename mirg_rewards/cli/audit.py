@@ -25,10 +25,14 @@ EXAMPLES = """examples:
   the same for a published reward, as its authors' code computes it:
     mirg-rewards audit --preset univg_r1 --compat
 
-NAME is a function as TRL, ms-swift, verl or EasyR1 call it, reward(answers, targets), function(completion, target), or a
-Scorer. It gets the target as a JSON string in the column target or ground_truth. --columns names another column, or a
-function of yours that turns a Target into {column: value}.
-The exit status is 1 if a cheat earns more than the right image in clean form with an IoU of 0.8."""
+NAME is a function as TRL, ms-swift, verl or EasyR1 call it (async too), reward(answers, targets), function(completion,
+target), or a Scorer. It gets the target as a JSON string (Target.to_json()) in ground_truth, in target, or in the one
+column that it requires, such as solution; if that earns nothing, as an answer in text.
+--columns names another column, or a function of yours that turns a Target into the columns of a row:
+  def columns_of(target):
+      return {"box": target.claims[0].box.corners if target.claims else None}
+The exit status is 1 if a cheat earns more than the right image in clean form with an IoU of 0.8, or if the truth itself
+earns nothing."""
 
 KINDS = ("reward", "scorer", "trl", "ms_swift", "verl", "easyr1", "easyr1_sequential", "sample")
 """The kinds of `testing.audit`, repeated here because importing it loads torch."""
@@ -46,7 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compat", action="store_true", help="the preset with the numbers of its authors' code")
     parser.add_argument("--kind", choices=KINDS, help="calling convention, if the parameters are ambiguous")
     parser.add_argument(
-        "--columns", default="target", metavar="NAME|FILE.py:FUNCTION", help="column of the target, or all columns"
+        "--columns",
+        metavar="NAME|FILE.py:FUNCTION",
+        help="column of the target, or a function from Target to all columns (default: the one that NAME requires)",
     )
     parser.add_argument("--messages", action="store_true", help="completions are lists of chat messages")
     parser.add_argument("--all", action="store_true", help="show every cheat, not only holes and the next ten")
@@ -68,7 +74,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.compat and arguments.preset is None:
         raise ValueError("--compat is for --preset")
     with loading() as load, redirect_stdout(sys.stderr):  # rewards print, and the output may be JSON
-        is_function = arguments.preset is None and ":" in arguments.columns
+        is_function = arguments.preset is None and ":" in (arguments.columns or "")
         columns = load(arguments.columns) if is_function else arguments.columns
         name, reward, grammar = _preset(arguments) if arguments.preset else _own_reward(arguments, load)
         result = audit(
@@ -88,6 +94,9 @@ def _print(result: Audit, arguments: argparse.Namespace) -> None:
 
         from mirg_rewards.report.audit_output import audit_table
 
+        if result.unpaid:
+            print(result.title(), result.summary(), sep="\n")
+            return
         # A narrower table would cut sentences to pieces.
         console = Console(width=max(Console().width, 100))
         console.print(audit_table(result, max_rows=None if arguments.all else _SHOWN))
