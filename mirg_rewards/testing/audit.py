@@ -270,7 +270,7 @@ def audit(
     is_fixed = grammar is not None or isinstance(subject, Scorer)
     choice = choose(asked, earn_of, some, fixed_grammar=is_fixed, fixed_columns=columns is not None, seconds=seconds)
     if choice.trial is None:
-        raise _no_number(choice) from choice.error and choice.error.__cause__
+        raise _no_number(choice, asked, some[0]) from choice.error and choice.error.__cause__
     call, (answer_format, needs_labels, paid), _, missed, note = choice.trial
     title = name or asked.name
     if not choice.trial.pays or choice.other_grammar is not None:
@@ -327,23 +327,29 @@ def _cause(choice: Choice, target: Target) -> str:
         return (
             f"{start} Probable cause: the reward reads another form of answer: pass its grammar (grammar=, --grammar)."
         )
-    _, columns = choice.trial.call.arguments([""], [target])[0]
-    rows = {name: value[0] for name, value in columns.items() if isinstance(value, list) and name not in _OWN}
-    told = ", ".join(f"{name}={value!r:.90}" for name, value in rows.items())
     return (
         f"{start} Probable cause: other columns (columns=, --columns), or another form of answer (grammar=, --grammar). "
-        f"No grammar of the library pays either{f'. The function was told {told}' if told else ''}."
+        f"No grammar of the library pays either.{_told(choice.trial.call, target)}"
     )
 
 
 _OWN = ("prompts", "completions", "completion_ids", "messages")
 
 
-def _no_number(choice: Choice) -> ValueError:
+def _told(call: Judge, target: Target) -> str:
+    """The columns of the dataset that a function of TRL or ms-swift was given."""
+    if call.kind not in ("trl", "ms_swift"):
+        return ""
+    _, columns = call.arguments([""], [target])[0]
+    rows = {name: value[0] for name, value in columns.items() if isinstance(value, list) and name not in _OWN}
+    return f" The function was given {', '.join(f'{name}={value!r:.90}' for name, value in rows.items())}."
+
+
+def _no_number(choice: Choice, asked: Judge, target: Target) -> ValueError:
     if choice.error is None:
         return ValueError("no time was left to score the truth: pass more seconds")
     if choice.other_grammar is None:
-        return choice.error
+        return ValueError(f"{choice.error}.{_told(asked, target)}")
     name, paid = choice.other_grammar
     return ValueError(f"{choice.error}. In grammar {name} the truth earns {paid:.3f}: pass that grammar")
 

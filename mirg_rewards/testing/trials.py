@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from mirg_rewards.parsing import GRAMMARS, Grammar
@@ -73,44 +73,48 @@ def choose(
         fixed_columns: the caller named the columns.
         seconds: no further way is tried when this time is over.
     """
-    end = time.perf_counter() + seconds
-    errors: list[ValueError] = []
-
-    def trials(ways: Iterable[tuple[Judge, str]], rows: Sequence[Target]) -> Iterator[Trial]:
-        for number, (call, note) in enumerate(ways):
-            if number and time.perf_counter() > end:
-                return
-            try:
-                yield _tried(call, earn_of(call), rows, note)
-            except ValueError as error:
-                errors.append(error)
-
+    search = _Search(earn_of, time.perf_counter() + seconds)
     ways = list(_ways(asked, fixed_columns))
-    first: Trial | None = None
-    numbered: list[Trial] = []
-    for trial in trials(ways, targets):
-        numbered.append(trial)
-        if first is None or (trial.sees_boxes, trial.pays) > (first.sees_boxes, first.pays):
-            first = trial
-        if first.sees_boxes:
-            break
-    if first is not None and first.sees_boxes and (fixed_grammar or first.best.paid >= _FULL):
+    in_own = search.trials(ways, targets)
+    first = max(in_own, key=lambda trial: (trial.sees_boxes, trial.pays), default=None)  # the first of equals
+    error = next(iter(search.errors), None)
+    is_seen = first is not None and first.sees_boxes
+    if first is not None and is_seen and (fixed_grammar or first.best.paid >= _FULL):
         return Choice(first)
-    found = list(errors)
     # A way that raises in one grammar most often does so in all.
-    again = [(trial.call, f"; {trial.note}" if trial.note else "") for trial in numbered] or ways
-    best: Trial | None = None
-    for trial in trials(_in_other_grammars(again, asked.grammar), targets[:_ROWS]):
-        if trial.sees_boxes and (best is None or _is_more(trial.best.paid, best.best.paid)):
-            best = trial
-        if best is not None and best.best.paid >= _FULL:
-            break
-    if best is None or (first is not None and first.sees_boxes and best.best.paid < _CLEARLY * first.best.paid):
-        return Choice(first, next(iter(found), None))
+    again = [(trial.call, f"; {trial.note}" if trial.note else "") for trial in in_own] or ways
+    others = search.trials(_in_other_grammars(again, asked.grammar), targets[:_ROWS])
+    best = max(others, key=lambda trial: (trial.sees_boxes, round(trial.best.paid, 6)), default=None)
+    if best is None or not best.sees_boxes:
+        return Choice(first, error)
+    if first is not None and is_seen and best.best.paid < _CLEARLY * first.best.paid:
+        return Choice(first)
     if not fixed_grammar:
         return Choice(best)
     name = next(name for name, grammar in GRAMMARS.items() if grammar == best.call.grammar)
-    return Choice(first, next(iter(found), None), (name, best.best.paid))
+    return Choice(first, error, (name, best.best.paid))
+
+
+@dataclass(slots=True)
+class _Search:
+    earn_of: Rows
+    end: float
+    errors: list[ValueError] = field(default_factory=list)
+
+    def trials(self, ways: Iterable[tuple[Judge, str]], rows: Sequence[Target]) -> list[Trial]:
+        """Try ways until one pays in full or the time is over; those that raise are left out."""
+        found: list[Trial] = []
+        for number, (call, note) in enumerate(ways):
+            if number and time.perf_counter() > self.end:
+                break
+            try:
+                found.append(_tried(call, self.earn_of(call), rows, note))
+            except ValueError as error:
+                self.errors.append(error)
+                continue
+            if found[-1].sees_boxes and found[-1].best.paid >= _FULL:
+                break
+        return found
 
 
 def _tried(call: Judge, earn: Earn, targets: Sequence[Target], note: str) -> Trial:
