@@ -21,7 +21,7 @@ DESCRIPTION = "Score some hundred cheats with a reward, beside the target itself
 EXAMPLES = """examples:
   rewards that a policy could earn from your own function without a correct answer:
     mirg-rewards audit my_rewards.py:my_reward
-    mirg-rewards audit my_rewards.py:my_reward --grammar qwen25_json --columns my_rewards.py:columns_of
+    mirg-rewards audit my_rewards.py:by_boxes --grammar qwen25_json --columns my_rewards.py:columns_of
   the same for a published reward, as its authors' code computes it:
     mirg-rewards audit --preset univg_r1 --compat
 
@@ -188,6 +188,7 @@ def _new_module(file: Path) -> ModuleType:
     from hashlib import sha256
     from importlib.util import module_from_spec, spec_from_file_location
 
-    spec = spec_from_file_location(f"{file.stem}_{sha256(str(file).encode()).hexdigest()[:12]}", file)
+    digest = sha256(str(file).encode() + file.read_bytes())  # so that a job does not resume under changed code
+    spec = spec_from_file_location(f"{file.stem}_{digest.hexdigest()[:12]}", file)
     assert spec is not None  # a path that ends with .py has one
     return module_from_spec(spec)

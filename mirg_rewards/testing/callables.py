@@ -168,6 +168,28 @@ class Judge:
         return {"ground_truth" if has_its_name else self.columns: target.to_json()}
 
 
+@dataclass(frozen=True, slots=True)
+class JudgeReward:
+    """A trainer's function as a reward: it gets the texts and the targets of the batch.
+
+    >>> from mirg_rewards import Parsed, pack
+    >>> def is_short(completion, target):
+    ...     return float(len(completion) < 10)
+    >>> JudgeReward(judge(is_short))(*pack([Parsed()], [Target((), (None,))], texts=["a dog"]))
+    tensor([1.])
+    """
+
+    of: Judge
+
+    @property
+    def __name__(self) -> str:
+        return self.of.name
+
+    def __call__(self, answers: Answers, targets: Targets) -> Tensor:
+        """The reward of each completion, float32."""
+        return torch.tensor(self.of(answers.texts, targets.rows), dtype=torch.float32, device=answers.defects.device)
+
+
 _ANY_TARGET = Target((Claim(1, Box(0.25, 0.25, 0.75, 0.75), Point(0.5, 0.5), "dog"),), ((560, 420),))
 
 
