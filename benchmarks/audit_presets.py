@@ -161,8 +161,21 @@ The same for a reward of your own, with exit status 1 if there is a hole:
 
 ```bash
 mirg-rewards audit my_rewards.py:my_reward
+mirg-rewards audit my_rewards.py:my_reward --columns my_rewards.py:columns_of
 mirg-rewards audit --preset univg_r1 --compat
 ```
+
+A function gets the target as JSON in the one column that it requires, such as `solution`. With several columns, `--columns`
+names a function that turns a `Target` into the columns of a row:
+
+```python
+def columns_of(target):
+    return {"box": target.claims[0].box.corners if target.claims else None, "sizes": target.sizes}
+```
+
+Without `--grammar`, the audit tries other grammars where the truth earns little, and its title says which it took. Where the
+truth itself earns nothing, the audit says only that, with the probable cause and exit status 1. Functions may be async, and
+rows for which TRL's functions return None do not count.
 
 ## As published
 

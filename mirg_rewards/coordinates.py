@@ -6,6 +6,7 @@ import functools
 import math
 from dataclasses import dataclass, field
 
+from mirg_rewards.arguments import as_whole_number
 from mirg_rewards.claims import Size
 
 
@@ -28,6 +29,8 @@ class Space:
     bin_center: bool = False
 
     def __post_init__(self) -> None:
+        if self.max_value is not None:
+            object.__setattr__(self, "max_value", as_whole_number("max_value", self.max_value))
         if self.max_value is not None and self.max_value < 1:
             raise ValueError(f"max_value must be at least 1, or None for pixels, got {self.max_value}")
         if self.bin_center and self.max_value is None:
@@ -102,6 +105,17 @@ class Resize:
     max_pixels: int
     are_sides_clamped: bool = field(default=True, kw_only=True)
     is_default: bool = field(default=False, kw_only=True, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("factor", "min_pixels", "max_pixels"):
+            number = as_whole_number(f"{name} of a Resize", getattr(self, name))
+            if number < 1:
+                raise ValueError(f"{name} of a Resize must be at least 1, got {number}")
+            object.__setattr__(self, name, number)
+        if self.min_pixels > self.max_pixels:
+            raise ValueError(
+                f"a Resize needs min_pixels <= max_pixels, got min_pixels={self.min_pixels}, max_pixels={self.max_pixels}"
+            )
 
     def __call__(self, size: Size) -> Size:
         """The (width, height) that the model counts in. Raises ValueError where the processor would, above 200:1."""

@@ -14,6 +14,7 @@ from mirg_rewards.batch import Answers, Device, Targets, to_tensors
 from mirg_rewards.parsing import Grammar, as_grammar
 from mirg_rewards.parsing.responses import parse_batch
 from mirg_rewards.rewards import Judges, Reward, Weighted, judges_of
+from mirg_rewards.rewards.contract import check_is_reward, checked_output
 from mirg_rewards.rewards.reprs import value_repr
 from mirg_rewards.row_error import RowError, RowTypeError
 from mirg_rewards.targets import Target
@@ -59,6 +60,11 @@ class Scorer:
         for name, value in (("grammar", as_grammar(grammar)), ("reward", reward), ("device", device)):
             object.__setattr__(self, name, value)
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.grammar, Grammar):
+            raise TypeError(f"grammar must be a Grammar, such as GRAMMARS['mirg'], got {self.grammar!r}")
+        check_is_reward("reward", self.reward)
+
     def read(self, responses: Sequence[Response], targets: Sequence[Target]) -> tuple[Answers, Targets]:
         """Parse responses, and lay out their claims and those of the targets as tensors.
 
@@ -100,8 +106,9 @@ class Scorer:
             if isinstance(self.reward, Weighted):
                 terms = self.reward.each(answers, true)
                 return Scores(self.reward.total(terms), terms, answers, true)
-            total = self.reward(answers, true)
-            return Scores(total, {getattr(self.reward, "__name__", "reward"): total}, answers, true)
+            name = getattr(self.reward, "__name__", "reward")
+            total = checked_output(name, self.reward(answers, true), answers)
+            return Scores(total, {name: total}, answers, true)
 
 
 def _check_targets(targets: Targets, grammar: Grammar, reward: Reward) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
+from mirg_rewards.arguments import shown
 from mirg_rewards.claims import Box, Claim, Point, Row, Size, claim_row
 from mirg_rewards.coordinates import PIXELS, Space
 
@@ -36,7 +37,7 @@ class Target:
     """The claims as float64: the corners of each; its point, image and what there is (1: a box, 2: a point); and labels."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "claims", tuple(self.claims))
+        object.__setattr__(self, "claims", _checked_claims(self.claims))
         object.__setattr__(self, "rows", [claim_row(claim) for claim in self.claims])
         object.__setattr__(self, "sizes", _checked_sizes("sizes", self.sizes))
         if self.seen_sizes is not None:
@@ -274,11 +275,26 @@ def _float64(rows: Sequence[Sequence[float]]) -> bytes:
     return array("d", chain.from_iterable(rows)).tobytes()
 
 
+def _checked_claims(claims: Any) -> tuple[Claim, ...]:
+    if isinstance(claims, Claim):
+        raise TypeError("claims must be a tuple of Claim, got one Claim; write Target((claim,), sizes)")
+    if not isinstance(claims, Iterable):
+        raise TypeError(f"claims must be a tuple of Claim, got {shown(claims)}")
+    checked = tuple(claims)
+    for number, claim in enumerate(checked):
+        if not isinstance(claim, Claim):
+            raise TypeError(f"claims[{number}] must be a Claim, got {shown(claim)}; write Claim(image, box)")
+    return checked
+
+
 _MARGIN = 0.5
 """Distance that a true box may lie outside its image before it is taken for another unit: benchmarks overshoot by 5 %."""
 
 
 def _checked_sizes(name: str, sizes: Iterable[Size | None]) -> tuple[Size | None, ...]:
+    if not isinstance(sizes, Iterable) or isinstance(sizes, str):
+        fix = "one (width, height) for each image, None for an unknown one, as in [(640, 480), None]"
+        raise TypeError(f"{name} needs {fix}, got {shown(sizes)}")
     checked: list[Size | None] = []
     for number, size in enumerate(sizes):
         try:

@@ -147,7 +147,7 @@ def test_code_that_a_reward_runs_is_seen_and_harmless():
 def test_cheats_are_not_run_once_the_time_is_over():
     def sleepy(completions, target, **columns):
         time.sleep(0.02)
-        return [1.0] * len(completions)
+        return [float(bool(text)) for text in completions]
 
     found = audit(sleepy, cheats=FEW, seconds=0.0)
     assert {finding.verdict for finding in found.findings} == {"not run"}
@@ -439,7 +439,7 @@ def test_the_command_reads_a_preset_by_the_grammar_that_is_asked_for(capsys):
         (["my_rewards.py:NUMBER"], "must be callable, got 3"),
         (["broken.py:reward"], "broken.py cannot be imported: SyntaxError"),
         (["script.py:reward"], "script.py cannot be imported: SystemExit: 0"),
-        (["my_rewards.py:with_columns"], "truth"),
+        (["my_rewards.py:first_box", "--columns", "truth"], "missing 1 required positional argument: 'target'"),
         (["my_rewards.py:first_box", "--compat"], "--compat is for --preset"),
         (["--preset", "mirg_rl", "--compat"], "mirg_rl has no compat form"),
         (["--preset", "klingon"], "--preset"),

@@ -106,13 +106,12 @@ def test_a_failure_shows_the_smallest_completion_and_what_to_do():
     two_boxes = '[{"image": 1, "bbox_2d": [0, 0, 125, 125]}, {"image": 1, "bbox_2d": [0, 0, 125, 125]}]'
     advice = "Divide by the larger count of claims, so that more claims never pay; or pass the range that is meant as `bounds`."
     assert str(failure.value).splitlines() == [
-        "generous: bounded does not hold. No row earns less or more than the bounds.",
-        "",
+        "generous: bounded does not hold: earned 2.",
         '  target      {"version": 1, "claims": [], "sizes": [null]}',
         f"  completion  <think></think><answer>{two_boxes}</answer>",
         "  earned      2",
         "  expected    from 0 to 1",
-        "",
+        "No row earns less or more than the bounds.",
         f"What to do: {advice}",
         'If it is meant to be so: check_reward(..., skip=["bounded"])',
     ]
@@ -188,7 +187,9 @@ def test_a_published_reward_says_its_range():
 def test_what_targets_lack_is_said(places, needs):
     with pytest.raises(ValueError, match=f"monotone_in_iou needs targets with {needs}, and targets gave none"):
         check_reward(image_reward, monotone=True, targets=targets(places=places), skip=all_but("monotone_in_iou"))
-    with pytest.raises(ValueError, match="pays_the_truth needs targets with a claim, and targets gave none"):
+    with pytest.raises(
+        ValueError, match="pays_the_truth needs targets with a claim that the reward judges, and targets gave none"
+    ):
         check_reward(image_reward, targets=targets(max_size=0), skip=all_but("pays_the_truth"))
 
 

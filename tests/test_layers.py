@@ -8,7 +8,7 @@ import mirg_rewards
 ROOT = Path(mirg_rewards.__file__).parent
 # From the bottom to the top; a part imports only from layers below its own.
 LAYERS = (
-    {"defects", "kernels", "row_error", "schema"},
+    {"arguments", "defects", "kernels", "row_error", "schema"},
     {"claims"},
     {"coordinates"},
     {"targets"},

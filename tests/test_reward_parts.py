@@ -593,8 +593,8 @@ MISTAKES = [
         lambda: SoftLength(1, 2)(*pack([Parsed()], [Target((), (None,))])),
         r"pack\(..., texts=...\) needs 1 of them, got 0",
     ),
-    (lambda: Gated(0.5, image_reward), r"reward must be callable as reward\(answers, targets\), got 0.5"),
-    (lambda: Gated(Overlap(), "image"), r"gate must be callable as gate\(answers, targets\), got 'image'"),
+    (lambda: Gated(0.5, image_reward), r"reward must be callable as reward\(answers, targets\), got float 0.5"),
+    (lambda: Gated(Overlap(), "image"), r"gate must be callable as reward\(answers, targets\), got str 'image'"),
     (lambda: ReferenceReward(3), r"of must be callable as of\(text, target\), got 3"),
 ]
 

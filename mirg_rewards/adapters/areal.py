@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mirg_rewards.adapters.columns import column_of, finite_floats, image_sizes, read_target
+from mirg_rewards.adapters.columns import checked_scorer, column_of, finite_floats, image_sizes, read_target
 from mirg_rewards.scorer import Scorer
 
 
@@ -51,4 +51,4 @@ def wrap(scorer: Scorer, *, column: str = "target") -> ARealReward:
     >>> wrap(presets.mirg_rl())("Where?", said, [1], [2], target=target)
     1.0
     """
-    return ARealReward(scorer, column)
+    return ARealReward(checked_scorer(scorer), column)

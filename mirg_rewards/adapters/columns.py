@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from torch import Tensor
 
+from mirg_rewards.arguments import shown
 from mirg_rewards.claims import Size
 from mirg_rewards.data.training_rows import conversation
 from mirg_rewards.parsing import parse
@@ -15,6 +17,34 @@ from mirg_rewards.rewards import Reward, Weighted, image_reward, object_reward
 from mirg_rewards.row_error import RowError
 from mirg_rewards.scorer import Response, Scorer, Scores
 from mirg_rewards.targets import Target
+
+
+def checked_scorer(scorer: Any) -> Scorer:
+    """Return `scorer` if it is a `Scorer`. Raises TypeError with the fix for a preset that was not called, or its name.
+
+    >>> from mirg_rewards import presets
+    >>> checked_scorer(presets.mirg_rl)
+    Traceback (most recent call last):
+    TypeError: scorer must be a Scorer, got the preset mirg_rl, not called; pass presets.mirg_rl()
+    """
+    if isinstance(scorer, Scorer):
+        return scorer
+    from mirg_rewards.presets import PRESETS  # here alone, since a good scorer needs no preset
+
+    got, fix = shown(scorer), "presets.mirg_rl()"
+    name = next((name for name, preset in PRESETS.items() if scorer is preset or scorer == name), None)
+    if name is not None:
+        got = got if isinstance(scorer, str) else f"the preset {name}, not called"
+        fix = f"presets.{name}()"
+    elif isinstance(scorer, type):
+        got = f"the class {scorer.__name__}"
+    elif callable(scorer):
+        title = getattr(scorer, "__name__", None) or repr(scorer)[:80]
+        got, fix = f"the reward {title}", f'Scorer(GRAMMARS["mirg"], {title}), with the grammar of your model'
+    elif isinstance(scorer, str):
+        near = get_close_matches(scorer, PRESETS, 1)
+        fix = f"presets.{near[0] if near else 'mirg_rl'}()"
+    raise TypeError(f"scorer must be a Scorer, got {got}; pass {fix}")
 
 
 def prompt_with_placeholders(query: str, images: int) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import mirg_rewards
-from mirg_rewards.adapters.columns import finite_floats, measures, read_target, scored
+from mirg_rewards.adapters.columns import checked_scorer, finite_floats, measures, read_target, scored
 from mirg_rewards.row_error import RowTypeError
 from mirg_rewards.scorer import Scorer, as_text
 from mirg_rewards.scoring import columns_of
@@ -104,7 +104,7 @@ def wrap(
     >>> wrap(presets.mirg_rl())(batch)["reward"]
     [1.0, 0.0]
     """
-    return DatasetReward(scorer, completion_column, target_column, id_column, prefix, with_measures)
+    return DatasetReward(checked_scorer(scorer), completion_column, target_column, id_column, prefix, with_measures)
 
 
 def _plain(value: Any) -> Any:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
-from mirg_rewards.adapters.columns import read_target, score_rows
+from mirg_rewards.adapters.columns import checked_scorer, read_target, score_rows
 from mirg_rewards.adapters.settings import scorer_from_settings
 from mirg_rewards.scorer import Scorer
 
@@ -57,7 +57,7 @@ def wrap(scorer: Scorer) -> EasyR1Reward:
     >>> wrap(presets.mirg_rl())([{"response": "Image-2", "response_length": 3, "ground_truth": target}])[0]["overall"]
     0.0
     """
-    return EasyR1Reward(scorer)
+    return EasyR1Reward(checked_scorer(scorer))
 
 
 def compute_score(reward_inputs: Any, **settings: Any) -> Any:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from mirg_rewards.adapters.columns import (
+    checked_scorer,
     column_of,
     finite_floats,
     image_sizes,
@@ -58,9 +59,14 @@ class SwiftReward:
         place = f"row {row}, column {self.column!r}"
         if self.column != OBJECTS or wire is None:
             return read_target(wire, self.scorer, place, image_sizes(images or None))
-        sizes = columns["sizes"][row] if columns.get("sizes") else None
+        sizes = columns["sizes"][row] if columns.get("sizes") else image_sizes(images or None)
+        if sizes is None:
+            raise ValueError(
+                f"{place}: the row has neither a column 'images' nor 'sizes', so its images are not known; "
+                "add sizes, one [width, height] in pixels for each image"
+            )
         try:
-            target = target_from_objects(wire, sizes or [None] * len(images or ()))
+            target = target_from_objects(wire, sizes)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{place}: {error}") from None
         return read_target(target, self.scorer, place)
@@ -83,7 +89,7 @@ def wrap(scorer: Scorer, *, column: str = "target", name: str = "mirg") -> type[
     >>> reward(['<think></think><answer>[{"image": 2}]</answer>'], target=[Target((Claim(2),), (None, None)).to_json()])
     [1.0]
     """
-    return _subclass(scorer, column, None, name)
+    return _subclass(checked_scorer(scorer), column, None, name)
 
 
 def wrap_terms(scorer: Scorer, *, column: str = "target", name: str = "mirg") -> dict[str, type[SwiftReward]]:
@@ -93,6 +99,7 @@ def wrap_terms(scorer: Scorer, *, column: str = "target", name: str = "mirg") ->
     >>> list(wrap_terms(presets.mirg_rl()))
     ['mirg_format', 'mirg_image', 'mirg_object']
     """
+    scorer = checked_scorer(scorer)
     if not isinstance(scorer.reward, Weighted):
         raise TypeError(f"wrap_terms needs a scorer whose reward is a Weighted, got {scorer.reward!r}; wrap takes any")
     return {f"{name}_{term}": _subclass(scorer, column, term, f"{name}_{term}") for term in scorer.reward.weights}
@@ -131,6 +138,11 @@ def target_from_objects(objects: Mapping[str, Any], sizes: Sequence[Size | None]
     numbers = [int(number) + 1 for number in objects.get("image_id") or ()]
     numbers += [1] * (len(boxes) - len(numbers))
     labels = objects.get("ref") or ()
+    if kind == "real" and any(size is None for number in numbers for size in sizes[number - 1 : number]):
+        raise ValueError(
+            f"boxes in pixels need the size of every image, got {list(sizes)}; add a column 'sizes', one [width, height] in "
+            'pixels for each image, or boxes in fractions with bbox_type "norm1"'
+        )
     return target_from_boxes(
         boxes,
         numbers,

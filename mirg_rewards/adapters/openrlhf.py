@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mirg_rewards.adapters.columns import read_target, score_rows
+from mirg_rewards.adapters.columns import checked_scorer, read_target, score_rows
 from mirg_rewards.scorer import Scorer
 
 _log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def wrap(scorer: Scorer) -> OpenRLHFReward:
     >>> reward_func([said], ["Where?"], [target])["rewards"]
     1.0
     """
-    return OpenRLHFReward(scorer)
+    return OpenRLHFReward(checked_scorer(scorer))
 
 
 def response_of(query: str, prompt: str) -> str:

@@ -15,7 +15,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mirg_rewards.adapters.columns import read_target, score_rows
+from mirg_rewards.adapters.columns import checked_scorer, read_target, score_rows
 from mirg_rewards.adapters.settings import scorer_from_settings
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
@@ -45,6 +45,7 @@ def wrap(scorer: Scorer) -> Callable[..., Any]:
 
     Raises ValueError, when the environment is made, for a row without a good target. Needs skyrl-gym.
     """
+    checked_scorer(scorer)
     try:
         base = importlib.import_module("skyrl_gym.envs.base_text_env").BaseTextEnv
     except ImportError:

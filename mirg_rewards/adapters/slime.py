@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mirg_rewards.adapters.columns import finite_floats, read_target
+from mirg_rewards.adapters.columns import checked_scorer, finite_floats, read_target
 from mirg_rewards.presets import PRESETS
 from mirg_rewards.scorer import Scorer
 
@@ -49,7 +49,7 @@ def wrap(scorer: Scorer) -> SlimeReward:
     >>> asyncio.run(wrap(presets.mirg_rl())(None, sample))
     1.0
     """
-    return SlimeReward(scorer)
+    return SlimeReward(checked_scorer(scorer))
 
 
 def __getattr__(name: str) -> Callable[..., Any]:

@@ -17,7 +17,15 @@ from typing import Any
 
 from torch import Tensor
 
-from mirg_rewards.adapters.columns import column_of, finite_floats, image_sizes, measures, read_target, scored
+from mirg_rewards.adapters.columns import (
+    checked_scorer,
+    column_of,
+    finite_floats,
+    image_sizes,
+    measures,
+    read_target,
+    scored,
+)
 from mirg_rewards.batch import Answers
 from mirg_rewards.claims import Defect
 from mirg_rewards.presets import PRESETS
@@ -145,7 +153,7 @@ def wrap(
     >>> reward(completions=['<think></think><answer>[{"image": 2}]</answer>', "?"], target=[target, None])
     [1.0, None]
     """
-    return TrlReward(_batch(scorer, column, name, tokenizer), "total", name)
+    return TrlReward(_batch(checked_scorer(scorer), column, name, tokenizer), "total", name)
 
 
 def wrap_terms(
@@ -162,6 +170,7 @@ def wrap_terms(
     >>> [function.__name__ for function in functions], weights
     (['mirg_format', 'mirg_image', 'mirg_object'], [0.1, 0.3, 0.6])
     """
+    scorer = checked_scorer(scorer)
     if not isinstance(scorer.reward, Weighted):
         raise TypeError(f"wrap_terms needs a scorer whose reward is a Weighted, got {scorer.reward!r}; wrap takes any")
     batch = _batch(scorer, column, name, tokenizer)

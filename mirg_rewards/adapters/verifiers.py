@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from mirg_rewards.adapters.columns import read_target, score_rows
+from mirg_rewards.adapters.columns import checked_scorer, read_target, score_rows
 from mirg_rewards.scorer import Scorer
 
 
@@ -27,6 +27,7 @@ def wrap(scorer: Scorer, *, field: str = "target", name: str = "mirg") -> Callab
     or bad, ValueError names the task and the field, and verifiers makes it the trace's error. Special tokens are as the
     server returns them: vLLM keeps them with `skip_special_tokens=False` among the sampling arguments.
     """
+    checked_scorer(scorer)
 
     async def reward(self: Any, trace: Any) -> float:
         return _scored(scorer, self.data, field, trace)["score"]
@@ -39,6 +40,7 @@ def wrap_metrics(
     scorer: Scorer, *, field: str = "target", name: str = "mirg_metrics"
 ) -> Callable[[Any, Any], Awaitable[dict[str, float]]]:
     """Wrap the terms and measures of `scorer` as a method for `vf.metric`: recorded, not rewarded."""
+    checked_scorer(scorer)
 
     async def metrics(self: Any, trace: Any) -> dict[str, float]:
         row = _scored(scorer, self.data, field, trace)

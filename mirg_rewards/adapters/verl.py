@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mirg_rewards.adapters.columns import prompt_with_placeholders, read_target, score_rows
+from mirg_rewards.adapters.columns import checked_scorer, prompt_with_placeholders, read_target, score_rows
 from mirg_rewards.adapters.settings import scorer_from_settings
 from mirg_rewards.data.rows import replacing
 from mirg_rewards.scorer import Scorer
@@ -69,7 +69,7 @@ def wrap(scorer: Scorer) -> VerlReward:
     >>> compute_score("mirg", '<think></think><answer>[{"image": 2}]</answer>', target, {})["score"]
     1.0
     """
-    return VerlReward(scorer)
+    return VerlReward(checked_scorer(scorer))
 
 
 def compute_score(

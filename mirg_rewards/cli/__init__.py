@@ -10,6 +10,7 @@ from typing import Protocol
 
 from mirg_rewards import __version__
 from mirg_rewards.cli import audit, convert, evaluate, inspect, listing, report, score, serve, trajectories
+from mirg_rewards.cli.parser import Parser
 
 
 class Command(Protocol):
@@ -68,7 +69,7 @@ def make_parser(command: str | None) -> argparse.ArgumentParser:
     >>> make_parser("score").parse_args(["score", "in.jsonl", "--output", "out.jsonl"]).preset
     'mirg_rl'
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="mirg-rewards", description="Rewards for training vision-language models to ground language in images."
     )
     parser.add_argument("--version", action="version", version=f"mirg-rewards {__version__}")
@@ -83,6 +84,7 @@ def make_parser(command: str | None) -> argparse.ArgumentParser:
         )
         if name == command:
             module.add_arguments(described)
+            parser.options_of_command = described.options()
     return parser
 
 

@@ -21,14 +21,18 @@ DESCRIPTION = "Score some hundred cheats with a reward, beside the target itself
 EXAMPLES = """examples:
   rewards that a policy could earn from your own function without a correct answer:
     mirg-rewards audit my_rewards.py:my_reward
-    mirg-rewards audit my_rewards.py:my_reward --grammar qwen25_json --columns my_rewards.py:columns_of
+    mirg-rewards audit my_rewards.py:by_boxes --grammar qwen25_json --columns my_rewards.py:columns_of
   the same for a published reward, as its authors' code computes it:
     mirg-rewards audit --preset univg_r1 --compat
 
-NAME is a function as TRL, ms-swift, verl or EasyR1 call it, reward(answers, targets), function(completion, target), or a
-Scorer. It gets the target as a JSON string in the column target or ground_truth. --columns names another column, or a
-function of yours that turns a Target into {column: value}.
-The exit status is 1 if a cheat earns more than the right image in clean form with an IoU of 0.8."""
+NAME is a function as TRL, ms-swift, verl or EasyR1 call it (async too), reward(answers, targets), function(completion,
+target), or a Scorer. It gets the target as a JSON string (Target.to_json()) in ground_truth, in target, or in the one
+column that it requires, such as solution; if that earns nothing, as an answer in text.
+--columns names another column, or a function of yours that turns a Target into the columns of a row:
+  def columns_of(target):
+      return {"box": target.claims[0].box.corners if target.claims else None}
+The exit status is 1 if a cheat earns more than the right image in clean form with an IoU of 0.8, or if the truth itself
+earns nothing."""
 
 KINDS = ("reward", "scorer", "trl", "ms_swift", "verl", "easyr1", "easyr1_sequential", "sample")
 """The kinds of `testing.audit`, repeated here because importing it loads torch."""
@@ -46,7 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compat", action="store_true", help="the preset with the numbers of its authors' code")
     parser.add_argument("--kind", choices=KINDS, help="calling convention, if the parameters are ambiguous")
     parser.add_argument(
-        "--columns", default="target", metavar="NAME|FILE.py:FUNCTION", help="column of the target, or all columns"
+        "--columns",
+        metavar="NAME|FILE.py:FUNCTION",
+        help="column of the target, or a function from Target to all columns (default: the one that NAME requires)",
     )
     parser.add_argument("--messages", action="store_true", help="completions are lists of chat messages")
     parser.add_argument("--all", action="store_true", help="show every cheat, not only holes and the next ten")
@@ -68,7 +74,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.compat and arguments.preset is None:
         raise ValueError("--compat is for --preset")
     with loading() as load, redirect_stdout(sys.stderr):  # rewards print, and the output may be JSON
-        is_function = arguments.preset is None and ":" in arguments.columns
+        is_function = arguments.preset is None and ":" in (arguments.columns or "")
         columns = load(arguments.columns) if is_function else arguments.columns
         name, reward, grammar = _preset(arguments) if arguments.preset else _own_reward(arguments, load)
         result = audit(
@@ -88,6 +94,9 @@ def _print(result: Audit, arguments: argparse.Namespace) -> None:
 
         from mirg_rewards.report.audit_output import audit_table
 
+        if result.unpaid:
+            print(result.title(), result.summary(), sep="\n")
+            return
         # A narrower table would cut sentences to pieces.
         console = Console(width=max(Console().width, 100))
         console.print(audit_table(result, max_rows=None if arguments.all else _SHOWN))
@@ -179,6 +188,7 @@ def _new_module(file: Path) -> ModuleType:
     from hashlib import sha256
     from importlib.util import module_from_spec, spec_from_file_location
 
-    spec = spec_from_file_location(f"{file.stem}_{sha256(str(file).encode()).hexdigest()[:12]}", file)
+    digest = sha256(str(file).encode() + file.read_bytes())  # so that a job does not resume under changed code
+    spec = spec_from_file_location(f"{file.stem}_{digest.hexdigest()[:12]}", file)
     assert spec is not None  # a path that ends with .py has one
     return module_from_spec(spec)

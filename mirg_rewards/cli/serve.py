@@ -8,10 +8,11 @@ from mirg_rewards.cli.options import add_grammar_options, add_preset_option, sco
 
 SUMMARY = "serve rewards over HTTP"
 DESCRIPTION = "Run a reward server for trainers that call over HTTP."
-EXAMPLES = """examples:
+EXAMPLES = r"""examples:
   mirg-rewards serve --preset mirg_rl --grammar qwen3_json
-  curl -d '{"rows": [{"completion": "Image-2", "target": {"claims": [{"image": 2}], "sizes": [null, null]}}]}' \\
-    http://127.0.0.1:8000/score
+  curl http://127.0.0.1:8000/score -d '{"rows": [
+    {"completion": "[{\"image\": 2, \"bbox_2d\": [100, 200, 300, 400]}]",
+     "target": {"claims": [{"image": 2, "box": [0.1, 0.2, 0.3, 0.4]}], "sizes": [null, null]}}]}'
   OpenRLHF: --reward.remote_url http://127.0.0.1:8000/openrlhf
 
 GET /health and GET /metrics (for Prometheus) respond while rows are scored. SIGTERM and Ctrl-C finish open requests."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from mirg_rewards.arguments import as_whole_number, shown
 from mirg_rewards.coordinates import THOUSAND, Resize, Space
 from mirg_rewards.parsing.sections import Think
 from mirg_rewards.parsing.syntax import Syntax
@@ -48,6 +49,7 @@ class Grammar:
     models: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        self._check_kinds()
         if not self.syntaxes:
             raise ValueError("syntaxes needs at least one syntax, got none")
         if self.order not in get_args(Order):
@@ -93,3 +95,17 @@ and its label.
         from mirg_rewards.parsing.instructions import write_instructions
 
         return write_instructions(self, images, query)
+
+    def _check_kinds(self) -> None:
+        if not isinstance(self.syntaxes, tuple) or not all(isinstance(syntax, Syntax) for syntax in self.syntaxes):
+            raise TypeError(
+                f"syntaxes must be a tuple of Syntax, got {shown(self.syntaxes)}; GRAMMARS[...] has the grammars by name"
+            )
+        if not isinstance(self.space, Space):
+            fix = "PIXELS" if self.space in (None, "pixels") else f"Space({self.space})"
+            raise TypeError(f"space must be a Space, got {shown(self.space)}; write {fix}")
+        if self.resize is not None and not isinstance(self.resize, Resize):
+            fix = "Resize(factor, min_pixels, max_pixels)"
+            raise TypeError(f"resize must be a Resize or None, got {shown(self.resize)}; write {fix}")
+        for name in ("first_image", "max_claims", "native_count"):
+            object.__setattr__(self, name, as_whole_number(name, getattr(self, name)))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mirg_rewards.arguments import shown
 from mirg_rewards.claims import Defect, Size
 from mirg_rewards.columns import Booleans, Floats, Integers
 from mirg_rewards.coordinates import Resize, Space
@@ -150,7 +151,11 @@ def scales_of(
 
     Raises ValueError where a size is missing that the grammar needs; `by_row`, a RowError.
     """
-    counts = np.fromiter(map(len, sizes), np.int64, len(sizes))
+    try:
+        counts = np.fromiter(map(len, sizes), np.int64, len(sizes))
+    except TypeError:
+        fix = "one (width, height) for each image, None for an unknown one, as in [(640, 480), None]"
+        raise TypeError(f"sizes needs {fix}, got {shown(sizes if by_row else sizes[0])}") from None
     first = np.cumsum(counts) - counts
     side = grammar.space.max_value
     if side is not None and seen_sizes is None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
+from mirg_rewards.arguments import as_number
 from mirg_rewards.batch import Device
 from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.rewards import Gated, Labels, Overlap, Weighted, format_reward, image_reward, object_reward
@@ -41,11 +43,20 @@ def mirg_rl(
     Traceback (most recent call last):
     ValueError: weights must be three numbers from 0 up that sum to 1, got (0.1, 0.3, 0.3)
     """
-    if len(weights) != 3 or min(weights) < 0 or not math.isclose(math.fsum(weights), 1):
+    if isinstance(weights, Mapping):
+        fix = ", ".join(str(weights.get(term, f"<{term}>")) for term in ("format", "image", "object"))
+        raise TypeError(
+            f"weights must be three numbers, those of format, image and object, got a mapping; write weights=({fix})"
+        )
+    if not isinstance(weights, Sequence) or isinstance(weights, str) or len(weights) != 3:
         raise ValueError(f"weights must be three numbers from 0 up that sum to 1, got {weights}")
+    numbers = [as_number(f"weights[{place}]", weight) for place, weight in enumerate(weights)]
+    if min(numbers) < 0 or not math.isclose(math.fsum(numbers), 1):
+        raise ValueError(f"weights must be three numbers from 0 up that sum to 1, got {weights}")
+    gate = None if gate is None else as_number("gate", gate)
     if gate is not None and not 0 < gate <= 1:
         raise ValueError(f"gate must be above 0 and at most 1, or None for no gate, got {gate}")
-    of_format, of_image, of_object = weights
+    of_format, of_image, of_object = numbers
     in_place = object_reward if labels is None else Overlap(labels=labels)
     reward = Weighted(
         {

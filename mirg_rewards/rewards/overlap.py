@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mirg_rewards import kernels
+from mirg_rewards.arguments import as_number
 from mirg_rewards.batch import Answers, Targets
 from mirg_rewards.kernels import OverlapKind
 from mirg_rewards.rewards.judging import Judges
@@ -68,6 +69,9 @@ class Overlap:
         if self.kind not in get_args(OverlapKind):
             raise ValueError(f"kind must be one of {', '.join(get_args(OverlapKind))}, got {self.kind!r}")
         check_normalize_by(self.normalize_by)
+        for number in ("power", "threshold"):
+            if getattr(self, number) is not None:
+                object.__setattr__(self, number, as_number(number, getattr(self, number)))
         if not 0 < self.power < float("inf"):
             raise ValueError(f"power must be a finite number above 0, got {self.power}")
         if sum(curve is not None for curve in (self.threshold, self.linear_range, self.clip_range)) > 1:
@@ -77,7 +81,7 @@ class Overlap:
         if self.strict and (self.threshold is None or self.threshold == 1):
             raise ValueError(f"strict needs a threshold below 1, which no overlap is above, got {self!r}")
         for name, ends in (("linear_range", self.linear_range), ("clip_range", self.clip_range)):
-            if ends is not None and not (len(ends) == 2 and 0 <= ends[0] < ends[1] <= 1):
+            if ends is not None and not _is_range(ends):
                 raise ValueError(f"{name} must be (low, high) with 0 <= low < high <= 1, got {ends!r}")
         object.__setattr__(self, "labels", checked_labels(self.labels))
 
@@ -118,3 +122,9 @@ class Overlap:
         )
 
     __repr__ = reward_repr
+
+
+def _is_range(ends: object) -> bool:
+    if not isinstance(ends, tuple | list) or len(ends) != 2 or not all(isinstance(end, int | float) for end in ends):
+        return False
+    return bool(0 <= ends[0] < ends[1] <= 1)

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mirg_rewards.arguments import as_number, as_whole_number
 from mirg_rewards.batch import Answers, Targets
 from mirg_rewards.rewards.bounds import Bounds
 from mirg_rewards.rewards.judging import Judges
@@ -82,7 +83,7 @@ class SoftLength:
     length: Callable[[str], float] = len
 
     def __post_init__(self) -> None:
-        if not 0 <= self.low < self.high < float("inf"):
+        if not 0 <= as_number("low", self.low) < as_number("high", self.high) < float("inf"):
             raise ValueError(
                 f"low must be at least 0 and below high, both finite, got low={self.low}, high={self.high}"
             )
@@ -121,7 +122,7 @@ class Repetition:
     penalty: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.n < 1:
+        if as_whole_number("n", self.n) < 1:
             raise ValueError(f"n must be at least 1, got {self.n}")
         _check_penalty(self.penalty)
 
@@ -145,6 +146,7 @@ class Repetition:
 
 
 def _check_penalty(penalty: float) -> None:
+    penalty = as_number("penalty", penalty)
     if not 0 < penalty < float("inf"):
         raise ValueError(f"penalty must be a finite number above 0, which is subtracted, got {penalty}")
 

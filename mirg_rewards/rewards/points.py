@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mirg_rewards.arguments import as_number
 from mirg_rewards.batch import Answers, Targets
 from mirg_rewards.claims import Size
 from mirg_rewards.rewards.judging import Judges
@@ -92,6 +93,7 @@ class PointDistance:
     any_image: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "radius", as_number("radius", self.radius))
         if not 0 < self.radius < float("inf"):
             raise ValueError(f"radius must be a finite number above 0, got {self.radius}")
         if self.soft and self.strict:

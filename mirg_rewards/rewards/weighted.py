@@ -6,13 +6,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mirg_rewards.arguments import as_number, shown
 from mirg_rewards.batch import Answers, Targets
 from mirg_rewards.rewards.bounds import Bounds, bounds_of
+from mirg_rewards.rewards.contract import check_is_reward, checked_output
 from mirg_rewards.rewards.judging import Judges, judges_of_all
 from mirg_rewards.rewards.reprs import reward_repr
 from mirg_rewards.rewards.terms import Reward
@@ -22,6 +25,9 @@ from mirg_rewards.rewards.terms import Reward
 class Weighted:
     """A weighted sum of named rewards.
 
+    Raises TypeError or ValueError, which names the term, for a weight that is no finite number and for what is no reward; so
+    does a call, for an output that is no finite float32 tensor `[b]`.
+
     >>> from mirg_rewards import format_reward, object_reward
     >>> Weighted({"format": (0.2, format_reward), "object": (0.8, object_reward)})
     Weighted(format=0.2, object=0.8)
@@ -30,14 +36,12 @@ class Weighted:
     terms: Mapping[str, tuple[float, Reward]]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.terms, Mapping):
+            fix = 'Weighted({"image": (0.4, image_reward), "object": (0.6, object_reward)})'
+            raise TypeError(f"terms must map names to pairs (weight, reward), got {shown(self.terms)}; write {fix}")
         if not self.terms:
             raise ValueError("terms needs at least one reward, got none")
-        for name, term in self.terms.items():
-            if not isinstance(term, tuple) or len(term) != 2 or not callable(term[1]):
-                raise TypeError(f"terms[{name!r}] must be a pair (weight, reward), got {term!r}")
-            if not math.isfinite(term[0]):
-                raise ValueError(f"terms[{name!r}] needs a finite weight, got {term[0]}")
-        object.__setattr__(self, "terms", dict(self.terms))
+        object.__setattr__(self, "terms", {name: _checked_term(name, term) for name, term in self.terms.items()})
 
     @property
     def weights(self) -> Mapping[str, float]:
@@ -68,7 +72,9 @@ class Weighted:
     def each(self, answers: Answers, targets: Targets) -> dict[str, Float[Tensor, " b"]]:
         """The unweighted reward of each term; a comparison that several terms share is made once."""
         answers = answers if answers.comparison is not None else answers._replace(comparison=[])
-        return {name: reward(answers, targets) for name, (_, reward) in self.terms.items()}
+        return {
+            name: checked_output(name, reward(answers, targets), answers) for name, (_, reward) in self.terms.items()
+        }
 
     def total(self, terms: Mapping[str, Float[Tensor, " b"]]) -> Float[Tensor, " b"]:
         """The weighted sum of the results of `each`, float32.
@@ -87,6 +93,22 @@ class Weighted:
 
     def __repr__(self) -> str:
         return f"Weighted({', '.join(f'{name}={weight:g}' for name, weight in self.weights.items())})"
+
+
+def _checked_term(name: Any, term: Any) -> tuple[float, Reward]:
+    if not isinstance(name, str):
+        raise TypeError(f"the names of terms must be strings, got {shown(name)}")
+    if not isinstance(term, tuple) or len(term) != 2 or not any(map(callable, term)):
+        fix = f"write {name!r}: (1.0, reward)" if callable(term) else "write (weight, reward)"
+        raise TypeError(f"terms[{name!r}] must be a pair (weight, reward), got {shown(term)}; {fix}")
+    weight, reward = term
+    if not callable(reward):
+        raise TypeError(f"terms[{name!r}] must be a pair (weight, reward), got the reward first; swap the two")
+    check_is_reward(f"the reward of terms[{name!r}]", reward)
+    weight = as_number(f"the weight of terms[{name!r}]", weight)
+    if not math.isfinite(weight):
+        raise ValueError(f"terms[{name!r}] needs a finite weight, got {weight}")
+    return weight, reward
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -109,8 +131,8 @@ class Gated:
 
     def __post_init__(self) -> None:
         for name, reward in (("reward", self.reward), ("gate", self.gate)):
-            if not callable(reward):
-                raise TypeError(f"{name} must be callable as {name}(answers, targets), got {reward!r}")
+            check_is_reward(name, reward)
+        object.__setattr__(self, "threshold", as_number("threshold", self.threshold))
         low, high = bounds_of(self.gate)
         if not low < self.threshold <= high:
             raise ValueError(
@@ -131,6 +153,10 @@ class Gated:
 
     def __call__(self, answers: Answers, targets: Targets) -> Float[Tensor, " b"]:
         """The reward where the gate is open, else 0."""
-        return torch.where(self.gate(answers, targets) >= self.threshold, self.reward(answers, targets), 0.0)
+        gate, reward = (
+            checked_output(name, of(answers, targets), answers)
+            for name, of in (("gate", self.gate), ("reward", self.reward))
+        )
+        return torch.where(gate >= self.threshold, reward, 0.0)
 
     __repr__ = reward_repr

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import mirg_rewards
+from mirg_rewards.adapters.columns import checked_scorer
 from mirg_rewards.data.jobs import processes
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.server.handlers import HANDLERS, Reply, RequestError, handle
@@ -52,6 +53,7 @@ def application(
         ImportError: FastAPI is not installed.
     """
     fastapi = _fastapi()
+    checked_scorer(scorer)
     metrics, pool = Metrics((*HANDLERS, "/health", "/metrics")), WorkerPool(workers)
     paths = ", ".join((*(f"POST {path}" for path in HANDLERS), "GET /health", "GET /metrics"))
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from mirg_rewards.adapters.columns import finite_floats, measures, read_target
 from mirg_rewards.adapters.openrlhf import OpenRLHFReward, response_of
 from mirg_rewards.claims import Defect
+from mirg_rewards.rewards.contract import NonFiniteRewardError
 from mirg_rewards.row_error import RowError
 from mirg_rewards.scorer import Scorer, as_text
 from mirg_rewards.targets import Target
@@ -140,6 +141,8 @@ def _with_row(compute: Callable[[], _Result], column: str) -> _Result:
     """Return the result of `compute`, or raise RequestError with the row whose target lacks data, such as sizes."""
     try:
         return compute()
+    except NonFiniteRewardError:  # a fault of the reward, not of the request
+        raise
     except RowError as error:
         raise RequestError(422, error.message, error.row, column) from None
 

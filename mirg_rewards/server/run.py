@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable
 
+from mirg_rewards.adapters.columns import checked_scorer
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.server.application import Limits, application
 
@@ -41,7 +42,7 @@ def serve(
         ImportError: The extra `serve` is not installed.
     """
     count = workers or len(os.sched_getaffinity(0))
-    _check_pickles(scorer)
+    _check_pickles(checked_scorer(scorer))
     with _listening(host, port) as listener:
         address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         app = application(scorer, workers=count, limits=limits, about=about, ready=lambda: ready(address))

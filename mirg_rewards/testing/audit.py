@@ -15,9 +15,10 @@ from mirg_rewards.parsing import GRAMMARS, Grammar
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
 from mirg_rewards.testing.answer_format import AnswerFormat, UnsupportedAnswerError
-from mirg_rewards.testing.baselines import TARGETS, Baselines, Earn, best_format, placed
-from mirg_rewards.testing.callables import CallableKind, TargetColumns, judge
+from mirg_rewards.testing.baselines import TARGETS, Baselines, Earn, placed
+from mirg_rewards.testing.callables import LEFT_OUT, CallableKind, Judge, TargetColumns, judge
 from mirg_rewards.testing.cheats import CHEATS, RAN, Cheat
+from mirg_rewards.testing.trials import Choice, choose
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ class Audit:
     """The rewards of every cheat, of the truth, of a near miss and of answers with IoU 0.
 
     `truth`, `near_miss` (right image, clean form, IoU 0.8) and `zero_iou` (right image, clean form, IoU 0) are means over the
-    rows where something is to be found. Prints as a table, the worst first.
+    rows where something is to be found. `note` says what was found by trying. Where the truth earns no more than an empty
+    completion, nothing is audited: `unpaid` says so, and the probable cause. Prints as a table, the worst first.
     """
 
     name: str
@@ -87,6 +89,8 @@ class Audit:
     zero_iou: float
     findings: tuple[Finding, ...]
     seconds: float
+    note: str = ""
+    unpaid: str = ""
 
     @property
     def holes(self) -> tuple[Finding, ...]:
@@ -101,12 +105,17 @@ class Audit:
     @property
     def is_sound(self) -> bool:
         """True if there is no hole, every cheat was run, and the truth earns more than IoU 0."""
-        return not self.holes and not self.is_blind and not any(f.trouble == "not run" for f in self.findings)
+        return (
+            not self.unpaid
+            and not self.holes
+            and not self.is_blind
+            and not any(f.trouble == "not run" for f in self.findings)
+        )
 
     @property
-    def slowest(self) -> Finding:
-        """The cheat whose completions took the longest to score."""
-        return max(self.findings, key=lambda finding: finding.seconds)
+    def slowest(self) -> Finding | None:
+        """The cheat whose completions took the longest to score; None if there is no cheat."""
+        return max(self.findings, key=lambda finding: finding.seconds, default=None)
 
     @property
     def worst_first(self) -> tuple[Finding, ...]:
@@ -123,6 +132,8 @@ class Audit:
 
     def summary(self) -> str:
         """The audit in a sentence or two."""
+        if self.unpaid:
+            return self.unpaid
         tried = [finding for finding in self.findings if finding.completion is not None]
         count = len(self.holes)
         text = f"Holes: {count} of {len(tried)} cheats." if count else f"No hole in {len(tried)} cheats."
@@ -131,8 +142,9 @@ class Audit:
         left = sum(finding.trouble == "not run" for finding in self.findings)
         if left:
             text += f" {left} were not run, since the time was over."
-        return (
-            text + f" The slowest, {self.slowest.cheat.name}, took {1000 * self.slowest.seconds:.1f} ms a completion."
+        slowest = self.slowest
+        return text + (
+            f" The slowest, {slowest.cheat.name}, took {1000 * slowest.seconds:.1f} ms a completion." if slowest else ""
         )
 
     def rows(self) -> list[tuple[str, str, str, str]]:
@@ -147,9 +159,12 @@ class Audit:
 
     def title(self) -> str:
         """The audited reward, the grammar and the answer format."""
-        return f"{self.name}: answers in grammar {self.grammar}, {self.answer_format}"
+        note = f" ({self.note})" if self.note else ""
+        return f"{self.name}: answers in grammar {self.grammar}, {self.answer_format}{note}"
 
     def __str__(self) -> str:
+        if self.unpaid:
+            return f"{self.title()}\n{self.summary()}"
         rows = [_HEADINGS, *self.rows()]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
@@ -160,6 +175,8 @@ class Audit:
 
     def to_markdown(self) -> str:
         """The table and the summary in Markdown; holes are bold."""
+        if self.unpaid:
+            return f"{self.title()}\n\n{self.summary()}"
         lines = [self.title(), "", f"| {' | '.join(_HEADINGS)} |", "| --- | ---: | ---: | --- |"]
         holes = {finding.cheat.name for finding in self.holes}
         for name, *cells in self.rows():
@@ -177,6 +194,8 @@ class Audit:
             "near_miss": self.near_miss,
             "zero_iou": self.zero_iou,
             "is_sound": self.is_sound,
+            "note": self.note,
+            "unpaid": self.unpaid,
             "seconds": round(self.seconds, 3),
             "cheats": {
                 finding.cheat.name: {
@@ -207,7 +226,7 @@ def audit(
     *,
     kind: CallableKind | None = None,
     grammar: Grammar | str | None = None,
-    columns: TargetColumns = "target",
+    columns: TargetColumns | None = None,
     messages: bool = False,
     targets: Sequence[Target] | None = None,
     cheats: Mapping[str, Cheat] = CHEATS,
@@ -221,32 +240,47 @@ def audit(
 
     - `subject`, `kind`, `columns`: a scorer, a reward or a trainer's function, how it is called and what it is told of
       the truth, as `judge` describes, `messages` included.
-    - `grammar`: what completions are written in: a scorer's own, else "mirg". Whether they name images and labels, and
-      places by boxes or points, is settled by what the truth is paid best for, and stated.
+    - `grammar`: what completions are written in: a scorer's own, else "mirg", or where the truth earns nothing in it the
+      one in which it earns most. Whether they name images and labels, and places by boxes or points, is settled by what the
+      truth is paid best for, and stated.
     - `targets`: the rows, each claim with a box or a point; `baselines.TARGETS` unless told, and the rows of a cheat's own.
     - `seconds`: cheats that are left when this time is over are not run. A call cannot be broken off, so those that are
       made to be slow come last.
 
-    Raises ValueError if the baselines earn no number, or for a target whose truth cannot be written or missed; TypeError
+    Where the truth earns no more than an empty completion, nothing is audited, and `unpaid` says why. Raises ValueError if
+    the baselines earn no number, or for a target whose truth cannot be written or missed; TypeError
     if it is not clear how the subject is called.
 
     >>> from mirg_rewards import presets
     >>> audit(presets.mirg_rl()).holes
     ()
     """
-    call = judge(subject, kind=kind, grammar=grammar, columns=columns, messages=messages)
+    asked = judge(subject, kind=kind, grammar=grammar, columns=columns, messages=messages)
     if isinstance(subject, Scorer):
-        call = replace(call, subject=replace(subject, grammar=call.grammar))
+        asked = replace(asked, subject=replace(subject, grammar=asked.grammar))
     original_of = {placed(target): target for target in (TARGETS if targets is None else targets)}
     some = [target for target in original_of if target.claims]
     if not some:
         raise ValueError(f"targets needs at least one with claims, got {targets!r:.200}")
 
-    def earn(texts: Sequence[str], rows: Sequence[Target]) -> list[float]:
-        return call(texts, [original_of.get(row, row) for row in rows])
+    def earn_of(call: Judge) -> Earn:
+        return lambda texts, rows: call(texts, [original_of.get(row, row) for row in rows])
 
     started = time.perf_counter()
-    answer_format, needs_labels = best_format(earn, call.grammar, some)
+    is_fixed = grammar is not None or isinstance(subject, Scorer)
+    choice = choose(asked, earn_of, some, fixed_grammar=is_fixed, fixed_columns=columns is not None, seconds=seconds)
+    if choice.trial is None:
+        raise _no_number(choice, asked, some[0]) from choice.error and choice.error.__cause__
+    call, (answer_format, needs_labels, paid), _, missed, note = choice.trial
+    title = name or asked.name
+    if not choice.trial.pays or choice.other_grammar is not None:
+        unpaid = _cause(choice, some[0])
+        spent = time.perf_counter() - started
+        return Audit(
+            title, _name_of(call.grammar), answer_format, paid, paid, max(missed, 0.0), (), spent, note, unpaid
+        )
+    started = time.perf_counter()  # the time of the cheats, whatever it took to find the grammar
+    earn = earn_of(call)
     own = [target for one in cheats.values() if isinstance(one.on, tuple) for target in one.on]
     baselines = Baselines(earn, answer_format.of(call.grammar), list(original_of), own if targets is None else ())
     findings: dict[str, Finding] = {}
@@ -257,16 +291,67 @@ def audit(
             findings[one.name] = Finding(one)
         else:
             findings[one.name] = _tried(one, earn, baselines, says_images=answer_format.images)
+    judged = [target for target in some if target in baselines.truth]
+    truth, near_miss, zero_iou = (
+        statistics.fmean(earned[target] for target in judged) for earned in baselines.by_target
+    )
     return Audit(
-        name or call.name,
-        "/".join(key for key, value in GRAMMARS.items() if value == call.grammar) or call.grammar.syntaxes[0].name,
+        title,
+        _name_of(call.grammar),
         answer_format,
-        statistics.fmean(baselines.truth[target] for target in some),
-        statistics.fmean(baselines.near_miss[target] for target in some),
-        statistics.fmean(baselines.zero_iou[target] for target in some),
+        truth,
+        near_miss,
+        zero_iou,
         tuple(findings[one.name] for one in cheats.values()),
         time.perf_counter() - started,
+        note,
     )
+
+
+def _name_of(grammar: Grammar) -> str:
+    return "/".join(key for key, value in GRAMMARS.items() if value == grammar) or grammar.syntaxes[0].name
+
+
+def _cause(choice: Choice, target: Target) -> str:
+    """The sentences about a truth that earns nothing, with the probable cause."""
+    assert choice.trial is not None
+    cheap = "a right image with IoU 0" if choice.trial.pays else "an empty completion"
+    start = f"The truth earns {choice.trial.best.paid:.3f}, no more than {cheap}: nothing was audited."
+    if choice.other_grammar is not None:
+        name, paid = choice.other_grammar
+        return (
+            f"{start} Probable cause: another form. In grammar {name} the truth earns {paid:.3f}: "
+            f'pass grammar=GRAMMARS["{name}"], or --grammar {name}.'
+        )
+    if choice.trial.call.kind in ("scorer", "reward"):
+        return (
+            f"{start} Probable cause: the reward reads another form of answer: pass its grammar (grammar=, --grammar)."
+        )
+    return (
+        f"{start} Probable cause: other columns (columns=, --columns), or another form of answer (grammar=, --grammar). "
+        f"No grammar of the library pays either.{_told(choice.trial.call, target)}"
+    )
+
+
+_OWN = ("prompts", "completions", "completion_ids", "messages")
+
+
+def _told(call: Judge, target: Target) -> str:
+    """The columns of the dataset that a function of TRL or ms-swift was given."""
+    if call.kind not in ("trl", "ms_swift"):
+        return ""
+    _, columns = call.arguments([""], [target])[0]
+    rows = {name: value[0] for name, value in columns.items() if isinstance(value, list) and name not in _OWN}
+    return f" The function was given {', '.join(f'{name}={value!r:.90}' for name, value in rows.items())}."
+
+
+def _no_number(choice: Choice, asked: Judge, target: Target) -> ValueError:
+    if choice.error is None:
+        return ValueError("no time was left to score the truth: pass more seconds")
+    if choice.other_grammar is None:
+        return ValueError(f"{choice.error}.{_told(asked, target)}")
+    name, paid = choice.other_grammar
+    return ValueError(f"{choice.error}. In grammar {name} the truth earns {paid:.3f}: pass that grammar")
 
 
 def _tried(one: Cheat, earn: Earn, baselines: Baselines, *, says_images: bool) -> Finding:
@@ -299,7 +384,9 @@ def _tried(one: Cheat, earn: Earn, baselines: Baselines, *, says_images: bool) -
     if os.environ.pop(RAN, None) is not None:
         trouble = "ran code"
     elif not trouble:
-        trouble = next((str(number) for number in earned if not math.isfinite(number)), "")
+        trouble = next(
+            ("None" if number is LEFT_OUT else str(number) for number in earned if not math.isfinite(number)), ""
+        )
     mean = None if trouble else statistics.fmean(earned)
     zero_iou = statistics.fmean(baselines.zero_iou.get(target, 0.0) for target in targets)
     return Finding(one, mean, near, truth, zero_iou, trouble, spent, texts[0])

@@ -6,12 +6,14 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from mirg_rewards.claims import Box, Claim, Point
 from mirg_rewards.parsing import Grammar
 from mirg_rewards.parsing.responses import parse_batch
 from mirg_rewards.targets import Target
 from mirg_rewards.testing.answer_format import AnswerFormat, UnsupportedAnswerError
+from mirg_rewards.testing.callables import LEFT_OUT, ColumnsError
 from mirg_rewards.testing.cheats import Cheat
 from mirg_rewards.testing.cheats.writing import elsewhere, scaled, write_response
 
@@ -78,8 +80,16 @@ def _placed(claim: Claim, target: Target) -> Claim:
     return replace(claim, box=Box(*corners))
 
 
-def best_format(earn: Earn, grammar: Grammar, targets: Sequence[Target]) -> tuple[AnswerFormat, bool]:
-    """The form in which the truth earns most, the plainest first; and whether it earns less with no labels.
+class BestFormat(NamedTuple):
+    """The format in which the truth earns most, True if it earns less without labels, and what it earns in the mean."""
+
+    answer_format: AnswerFormat
+    needs_labels: bool
+    paid: float
+
+
+def best_format(earn: Earn, grammar: Grammar, targets: Sequence[Target]) -> BestFormat:
+    """The format in which the truth earns most, the plainest first. Rows that the reward leaves out do not count.
 
     Raises ValueError for a truth that the grammar has no way to write, and where no form of it earns a number.
     """
@@ -95,8 +105,11 @@ def best_format(earn: Earn, grammar: Grammar, targets: Sequence[Target]) -> tupl
     errors: list[Exception] = []
     for answer_format, written_texts in texts.items():
         try:
-            earned = statistics.fmean(earn(written_texts, targets))
-            paid[answer_format] = earned if math.isfinite(earned) else -math.inf
+            judged = [earned for earned in earn(written_texts, targets) if earned is not LEFT_OUT]
+            mean = statistics.fmean(judged) if judged else math.nan
+            paid[answer_format] = mean if math.isfinite(mean) else -math.inf
+        except ColumnsError:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever the reward raises is what is reported
             errors.append(error)
             paid[answer_format] = -math.inf
@@ -105,11 +118,12 @@ def best_format(earn: Earn, grammar: Grammar, targets: Sequence[Target]) -> tupl
         gave = f"{type(errors[0]).__name__}: {errors[0]}" if errors else "no finite number"
         (first, *_), *_ = texts.values()
         raise ValueError(
-            f"the truth must earn a number, got {gave}. Is the grammar what the reward reads, do columns give it "
-            f"all that it asks for, does it take chat messages (messages=True)? The first answer was {first!r:.300}"
+            f"the truth must earn a number, got {gave}. Probable causes: the reward reads another form (grammar=), other "
+            f"columns (columns=) or chat messages (messages=True). The first answer was {first!r:.300}"
         ) from next(iter(errors), None)
     answer_format = next(answer_format for answer_format in paid if paid[answer_format] >= best - 1e-6)
-    return answer_format, paid[answer_format] > paid.get(replace(answer_format, labels=False), -math.inf) + 1e-6
+    needs_labels = best > paid.get(replace(answer_format, labels=False), -math.inf) + 1e-6
+    return BestFormat(answer_format, needs_labels, best)
 
 
 def _truth(target: Target, grammar: Grammar) -> str:
@@ -131,15 +145,24 @@ class Baselines:
             texts = [write_response(claims_of(target), target, grammar) for target in targets]
             return dict(zip(targets, earn(texts, targets), strict=True)) if targets else {}
 
-        self.truth = paid(lambda target: target.claims, some + nothing)
+        truth = paid(lambda target: target.claims, some + nothing)
+        self.truth = {target: earned for target, earned in truth.items() if earned is not LEFT_OUT}
+        self.rows, self.own, some, nothing = (
+            [target for target in part if target in self.truth] for part in (self.rows, self.own, some, nothing)
+        )
         self.near_miss = paid(lambda target: scaled(target, 0.8), some)
         self.zero_iou = paid(elsewhere, some)
         # To nothing there is no near miss: it would lose what the near misses lose. Where a right refusal earns no more
         # than silence does elsewhere, the reward does not speak of such rows, and what earns as little is no hole.
-        lost = statistics.fmean(self.truth[target] - self.near_miss[target] for target in rows if target.claims)
+        lost = statistics.fmean(self.truth[target] - self.near_miss[target] for target in self.rows if target.claims)
         lost = max(lost, 1e-3 * max(1.0, statistics.fmean(map(abs, self.truth.values()))))
-        silence = _silence(earn, some[0])
+        silence = silence_of(earn, some[:1])
         self.near_miss |= {target: max(self.truth[target] - lost, silence) for target in nothing}
+
+    @property
+    def by_target(self) -> tuple[dict[Target, float], ...]:
+        """The rewards of the truth, of near misses and of IoU 0, by target."""
+        return self.truth, self.near_miss, self.zero_iou
 
     def rows_of(self, one: Cheat) -> list[Target]:
         """The rows that a cheat is written for; of its own only those that may be tried."""
@@ -162,9 +185,15 @@ class Baselines:
         ]
 
 
-def _silence(earn: Earn, target: Target) -> float:
+def silence_of(earn: Earn, targets: Sequence[Target]) -> float:
+    """The mean reward of an empty completion, as `mean_of`."""
+    return mean_of(earn, [""] * len(targets), targets)
+
+
+def mean_of(earn: Earn, texts: Sequence[str], targets: Sequence[Target]) -> float:
+    """The mean reward of texts; minus infinity where they earn no number, which a cheat of its own shows."""
     try:
-        earned = earn([""], [target])[0]
-    except Exception:  # noqa: BLE001 - a cheat of its own shows it
+        earned = statistics.fmean(earn(texts, targets))
+    except Exception:  # noqa: BLE001 - whatever the reward raises
         return -math.inf
     return earned if math.isfinite(earned) else -math.inf

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import pickle
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any, Literal, get_args
@@ -13,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mirg_rewards.batch import Answers, Device, Targets, to_tensors
+from mirg_rewards.claims import Box, Claim, Point
 from mirg_rewards.parsing import GRAMMARS, Grammar, as_grammar
 from mirg_rewards.parsing.responses import parse_batch
 from mirg_rewards.scorer import Scorer, Scores
@@ -34,11 +37,23 @@ _PARAMETERS: dict[str, CallableKind] = {
 }
 
 
+_GIVEN = frozenset(
+    ("prompts", "completions", "completion_ids", "messages", "trainer_state", "log_extra", "log_metric", "environments")
+)
+"""Parameters that TRL and ms-swift fill by themselves; any other one is a column of the dataset."""
+
+LEFT_OUT = float("nan")
+"""The reward of a row for which a function of TRL's kind returns None, which TRL leaves out; known by identity."""
+
 _IN_BATCHES = ("reward", "scorer", "trl", "ms_swift", "easyr1")
 
 
 class OutputError(ValueError):
     """An output that is not one number for each row."""
+
+
+class ColumnsError(ValueError):
+    """A target that the caller's function of columns cannot turn into columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +74,16 @@ class Judge:
         return str(getattr(of, "__name__", None) or repr(of))[:80]
 
     def __call__(self, texts: Sequence[str], targets: Sequence[Target]) -> list[float]:
-        """The reward of each text; None counts as NaN. Raise OutputError unless there is one number for each row."""
+        """The reward of each text; None counts as NaN, and of TRL's kind as LEFT_OUT.
+
+        Raises OutputError unless there is one number for each row, and whatever the subject raises.
+        """
         output = self.call(self.arguments(texts, targets))
         if self.kind == "scorer":
             output = [score.total if isinstance(score, Scores) else score for score in output]
         numbers = _unpacked(output[0]) if self.kind in _IN_BATCHES else output
-        earned = [_number(number) for number in numbers]
+        none = LEFT_OUT if self.kind == "trl" else None
+        earned = [none if number is None and none is not None else _number(number) for number in numbers]
         if len(earned) != len(texts):
             raise OutputError(f"{len(earned)} numbers for {len(texts)} rows: {_shown(output[0])}")
         return earned
@@ -93,7 +112,7 @@ class Judge:
 
     def _batch_arguments(self, texts: list[str], rows: list[dict[str, Any]]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments that TRL and ms-swift pass for a batch: columns as lists beside the completions."""
-        names = rows[0] if rows else [self.columns] if isinstance(self.columns, str) else []
+        names = rows[0] if rows else self._column_names()
         columns = {name: [row[name] for row in rows] for name in names}
         chats = [[{"role": "assistant", "content": text}] for text in texts]
         if self.kind == "ms_swift":
@@ -105,9 +124,9 @@ class Judge:
         return (), {"prompts": prompts, "completions": completions, "completion_ids": ids, **columns}
 
     def call(self, calls: Sequence[tuple[tuple[Any, ...], dict[str, Any]]]) -> list[Any]:
-        """Call the subject with each set of arguments and return its outputs unchanged."""
+        """Call the subject with each set of arguments and return its outputs; what it gives to await is awaited."""
         with torch.no_grad():
-            return [self.subject(*positional, **named) for positional, named in calls]
+            return _awaited([self.subject(*positional, **named) for positional, named in calls])
 
     def packed(self, texts: Sequence[str], targets: Sequence[Target]) -> tuple[Answers, Targets]:
         """Texts read by the grammar, and their targets, as tensors."""
@@ -127,11 +146,51 @@ class Judge:
             return replace(self, device=device)
         raise ValueError(f"device is for rewards and scorers, got it with a function of kind {self.kind!r}")
 
+    def _column_names(self) -> list[str]:
+        """The names of the columns where there is no row to take them from."""
+        if isinstance(self.columns, str):
+            return [self.columns]
+        try:
+            return list(self._columns_of(_ANY_TARGET))
+        except ColumnsError:
+            return own_columns(self.subject)
+
     def _columns_of(self, target: Target) -> dict[str, Any]:
         if callable(self.columns):
-            return dict(self.columns(target))
+            try:
+                return dict(self.columns(target))
+            except Exception as error:
+                raise ColumnsError(
+                    f"columns raised {type(error).__name__}: {error} for the target {target.to_json()}; "
+                    "let it describe every target, or pass targets that it can describe"
+                ) from error
         has_its_name = self.kind in ("verl", "easyr1", "easyr1_sequential")
         return {"ground_truth" if has_its_name else self.columns: target.to_json()}
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeReward:
+    """A trainer's function as a reward: it gets the texts and the targets of the batch.
+
+    >>> from mirg_rewards import Parsed, pack
+    >>> def is_short(completion, target):
+    ...     return float(len(completion) < 10)
+    >>> JudgeReward(judge(is_short))(*pack([Parsed()], [Target((), (None,))], texts=["a dog"]))
+    tensor([1.])
+    """
+
+    of: Judge
+
+    @property
+    def __name__(self) -> str:
+        return self.of.name
+
+    def __call__(self, answers: Answers, targets: Targets) -> Tensor:
+        """The reward of each completion, float32."""
+        return torch.tensor(self.of(answers.texts, targets.rows), dtype=torch.float32, device=answers.defects.device)
+
+
+_ANY_TARGET = Target((Claim(1, Box(0.25, 0.25, 0.75, 0.75), Point(0.5, 0.5), "dog"),), ((560, 420),))
 
 
 def judge(
@@ -139,7 +198,7 @@ def judge(
     *,
     kind: CallableKind | None = None,
     grammar: Grammar | str | None = None,
-    columns: TargetColumns = "target",
+    columns: TargetColumns | None = None,
     messages: bool = False,
 ) -> Judge:
     """A reward, a scorer or a trainer's reward function as one callable from texts and targets to numbers.
@@ -155,12 +214,13 @@ def judge(
     | `easyr1_sequential` | `function({"response": ..., "ground_truth": ...})`, one such dict back | `reward_input` |
     | `sample` | `function(completion, target)`, one number back | the parameter `completion` |
 
-    The truth is handed over as `Target.to_json()`, to TRL and ms-swift in the column that `columns` names. As a function
-    from target to mapping, `columns` gives all the columns of a row instead, or the keyword arguments for one. With
-    `messages`, TRL's completions are lists of one chat message; ms-swift hands over texts, and conversations beside them.
+    The truth is handed over as `Target.to_json()`, to TRL and ms-swift in the column that `columns` names: unless told, the
+    one column that the function requires, else "target". As a function from target to mapping, `columns` gives all the
+    columns of a row instead, or the keyword arguments for one. An `async` function is awaited. With `messages`, TRL's
+    completions are lists of one chat message; ms-swift hands over texts, and conversations beside them.
 
-    Raises TypeError for a callable that none of these, or several, could be, unless `kind` says which; ValueError for
-    `messages` with another kind than TRL's.
+    Raises TypeError for a callable that none of these, or several, could be, unless `kind` says which, and for a function
+    that requires several columns, unless `columns` gives them; ValueError for `messages` with another kind than TRL's.
 
     >>> from mirg_rewards import Target
     >>> def is_short(completion, target):
@@ -183,7 +243,57 @@ pass kind="reward", "scorer", "trl", "ms_swift", "verl", "easyr1", "easyr1_seque
         raise ValueError(f"messages is for functions that TRL calls, got it with one of kind {kind!r}")
     if grammar is None:
         grammar = subject.grammar if isinstance(subject, Scorer) else GRAMMARS["mirg"]
-    return Judge(subject, kind, as_grammar(grammar), columns, messages=messages)
+    return Judge(
+        subject,
+        kind,
+        as_grammar(grammar),
+        _default_column(subject, kind) if columns is None else columns,
+        messages=messages,
+    )
+
+
+def own_columns(subject: Any) -> list[str]:
+    """The columns of the dataset that a function for TRL or ms-swift requires, by the names of its parameters.
+
+    >>> def my_reward(completions, solution, log_metric=None, **columns): ...
+    >>> own_columns(my_reward)
+    ['solution']
+    """
+    try:
+        parameters = inspect.signature(subject).parameters.values()
+    except (TypeError, ValueError):  # some built-in callables have no signature
+        return []
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    named = [one for one in parameters if one.kind in by_name and one.name not in _GIVEN]
+    return [one.name for one in named if one.default is one.empty] or [one.name for one in named if one.default is None]
+
+
+def _default_column(subject: Any, kind: CallableKind) -> str:
+    names = own_columns(subject) if kind in ("trl", "ms_swift") else []
+    if not names:
+        return "target"
+    if len(names) > 1:
+        title = getattr(subject, "__name__", None) or repr(subject)
+        raise TypeError(
+            f"{title} takes the columns {', '.join(names)}: pass columns=function, which takes a Target and returns "
+            f"{{{', '.join(f'{name!r}: ...' for name in names)}}} (--columns FILE.py:FUNCTION on the command line)"
+        )
+    return names[0]
+
+
+def _awaited(outputs: list[Any]) -> list[Any]:
+    if not any(map(inspect.isawaitable, outputs)):
+        return outputs
+
+    async def run() -> list[Any]:
+        return [await output if inspect.isawaitable(output) else output for output in outputs]
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(run())
+    with ThreadPoolExecutor(1) as pool:  # a notebook has a loop of its own in this thread
+        return pool.submit(asyncio.run, run()).result()
 
 
 def _kind_of(subject: Callable[..., Any]) -> CallableKind:

@@ -17,7 +17,7 @@ from mirg_rewards.batch import Device
 from mirg_rewards.parsing import Grammar
 from mirg_rewards.rewards.bounds import bounds_of, checked_bounds
 from mirg_rewards.targets import Target
-from mirg_rewards.testing.callables import CallableKind, TargetColumns, judge
+from mirg_rewards.testing.callables import LEFT_OUT, CallableKind, TargetColumns, judge
 from mirg_rewards.testing.properties import NEEDS, PROPERTIES
 from mirg_rewards.testing.property_context import Counterexample, PropertyContext
 from mirg_rewards.testing.strategies import targets as any_targets
@@ -28,7 +28,7 @@ def check_reward(  # noqa: PLR0913 - options, by keyword
     *,
     kind: CallableKind | None = None,
     grammar: Grammar | str | None = None,
-    columns: TargetColumns = "target",
+    columns: TargetColumns | None = None,
     messages: bool = False,
     targets: SearchStrategy[Target] | None = None,
     bounds: tuple[float, float] | None = None,
@@ -58,9 +58,9 @@ def check_reward(  # noqa: PLR0913 - options, by keyword
     >>> check_reward(object_reward, monotone=True, max_examples=5)
     >>> def generous_reward(answers, targets):
     ...     return answers.claims.counts.float()
-    >>> check_reward(generous_reward)  # doctest: +ELLIPSIS
+    >>> check_reward(generous_reward, max_examples=5)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    AssertionError: generous_reward: bounded does not hold. No row earns less or more than the bounds.
+    AssertionError: generous_reward: bounded does not hold: earned 2.
     ...
     """
     unknown = sorted(set(skip) - set(PROPERTIES))
@@ -153,21 +153,30 @@ def counterexample(
 
 def _explained(name: str, found: Counterexample) -> str:
     what, advice = (" ".join(part.split()) for part in (getdoc(PROPERTIES[found.broken]) or "").split("\n\n"))
-    lines = [f"{name}: {found.broken} does not hold. {what}", ""]
+    causes = dict.fromkeys(map(_earned, found.earned))
+    cause = f": {next(iter(causes))}" if len(causes) == 1 else ""
+    lines = [f"{name}: {found.broken} does not hold{cause.rstrip('.')}."]
     rows: list[tuple[str, Target] | None] = [*found.rows] or [None]
     for number, row in enumerate(rows):
         if len(rows) > 1:
             lines.append(f"  row {number}")
-        if row is not None:
+        if row is None:
+            lines.append("  a batch without rows")
+        else:
             lines += [f"  target      {row[1].to_json()}", f"  completion  {_readable(row[0])}"]
         if number < len(found.earned):
             earned = found.earned[number]
-            lines.append(f"  earned      {f'{earned:.6g}' if isinstance(earned, float) else earned}")
+            lines.append(f"  earned      {_earned(earned).removeprefix('earned ')}")
             lines.append(f"  expected    {found.expected[number]}")
-        lines.append("")
     return "\n".join(
-        [*lines, f"What to do: {advice}", f'If it is meant to be so: check_reward(..., skip=["{found.broken}"])']
+        [*lines, what, f"What to do: {advice}", f'If it is meant to be so: check_reward(..., skip=["{found.broken}"])']
     )
+
+
+def _earned(earned: object) -> str:
+    if earned is LEFT_OUT:
+        return "earned None"
+    return f"earned {earned:.6g}" if isinstance(earned, float) else str(earned)
 
 
 def _readable(text: str) -> str:

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from hypothesis import reject
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -20,7 +21,7 @@ from mirg_rewards.claims import Box, Claim
 from mirg_rewards.parsing import Grammar
 from mirg_rewards.targets import Target
 from mirg_rewards.testing.answer_format import write_answer
-from mirg_rewards.testing.callables import output_fault
+from mirg_rewards.testing.callables import LEFT_OUT, output_fault
 from mirg_rewards.testing.property_context import CLOSE, Counterexample, Draw, PropertyContext, agree
 from mirg_rewards.testing.state import result_of, shared_numbers, shared_settings, snapshot
 from mirg_rewards.testing.strategies import answer_formats, answers_about, boxes, responses
@@ -32,9 +33,9 @@ _NEARLY = 0.9
 def never_raises(context: PropertyContext, draw: Draw) -> None:
     """Whatever a model writes earns a number: also nothing at all, NaN for a number, an image that is not there.
 
-    Let what cannot be read earn 0. A batch without rows earns an empty result.
+    Let what cannot be read earn 0.
     """
-    texts, targets = context.rows_and_truth(draw, min_size=0, is_corrupted=True)
+    texts, targets = context.rows_and_truth(draw, is_corrupted=True)
     try:
         context.earn(texts, targets)
     except Counterexample:
@@ -48,22 +49,28 @@ def form(context: PropertyContext, draw: Draw) -> None:
 
     End a reward with `.float()` and keep its shape [b]; end a trainer's function with `.tolist()`.
     """
-    texts, targets = context.rows(draw, min_size=0)
+    texts, targets = context.rows(draw)
     context.earn(texts, targets)
     outputs = context.judge.call(context.judge.arguments(texts, targets))
     fault = output_fault(context.judge.kind, outputs, len(texts))
     if fault:
         wanted = f"float32 [{len(texts)}]" if context.judge.kind in ("reward", "scorer") else f"{len(texts)} numbers"
         rows = list(zip(texts, targets, strict=True))
-        raise Counterexample("form", rows, [fault] * max(len(rows), 1), [wanted] * max(len(rows), 1))
+        raise Counterexample("form", rows, [fault] * len(rows), [wanted] * len(rows))
 
 
 def finite(context: PropertyContext, draw: Draw) -> None:
-    """No row earns NaN, an infinity or None: one such number spoils the whole update.
+    """No row earns NaN or an infinity: one such number spoils the whole update. None leaves a row out of TRL's update.
 
-    Look for a division by a count or a union that can be 0, and say what such a row earns.
+    Look for a division by a count or a union that can be 0, and say what such a row earns. Return None by the columns of a
+    row alone: a completion that is left out is never punished.
     """
-    _each(context, draw, "finite", math.isfinite, "a finite number")
+    texts, targets = context.rows_and_truth(draw, is_corrupted=True)
+    for text, target, number in zip(texts, targets, context.earn(texts, targets), strict=True):
+        if number is LEFT_OUT and context.earn([context.truths(target)[0]], [target])[0] is not LEFT_OUT:
+            expected = "a number, as the truth of the same row earns"
+            raise Counterexample("finite", [(text, target)], [number], [expected])
+    _each(context, draw, "finite", lambda number: number is LEFT_OUT or math.isfinite(number), "a finite number")
 
 
 def bounded(context: PropertyContext, draw: Draw) -> None:
@@ -100,9 +107,12 @@ def pays_the_truth(context: PropertyContext, draw: Draw) -> None:
     # What a text earns by one target must not be remembered for another.
     context.earn(texts, [other] * len(texts))
     silence = context.earn([""], [target])[0]
-    least = max(high - (1 - _NEARLY) * (high - low), silence + 2 * CLOSE)
-    earned = [context.earn([text], [target])[0] for text in texts]
-    most, truth = max(zip(earned, texts, strict=True))
+    least = max(high - (1 - _NEARLY) * (high - low), -math.inf if silence is LEFT_OUT else silence + 2 * CLOSE)
+    earned = [(context.earn([text], [target])[0], text) for text in texts]
+    paid = [one for one in earned if one[0] is not LEFT_OUT]
+    if not paid:  # the row is not judged
+        reject()
+    most, truth = max(paid)
     if most < least and context.is_steady(([truth], [target]), [most]):
         expected = f"at least {least:.6g}, of up to {high:g}; no word at all earns {silence:.6g}"
         raise Counterexample("pays_the_truth", [(truth, target)], [most], [expected])
@@ -116,8 +126,13 @@ def highest_on_the_truth(context: PropertyContext, draw: Draw) -> None:
     target = context.target(draw)
     truths = context.truths(target)
     texts = [draw(responses(context.judge.grammar, target=target)), *_lavish(target, context.judge.grammar)]
-    earned, text = max(zip(context.earn(texts, [target] * len(texts)), texts, strict=True))
-    most, truth = max(zip(context.earn(truths, [target] * len(truths)), truths, strict=True))
+    paid, paid_truths = (
+        [one for one in zip(context.earn(some, [target] * len(some)), some, strict=True) if one[0] is not LEFT_OUT]
+        for some in (texts, truths)
+    )
+    if not paid or not paid_truths:  # the row is not judged
+        return
+    (earned, text), (most, truth) = max(paid), max(paid_truths)
     if earned > most + CLOSE and context.is_steady(([text], [target]), [earned]):
         expected = f"at most {most:.6g}, what the truth earns: {truth}"
         raise Counterexample("highest_on_the_truth", [(text, target)], [earned], [expected])
@@ -164,6 +179,23 @@ def alone_or_in_a_batch(context: PropertyContext, draw: Draw) -> None:
     expected = [context.earn([text], [target])[0] for text, target in zip(texts, targets, strict=True)]
     earned = context.earn(texts, targets)
     context.compare("alone_or_in_a_batch", (texts, targets), earned, expected, "what it earns alone", within=CLOSE)
+
+
+def empty_batch(context: PropertyContext, draw: Draw) -> None:
+    """A reward gives an empty result for a batch without rows. Trainers never call a function of theirs with none.
+
+    Let sums and indices work on no rows: take no `[0]`, and no maximum of nothing.
+    """
+    del draw
+    if context.judge.kind not in ("reward", "scorer"):
+        return
+    try:
+        context.earn([], [])
+        fault = output_fault(context.judge.kind, context.judge.call(context.judge.arguments([], [])), 0)
+    except Counterexample as found:
+        raise Counterexample("empty_batch", [], found.earned, ["float32 [0]"]) from found.__cause__
+    if fault:
+        raise Counterexample("empty_batch", [], [fault], ["float32 [0]"])
 
 
 def padding(context: PropertyContext, draw: Draw) -> None:
@@ -281,15 +313,13 @@ def same_on_device(context: PropertyContext, draw: Draw) -> None:
     Make new tensors on the device of the input: `torch.zeros(..., device=answers.defects.device)`.
     """
     assert context.device is not None
-    texts, targets = context.rows(draw, min_size=0)
+    texts, targets = context.rows(draw)
     judge = context.judge.on(context.device)
     earned, expected = context.earn(texts, targets, judge), context.earn(texts, targets)
     fault = output_fault(judge.kind, judge.call(judge.arguments(texts, targets)), len(texts), context.device)
     rows = list(zip(texts, targets, strict=True))
     if fault:
-        raise Counterexample(
-            "same_on_device", rows, [fault] * max(len(rows), 1), [f"a tensor on {context.device}"] * len(rows)
-        )
+        raise Counterexample("same_on_device", rows, [fault] * len(rows), [f"a tensor on {context.device}"] * len(rows))
     context.compare("same_on_device", (texts, targets), earned, expected, "on the CPU", within=1e-4)
 
 
@@ -324,13 +354,14 @@ PROPERTIES: Mapping[str, Callable[[PropertyContext, Draw], None]] = {
         never_raises,
         form,
         finite,
-        bounded,
         deterministic,
+        alone_or_in_a_batch,
+        order_of_rows,
+        empty_batch,
+        bounded,
         pays_the_truth,
         highest_on_the_truth,
         order_of_claims,
-        order_of_rows,
-        alone_or_in_a_batch,
         padding,
         pickled,
         in_a_thread,
@@ -341,9 +372,12 @@ PROPERTIES: Mapping[str, Callable[[PropertyContext, Draw], None]] = {
         monotone_in_iou,
     )
 }
-"""Every property by its name, in the order in which they are checked: the plainest faults first."""
+"""Every property by its name, in the order in which they are checked: the plainest faults first.
 
-NEEDS: Mapping[str, str] = {"pays_the_truth": "a claim", "monotone_in_iou": "a box"}
+A reward that draws random numbers, or reads other rows, breaks most of them: determinism and independence come early.
+"""
+
+NEEDS: Mapping[str, str] = {"pays_the_truth": "a claim that the reward judges", "monotone_in_iou": "a box"}
 """Requirement of a target for a property to be checked on it."""
 
 

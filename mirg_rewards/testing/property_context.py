@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hypothesis import reject
@@ -12,9 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from mirg_rewards.batch import Device
+from mirg_rewards.rewards.contract import NonFiniteRewardError, RewardOutputError
 from mirg_rewards.targets import Target
 from mirg_rewards.testing.answer_format import AnswerFormat, UnsupportedAnswerError, places_of, write_answer
-from mirg_rewards.testing.callables import Judge, OutputError
+from mirg_rewards.testing.callables import ColumnsError, Judge, OutputError
 from mirg_rewards.testing.strategies import corrupted, responses
 
 Draw = Callable[[SearchStrategy[Any]], Any]
@@ -84,11 +87,17 @@ class PropertyContext:
         rows = list(zip(texts, targets, strict=True))
         try:
             return (judge or self.judge)(texts, targets)
-        except OutputError as error:
-            raise Counterexample("form", rows, [error] * len(rows), ["one number"] * len(rows)) from None
+        except (OutputError, RewardOutputError) as error:
+            count = max(len(rows), 1)
+            raise Counterexample("form", rows, [error] * count, ["one number"] * count) from None
+        except NonFiniteRewardError as error:
+            raise Counterexample("finite", rows[error.row :][:1], [error.message], ["a finite number"]) from None
+        except ColumnsError:
+            raise
         except Exception as error:
-            raised = f"raised {type(error).__name__}: {error}"
-            raise Counterexample("never_raises", rows, [raised] * len(rows), ["a number"] * len(rows)) from error
+            count = max(len(rows), 1)
+            raised = f"raised {type(error).__name__}: {error}{_place(error)}"
+            raise Counterexample("never_raises", rows, [raised] * count, ["a number"] * count) from error
 
     def compare(
         self,
@@ -109,6 +118,20 @@ class PropertyContext:
         """True if scoring the rows again gives one of `earned`; else `deterministic` is broken."""
         again = self.earn(*rows)
         return any(agree(again, before, 0.0) for before in earned)
+
+
+def _place(error: Exception) -> str:
+    """The last line of the caller's own code that an error came through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [
+        frame
+        for frame in frames
+        if _PACKAGE not in Path(frame.filename).parents and "site-packages" not in frame.filename
+    ]
+    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+
+
+_PACKAGE = Path(__file__).parents[1]
 
 
 def agree(earned: Sequence[float], expected: Sequence[float], within: float) -> bool:

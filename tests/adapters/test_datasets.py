@@ -165,7 +165,9 @@ def nowhere(answers, _):
 
 def test_a_reward_of_ones_own_that_is_not_finite_stops_the_job():
     table = datasets.Dataset.from_list(rows(4))
-    with pytest.raises(ValueError, match=r"row 0: the reward 'reward' is inf; .*check_reward"):
+    with pytest.raises(
+        ValueError, match=r"row 0 of a batch, column 'target': the reward 'nowhere' is inf; .*check_reward"
+    ):
         table.map(wrap(Scorer(GRAMMARS["mirg"], nowhere)), batched=True)
 
 

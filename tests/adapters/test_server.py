@@ -358,10 +358,26 @@ def test_a_reward_of_ones_own_is_served_and_its_failure_is_told(tmp_path):
     process, address = started(command=[sys.executable, str(tmp_path / "own.py")])
     status, found = asked(address, "/score", {"rows": [ROW, ROW | {"completion": "no idea"}]})
     assert status == 500
-    assert found["error"].startswith("the reward could not be computed: row 1: the reward 'reward' is nan")
+    assert found["error"].startswith("the reward could not be computed: row 1: the reward 'doubtful' is nan")
     assert asked(address, "/score", {"rows": [ROW]})[1]["rows"][0]["reward"] == 1.0
     assert metrics(address)['mirg_rewards_requests_total{path="/score",status="500"}'] == 1
     process.terminate()
     assert process.wait(30) == 0
     assert "check_reward finds where yours is not" in process.stderr.read(), "the log has it too"
     process.stderr.close()
+
+
+def test_the_first_examples_of_the_help_and_the_page_earn_what_they_say(server, capsys):
+    import shlex
+
+    from mirg_rewards.cli import serve
+
+    page = (Path(__file__).parents[2] / "docs/adapters/server.md").read_text()
+    for text in (serve.EXAMPLES, page):
+        command = re.search(r"curl .*?\}\]\}'", text, re.DOTALL)[0]
+        _, address, _, body = shlex.split(command)
+        status, found = asked(server, address.removeprefix("http://127.0.0.1:8000"), body.encode())
+        assert (status, found["rows"][0]["reward"], found["rows"][0]["defects"]) == (200, 1.0, [])
+    block = re.search(r"```python\n(import json.*?)```", page, re.DOTALL)[1]
+    exec(compile(block.replace("http://127.0.0.1:8000", server), "server.md", "exec"), {})  # noqa: S102 - our own page
+    assert capsys.readouterr().out == "[1.0]\n"

@@ -128,7 +128,7 @@ def test_a_reward_that_is_not_a_number_stops_the_run():
     def broken(answers, targets):
         return answers.defects / 0.0
 
-    with pytest.raises(ValueError, match=r"row 1: the reward 'total' is nan"):
+    with pytest.raises(ValueError, match=r"row 1, column 'target': the reward 'broken' is nan"):
         adapter.wrap(Scorer(GRAMMARS["mirg"], broken))(completions=["", RIGHT], target=[None, WIRE])
 
 

@@ -334,7 +334,7 @@ CAUGHT_BY_CHECK["changes_what_the_next_term_sees_scorer"] = Fault(
 # What raises
 
 
-@planted(CAUGHT_BY_CHECK, "never_raises")
+@planted(CAUGHT_BY_CHECK, "empty_batch")
 def raises_on_an_empty_batch(answers, targets):
     rows = [pack([parsed], [target]) for parsed, target in zip(answers.parsed, targets.rows, strict=True)]
     return torch.cat([object_reward(*row) for row in rows])
