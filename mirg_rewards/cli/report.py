@@ -12,6 +12,7 @@ from mirg_rewards.cli.options import add_grammar_options, add_preset_option, sco
 if TYPE_CHECKING:
     from mirg_rewards.report.page import PageSummary
     from mirg_rewards.report.rollouts import Rollout
+    from mirg_rewards.report.scored_rollouts import LeftOut
 
 SUMMARY = "write a page of rollouts with their boxes and rewards"
 DESCRIPTION = "Write one HTML file that shows rollouts from mirg-rewards score, TRL or verl."
@@ -52,20 +53,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> None:
     from mirg_rewards.cli.progress import progress_bar
     from mirg_rewards.report.page import write_page
-    from mirg_rewards.report.scored_rollouts import score_rollouts
+    from mirg_rewards.report.scored_rollouts import LeftOut, readable, score_rollouts
 
     scorer = scorer_of(arguments)
     name = arguments.rollouts[0].name + (" …" if len(arguments.rollouts) > 1 else "")
+    left_out = LeftOut()
     with progress_bar(name) as show:
-        scored = (rollout for chunk in _chunks(arguments, show) for rollout in score_rollouts(chunk, scorer))
+        chunks = readable(_chunks(arguments, show), scorer, left_out)
+        scored = (rollout for chunk in chunks for rollout in score_rollouts(chunk, scorer))
         title = arguments.title or f"Rollouts of {name}"
         summary = write_page(scored, arguments.output, title=title, images=arguments.images)
-    _print_summary(summary, arguments.output)
+    _print_summary(summary, arguments.output, left_out)
 
 
-def _print_summary(summary: PageSummary, output: Path) -> None:
+def _print_summary(summary: PageSummary, output: Path, left_out: LeftOut) -> None:
     import sys
 
+    if left_out.count:
+        have = "is" if left_out.count == 1 else "are"
+        print(f"{_count(left_out.count, 'rollout')} {have} left out; {left_out.first}", file=sys.stderr)
     size = output.stat().st_size / 1e6
     print(f"{output}: {_count(summary.rollouts, 'rollout')} of {_count(summary.groups, 'prompt')}, {size:.1f} MB")
     if summary.missing:
