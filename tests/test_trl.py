@@ -202,3 +202,4 @@ def test_the_page_of_trls_completions_shows_truths_sizes_and_groups(trainer, tmp
     page = tmp_path / "page.html"
     assert main(["report", str(tmp_path), "--output", str(page), "--grammar", grammar]) == 0
     assert re.search(r'"true": ?\[\{', page.read_text()), "a truth of a claim, not only empty ones"
+    assert main(["doctor", str(tmp_path), "--grammar", grammar]) == 1, "random weights write nothing in form"

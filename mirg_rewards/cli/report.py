@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mirg_rewards.cli.options import add_grammar_options, add_preset_option, scorer_of, whole_number
+from mirg_rewards.cli.options import (
+    add_grammar_options,
+    add_log_options,
+    add_preset_option,
+    column_names,
+    scorer_of,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from mirg_rewards.report.page import PageSummary
@@ -43,11 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=whole_number, metavar="N", help="show at most the first N rollouts")
     add_preset_option(parser)
     parser.add_argument("--mig-bench", type=Path, metavar="FILE", help="MIG_data.json, if ROLLOUTS are its answers")
-    parser.add_argument("--completion-column", metavar="NAME", help="default: that of the program that wrote the file")
-    parser.add_argument("--target-column", metavar="NAME", help="likewise")
-    parser.add_argument("--group-column", metavar="NAME", help="column that the completions of one prompt share")
-    parser.add_argument("--prefix", default="", help="the --prefix of mirg-rewards score")
-    parser.add_argument("--weights", type=_weights, default=(), metavar="W,W", help="weights of TRL's reward functions")
+    add_log_options(parser)
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -91,18 +94,10 @@ def _print_summary(summary: PageSummary, output: Path, left_out: LeftOut) -> Non
 
 def _chunks(arguments: argparse.Namespace, show: Callable[[float], None]) -> Iterator[list[Rollout]]:
     """Yield the rollouts to show, some at a time."""
-    from mirg_rewards.report.rollouts import ColumnNames, read_mig_bench, read_rollouts
+    from mirg_rewards.report.rollouts import read_mig_bench, read_rollouts
 
     if arguments.mig_bench is None:
-        names = ColumnNames(
-            completion=arguments.completion_column,
-            target=arguments.target_column,
-            group=arguments.group_column,
-            prefix=arguments.prefix,
-            weights=arguments.weights,
-            folder=arguments.image_folder,
-        )
-        chunks = read_rollouts(arguments.rollouts, names)
+        chunks = read_rollouts(arguments.rollouts, column_names(arguments))
     else:
         if len(arguments.rollouts) > 1:
             raise ValueError("--mig-bench takes one file of responses")
@@ -117,10 +112,3 @@ def _chunks(arguments: argparse.Namespace, show: Callable[[float], None]) -> Ite
 
 def _count(count: int, word: str) -> str:
     return f"{count} {word}{'s' * (count != 1)}"
-
-
-def _weights(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(map(float, text.split(",")))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be numbers as in 0.1,0.3,0.6, got {text!r}") from None
