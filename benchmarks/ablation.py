@@ -214,8 +214,8 @@ class Settings:
     test_rows: int | None = None
 
     def pipeline_preset(self) -> pipeline.Preset:
-        """The pipeline's preset with steps for a limit, not minutes, so that a slow machine ends where a fast one does."""
-        preset = replace(pipeline.PRESETS[self.preset], minutes=math.inf)
+        """The pipeline's preset, with the steps that were asked for."""
+        preset = pipeline.PRESETS[self.preset]
         for stage, steps in (("sft", self.sft_steps), ("rl", self.rl_steps)):
             if steps is not None:
                 preset = replace(preset, **{stage: {**getattr(preset, stage), "max_steps": steps}})

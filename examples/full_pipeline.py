@@ -8,8 +8,9 @@ A line of rows.jsonl has a `query`, `images` (paths, from the file's folder) and
 sizes may be left out). It may have `notes` (claims on what else the images hold), a `completion` to learn in SFT (else
 one is rendered from notes and target) and a `split`: "test" holds it out (else the last tenth of the lines is).
 
-The output folder gets report.md, report.json, curves.png, rollouts.png, and for each stage its model and its answers to
-the held-out rows. A run that was stopped goes on where it was: start it again with the same options.
+The output folder gets report.md, report.json, curves.png, rollouts.png, page.html (answers of all stages with their images
+and rewards), and for each stage its model and answers.jsonl: its answers to the held-out rows. A run that was stopped goes on
+where it was: start it again with the same options. Stages end by their steps, never by the clock.
 """
 
 from __future__ import annotations
@@ -47,8 +48,12 @@ from mirg_rewards.data.scenes import COLOURS, SceneConfig, scene
 from mirg_rewards.data.training_rows import training_row
 from mirg_rewards.data.trajectories import read_training_rows, written_trajectory
 from mirg_rewards.evaluation import Summary, evaluate, summarize
+from mirg_rewards.report.page import write_page
 from mirg_rewards.report.pictures import PicturedRollout, learning_curves, rollouts
+from mirg_rewards.report.rollouts import read_rollouts
+from mirg_rewards.report.scored_rollouts import score_rollouts
 from mirg_rewards.report.tables import markdown_table
+from mirg_rewards.scoring import columns_of
 
 Row = dict[str, Any]
 console = Console()
@@ -67,7 +72,6 @@ class Preset:
     test_rows: int = 1024
     probe_rows: int = 256
     samples: int = 2  # sampled answers for each held-out row
-    minutes: float = math.inf  # at most, for SFT and again for RL
 
 
 PRESETS = {
@@ -94,9 +98,8 @@ PRESETS = {
             "max_completion_length": 56,
         },
         enough={"format": 0.98, "image_accuracy": 0.8, "mean_iou": 0.3},
-        minutes=3.4,  # binds only where the machine is slow: the whole ends in eight minutes
     ),
-    # Sized for one card of the H100 class and ten minutes by calculation; the caps on minutes hold wherever it runs.
+    # Sized for one card of the H100 class and ten minutes by calculation.
     "gpu": Preset(
         SceneConfig(
             images=(2, 4),
@@ -130,7 +133,6 @@ PRESETS = {
             "max_completion_length": 192,
         },
         enough={"format": 0.98, "image_accuracy": 0.75},
-        minutes=3.5,
     ),
 }
 
@@ -204,7 +206,8 @@ def file_data(path: Path, grammar: Grammar, test_rows: int) -> Data:
 
     def row(split: str, index: int) -> Row:
         found = rows[split][index % len(rows[split])]
-        return {**found, "images": [Image.open(image).convert("RGB") for image in found["images"]]}
+        files = {} if split == "train" else {"files": [str(Path(image).absolute()) for image in found["images"]]}
+        return {**found, **files, "images": [Image.open(image).convert("RGB") for image in found["images"]]}
 
     return Data(row, {"test": min(test_rows, len(rows["test"]))})
 
@@ -229,43 +232,45 @@ class Run:
 
 
 class Watch(TrainerCallback):
-    """Shows how far a stage is, keeps its time, and stops it when its probe has passed or its minutes are over."""
+    """Shows how far a stage is, keeps its time, and stops it when its probe has passed."""
 
-    def __init__(self, bar: Progress, stage: str, minutes: float, probe: Callable[[Any], Row] | None) -> None:
-        self.bar, self.stage, self.minutes, self.probe = bar, stage, minutes, probe
-        self.stopped, self.probing = "", 0.0
+    def __init__(self, bar: Progress, stage: str, probe: Callable[[Any], Row] | None) -> None:
+        self.bar, self.stage, self.probe = bar, stage, probe
+        self.stopped = ""
 
-    def seconds(self) -> float:
-        return self.before + time.perf_counter() - self.started
+    def times(self) -> dict[str, float]:
+        """The seconds of the stage so far: wall, CPU, and the CPU's for the probe."""
+        return {
+            "seconds": self.before["seconds"] + time.perf_counter() - self.started,
+            "cpu_seconds": self.before["cpu_seconds"] + time.process_time() - self.cpu_started,
+            "probe_cpu_seconds": self.before["probe_cpu_seconds"],
+        }
 
     def on_train_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         # After a restart the log of the checkpoint says how long the stage had taken.
-        self.before, self.probing = (
-            max((entry.get(name, 0.0) for entry in state.log_history), default=0.0)
-            for name in ("seconds", "probe_seconds")
-        )
-        self.started = time.perf_counter()
+        self.before = {
+            name: max((entry.get(name, 0.0) for entry in state.log_history), default=0.0)
+            for name in ("seconds", "cpu_seconds", "probe_cpu_seconds")
+        }
+        self.started, self.cpu_started = time.perf_counter(), time.process_time()
         self.task = self.bar.add_task(self.stage, total=state.max_steps, completed=state.global_step, note="")
 
     def on_step_end(self, _args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         self.bar.update(self.task, completed=state.global_step)
         if self.probe is not None and state.global_step % 50 == 0:
-            began = time.perf_counter()
+            began = time.process_time()
             found = self.probe(model)
-            self.probing += time.perf_counter() - began
+            self.before["probe_cpu_seconds"] += time.process_time() - began
             passed = found.pop("passed")
-            times = {"seconds": self.seconds(), "probe_seconds": self.probing}
-            state.log_history.append({"step": state.global_step, **times, **found})
+            state.log_history.append({"step": state.global_step, **self.times(), **found})
             self.bar.update(self.task, note="  ".join(f"{name} {value:.2f}" for name, value in found.items()))
             if passed:
                 self.stopped = "its held-out probe had passed"
-        if self.seconds() > 60 * self.minutes:
-            self.stopped = f"its {self.minutes:g} minutes were over"
         control.should_training_stop = control.should_training_stop or bool(self.stopped)
 
     def on_log(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         entry = state.log_history[-1]
-        entry["seconds"] = self.seconds()
+        entry.update(self.times())
         for name in ("loss", "reward"):
             if name in entry and self.probe is None:
                 self.bar.update(self.task, note=f"{name} {entry[name]:.3f}")
@@ -398,10 +403,9 @@ def lora(run: Run) -> Any:
 
 def train(run: Run, stage: str, trainer: Any, processor: Any, check: Callable[[Any], Row] | None) -> Row:
     """Train, from the last checkpoint if there is one, and keep the model; what the stage took and its curve."""
-    watch = Watch(run.bar, stage, run.preset.minutes, check)
+    watch = Watch(run.bar, stage, check)
     trainer.add_callback(watch)
     trainer.remove_callback(PrinterCallback)
-    cpu = time.process_time()
     checkpoints = run.folder / stage / "checkpoints"
     # A checkpoint's state is written last: one without it was cut short.
     for folder in checkpoints.glob("checkpoint-*"):
@@ -415,9 +419,7 @@ def train(run: Run, stage: str, trainer: Any, processor: Any, check: Callable[[A
     return {
         "steps": trainer.state.global_step,
         "stopped": watch.stopped or "its steps were done",
-        "seconds": watch.seconds(),
-        "probe_seconds": watch.probing,
-        "cpu_seconds": time.process_time() - cpu,
+        **watch.times(),
         "curve": numbers,
     }
 
@@ -439,6 +441,8 @@ def test(run: Run, stage: str) -> Row:
     torch.manual_seed(run.settings.seed)
     rows = run.data.held_out_rows("test")
     targets = [Target.from_json(row["target"]) for row in rows]
+    files = image_files(run, rows)
+    scorer = presets.mirg_rl(grammar=run.grammar)
     found: Row = {}
     with replacing(run.folder / stage / "answers.jsonl") as part, part.open("w") as lines:
         for decoding, times in (("greedy", 1), ("sampled", run.preset.samples)):
@@ -452,10 +456,30 @@ def test(run: Run, stage: str) -> Row:
             summary = summarize(by_row).micro_average
             found[decoding] = {"n": summary.n, "means": summary.means, "intervals": summary.intervals}
             found[f"{decoding}_rewards"] = [round(float(reward), 4) for reward in by_row["reward"]]
-            for index, (text, reward) in enumerate(zip(texts, values["reward"], strict=True)):
+            columns = columns_of(scorer(texts, targets * times))
+            for index, text in enumerate(texts):
                 row = index % len(rows)
-                line = {"row": row, "decoding": decoding, "completion": text, "target": rows[row]["target"]}
-                lines.write(json.dumps({**line, "reward": round(float(reward), 4)}) + "\n")
+                line = {"row": row, "group": row, "task": f"{NAMES[stage]}, {decoding}", "decoding": decoding}
+                line |= {"prompt": rows[row]["prompt"], "images": files[row], "completion": text}
+                line |= {"target": rows[row]["target"], **{name: column[index] for name, column in columns.items()}}
+                lines.write(json.dumps(line) + "\n")
+    return found
+
+
+def image_files(run: Run, rows: Sequence[Row]) -> list[list[str]]:
+    """The image files of held-out rows; those of scenes are drawn into the folder `images` of the run."""
+    folder = run.folder.absolute() / "images"
+    folder.mkdir(exist_ok=True)
+    found = []
+    for index, row in enumerate(rows):
+        files = [folder / f"{index}-{number}.png" for number in range(1, len(row["images"]) + 1)]
+        if "files" not in row:
+            for image, file in zip(row["images"], files, strict=True):
+                if not file.is_file():
+                    with replacing(file) as part:
+                        image.save(part, "png")
+        # Relative to the folder of the stage, so that the run may be moved.
+        found.append(row.get("files") or [f"../images/{file.name}" for file in files])
     return found
 
 
@@ -471,6 +495,8 @@ def paired_difference(after: Sequence[float], before: Sequence[float]) -> tuple[
 
 
 NAMES = {"start": "before SFT", "sft": "after SFT", "rl": "after RL", "control": "control: SFT for RL's time"}
+PAGE_ROWS = 48
+"""Held-out rows on the page: with three stages of one greedy and two sampled answers each, 432 answers."""
 METRICS = ("format", "image_accuracy", "mean_iou", "acc@0.5", "reward")
 
 
@@ -567,6 +593,15 @@ def last_rollouts(run: Run, stage: str) -> list[PicturedRollout]:
     ]
 
 
+def write_answers_page(run: Run) -> None:
+    """Write page.html: the answers of all stages to the first held-out rows, side by side for each row."""
+    scorer = presets.mirg_rl(grammar=run.grammar)
+    files = [run.folder / stage / "answers.jsonl" for stage in run.report["stages"]]
+    shown = ([one for one in chunk if int(one.group[1]) < PAGE_ROWS] for chunk, _ in read_rollouts(files))
+    scored = (one for chunk in shown for one in score_rollouts(chunk, scorer))
+    write_page(scored, run.folder / "page.html", title=f"Answers of {run.folder.name}")
+
+
 def chance(rows: Sequence[Row]) -> float:
     """How often one would be right who names one image of each row at random."""
     targets = [Target.from_json(row["target"]) for row in rows]
@@ -608,9 +643,9 @@ def finish(run: Run, stage: str, make: Callable[[], Row]) -> Row:
 
 
 def control_steps(done: Row) -> int:
-    """The SFT steps that fit into the time that RL took; no probe interrupts them."""
-    sft_step = (done["sft"]["seconds"] - done["sft"]["probe_seconds"]) / done["sft"]["steps"]
-    return max(1, round(done["rl"]["seconds"] / sft_step))
+    """The SFT steps that fit into the CPU time that RL took; no probe interrupts them."""
+    sft_step = (done["sft"]["cpu_seconds"] - done["sft"]["probe_cpu_seconds"]) / done["sft"]["steps"]
+    return max(1, round(done["rl"]["cpu_seconds"] / sft_step))
 
 
 def arguments(words: Sequence[str] | None) -> argparse.Namespace:
@@ -653,7 +688,7 @@ def preset_of(settings: argparse.Namespace) -> Preset:
     if settings.model is not None:
         rate = 10 if settings.lora else 1
         real = {stage: {**REAL[stage], "learning_rate": rate * REAL[stage]["learning_rate"]} for stage in REAL}
-        preset = replace(preset, **real, enough=None, labels=True, minutes=math.inf)
+        preset = replace(preset, **real, enough=None, labels=True)
     for stage, steps in (("sft", settings.sft_steps), ("rl", settings.rl_steps)):
         if steps is not None:
             preset = replace(preset, **{stage: {**getattr(preset, stage), "max_steps": steps}})
@@ -687,6 +722,7 @@ def main(words: Sequence[str] | None = None) -> int:
     transformers.set_seed(settings.seed)
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
+    datasets.logging.set_verbosity_error()  # a dataset whose rows are made when asked for has no fingerprint to cache by
     warnings.filterwarnings("ignore", category=FutureWarning)
     began, cpu = time.perf_counter(), time.process_time()
     grammar, preset = GRAMMARS[settings.grammar], preset_of(settings)
@@ -709,8 +745,10 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         return 2
     print(write_report(run))
+    write_answers_page(run)
     print(
-        f"{time.perf_counter() - began:.0f} s wall, {time.process_time() - cpu:.0f} s CPU; all in {settings.output_dir}"
+        f"{time.perf_counter() - began:.0f} s wall, {time.process_time() - cpu:.0f} s CPU; all in {settings.output_dir}; "
+        f"look at {settings.output_dir / 'page.html'}"
     )
     return 0
 

@@ -6,8 +6,10 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 
 pytest.importorskip("trl", reason="the extra mirg-rewards[demo] is not installed")
 pytest.importorskip("peft", reason="the extra mirg-rewards[demo] is not installed")
@@ -15,6 +17,7 @@ pytest.importorskip("peft", reason="the extra mirg-rewards[demo] is not installe
 from mirg_rewards import GRAMMARS, Box, Claim, Target
 from mirg_rewards.data.scenes import SceneConfig, scene
 from mirg_rewards.data.trajectories import read_training_rows, written_trajectory
+from mirg_rewards.report.rollouts import read_rollouts
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -70,7 +73,7 @@ def kept(folder):
 def test_a_run_leaves_its_report_pictures_models_and_answers_and_is_not_done_twice(pipeline, small, tmp_path, capsys):
     words = ["--preset", "smoke", "--output-dir", str(tmp_path), "--control"]
     assert pipeline.main(words) == 0
-    for name in ("report.json", "report.md", "curves.png", "rollouts.png"):
+    for name in ("report.json", "report.md", "curves.png", "rollouts.png", "page.html"):
         assert (tmp_path / name).stat().st_size > 0
     report = json.loads((tmp_path / "report.json").read_text())
     assert list(report["stages"]) == ["start", "sft", "rl", "control"]
@@ -80,6 +83,15 @@ def test_a_run_leaves_its_report_pictures_models_and_answers_and_is_not_done_twi
     for stage in report["stages"].values():
         assert stage["greedy"]["n"] == stage["sampled"]["n"] == len(stage["sampled_rewards"]) == 6
         assert set(stage["greedy"]["means"]) >= {"format", "image_accuracy", "mean_iou", "acc@0.5", "reward"}
+    shown = capsys.readouterr()
+    assert "couldn't be hashed" not in shown.out + shown.err, "datasets' warnings are silent"
+    answers = [rollout for chunk, _ in read_rollouts([tmp_path / "rl/answers.jsonl"]) for rollout in chunk]
+    assert len(answers) == 6 + 12, "greedy, and two samples of each row"
+    assert len({answer.group for answer in answers}) == 6
+    for answer in answers:
+        assert answer.prompt.startswith("Image-1: Image-2: ")
+        assert [Image.open(image).size for image in answer.images] == list(answer.target.sizes)
+        assert (answer.reward is not None, set(answer.terms)) == (True, {"format", "image", "object"})
     table = (tmp_path / "report.md").read_text()
     for row in ("before SFT, greedy", "after SFT, sampled", "after RL, sampled", "control: SFT for RL's time, greedy"):
         assert f"| {row} |" in table
@@ -139,6 +151,10 @@ def test_a_checkpoint_and_rows_from_disk_take_the_place_of_tiny_model_and_scenes
     assert status == 0
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert {name: stage.get("steps") for name, stage in report["stages"].items()} == {"start": None, "sft": 1, "rl": 1}
+    (answer,) = {
+        tuple(rollout.images) for chunk, _ in read_rollouts([tmp_path / "run/rl/answers.jsonl"]) for rollout in chunk
+    }
+    assert {image.parent for image in answer} == {tmp_path}, "images of a file stay where they are"
     # LoRA is merged, so each stage leaves a checkpoint of the same form as the one that it began with.
     assert pipeline.tiny_vlm.load(tmp_path / "run" / "rl" / "model")[0].num_parameters() == model.num_parameters()
 
@@ -166,6 +182,18 @@ def test_the_gpu_preset_runs_on_a_cpu_for_a_few_steps(pipeline, monkeypatch, tmp
     ]
     assert pipeline.main(words) == 0
     assert json.loads((tmp_path / "report.json").read_text())["stages"]["rl"]["steps"] == 1
+
+
+def test_a_stage_ends_by_its_steps_on_a_machine_of_any_speed(pipeline, monkeypatch):
+    clock = iter(range(0, 10**9, 10**6))
+    monkeypatch.setattr(pipeline.time, "perf_counter", lambda: next(clock))
+    bar = SimpleNamespace(add_task=lambda *_, **__: 0, update=lambda *_, **__: None)
+    watch, state = pipeline.Watch(bar, "sft", None), SimpleNamespace(log_history=[], max_steps=9, global_step=0)
+    control = SimpleNamespace(should_training_stop=False)
+    watch.on_train_begin(None, state, control)
+    for state.global_step in range(1, 9):
+        watch.on_step_end(None, state, control)
+    assert not control.should_training_stop
 
 
 def test_the_paired_interval_is_that_of_the_differences(pipeline):

@@ -45,7 +45,9 @@ def test_the_help_imports_nothing_heavy(words):
     assert not modules_after_command(*words).intersection({*HEAVY, "numpy", "pydantic", "rich"})
 
 
-@pytest.mark.parametrize("command", ["evaluate", "score", "audit", "report", "inspect", "trajectories", "serve"])
+@pytest.mark.parametrize(
+    "command", ["evaluate", "score", "audit", "report", "doctor", "inspect", "trajectories", "serve"]
+)
 def test_the_help_of_a_command_imports_nothing_heavy(command):
     assert not modules_after_command(command, "--help").intersection(HEAVY)
 

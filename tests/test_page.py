@@ -105,6 +105,37 @@ def test_trl_completions(tmp_path):
         rollouts(tmp_path, weights=(1.0,))
 
 
+def test_the_parts_of_a_prompt_do_not_run_together(tmp_path):
+    parts = [
+        {"type": "text", "text": "Image-1:"},
+        {"type": "image"},
+        {"type": "text", "text": "Image-2:\n"},
+        {"type": "image"},
+    ]
+    prompt = [{"role": "user", "content": [*parts, {"type": "text", "text": "Find it."}]}]
+    (rollout,) = rollouts(lines(tmp_path / "in.jsonl", [{**ROW, "prompt": prompt}]))
+    assert rollout.prompt == "Image-1: Image-2: Find it."
+
+
+def test_the_only_reward_of_trls_completions_is_not_a_term_of_its_own(tmp_path):
+    row = {"step": 1, "prompt": "?", "completion": RIGHT, "mirg": 0.5, "advantage": 0.0}
+    (plain,) = rollouts(lines(tmp_path / "plain.jsonl", [row]))
+    assert (plain.reward, plain.terms) == (0.5, {})
+    logged = {"mirg_target": TARGET.to_json(), "mirg_terms": '{"format": 1.0, "object": null}', "mirg_group": "a"}
+    row = {name: row[name] for name in ("step", "prompt", "completion", "mirg")} | logged | {"advantage": 0.0}
+    (ours,) = rollouts(lines(tmp_path / "ours.jsonl", [row]))
+    assert (ours.reward, ours.terms, ours.target) == (0.5, {"format": 1.0, "object": None}, TARGET)
+    data = score_rollouts([ours, plain], presets.mirg_rl())
+    assert [one.rollout.reward for one in data] == [0.5, 0.5], "what TRL logged is not judged again"
+    assert rollouts(tmp_path / "ours.jsonl", weights=(2.0,))[0].reward == 1.0
+
+
+def test_a_folder_of_trls_output_stands_for_its_completions(tmp_path):
+    (tmp_path / "completions").mkdir()
+    lines(tmp_path / "completions/1.jsonl", [ROW])
+    assert len(rollouts(tmp_path)) == 1
+
+
 @pytest.mark.parametrize("uids", [("s1_0_0", "s1_1_0", "s2_0_0"), None])
 def test_verl_dumps(tmp_path, uids):
     (tmp_path / "9.jsonl").touch()
@@ -193,7 +224,6 @@ def test_completions_of_one_prompt_are_a_group_only_within_a_step(tmp_path):
         ({**ROW, "completion": 7}, [], r"in.jsonl: line 2: 'completion' must be text .*--completion-column"),
         ({"prompt": "?"}, [], r"in.jsonl: line 2: there is no 'completion'"),
         ({**ROW, "images": [7]}, [], r"in.jsonl: line 2: an image must be a path"),
-        ({**ROW, "target": None}, ["--grammar", "qwen25_json"], r"in.jsonl: line 2: sizes\[0\] must be known"),
         (ROW, ["--mig-bench", "missing.json"], r"missing.json"),
         (ROW, ["--images", "thumbnails"], r"invalid choice"),
         (ROW, ["--weights", "a"], r"must be numbers as in"),
@@ -207,6 +237,17 @@ def test_a_mistake_is_one_sentence_and_leaves_the_old_page(tmp_path, capsys, row
     assert re.search(words, capsys.readouterr().err)
     assert page.read_text() == "old"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["in.jsonl", "page.html"]
+
+
+def test_rows_that_a_grammar_of_pixels_cannot_read_are_left_out_and_counted(tmp_path, capsys):
+    unsized, page = {**ROW, "target": None}, tmp_path / "page.html"
+    options = ["--grammar", "qwen25_json", "--output", str(page)]
+    assert main(["report", str(lines(tmp_path / "in.jsonl", [unsized, ROW, unsized])), *options]) == 0
+    assert "2 rollouts are left out; " in (said := capsys.readouterr().err)
+    assert re.search(r"in.jsonl: line 1: sizes\[0\] must be known", said)
+    assert len(blocks(page)["index"]["rows"]) == 1
+    assert main(["report", str(lines(tmp_path / "none.jsonl", [unsized])), *options]) == 2
+    assert re.search(r"none.jsonl: line 1: sizes\[0\] must be known", capsys.readouterr().err)
 
 
 def test_nothing_to_show_is_an_error(tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -180,3 +181,25 @@ def test_trl_computes_the_rewards_that_the_scorer_does(trainer):
     rewards = training._calculate_rewards(rows, prompts, [chat(RIGHT), chat(WRONG_IMAGE)], [[1], [2]])
     assert rewards[:, 0].tolist() == pytest.approx([1.0, 0.1])
     assert presets.mirg_rl()([RIGHT, WRONG_IMAGE], [TARGET, TARGET]).total.tolist() == pytest.approx([1.0, 0.1])
+
+
+@pytest.mark.parametrize("grammar", ["mirg", "qwen25_json"])
+def test_the_page_of_trls_completions_shows_truths_sizes_and_groups(trainer, tmp_path, grammar):
+    from mirg_rewards.cli import main
+    from mirg_rewards.report.rollouts import read_rollouts
+
+    training = trainer(adapter.wrap(presets.mirg_rl(grammar=GRAMMARS[grammar])), log_completions=True)
+    training.train()
+    found = [rollout for chunk, _ in read_rollouts([tmp_path]) for rollout in chunk]
+    assert len(found) == 8
+    known = [rollout for rollout in found if rollout.target is not None]
+    assert {rollout.target.sizes for rollout in known} == {((56, 56), (28, 56)), ((56, 56),) * 3}
+    assert {rollout.prompt for rollout in found} == {
+        f"Image-1: Image-2: {rest}Find the dog." for rest in ("", "Image-3: ")
+    }
+    assert all(set(rollout.terms) == {"format", "image", "object"} for rollout in known)
+    assert [rollout.group for rollout in known[::2]] == [rollout.group for rollout in known[1::2]]
+    page = tmp_path / "page.html"
+    assert main(["report", str(tmp_path), "--output", str(page), "--grammar", grammar]) == 0
+    assert re.search(r'"true": ?\[\{', page.read_text()), "a truth of a claim, not only empty ones"
+    assert main(["doctor", str(tmp_path), "--grammar", grammar]) == 1, "random weights write nothing in form"

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from mirg_rewards.arguments import shown
+from mirg_rewards.batch import Targets
 from mirg_rewards.claims import Size
 from mirg_rewards.data.training_rows import conversation
 from mirg_rewards.parsing import parse
@@ -134,8 +136,9 @@ def image_sizes(images: Sequence[Any] | None) -> tuple[Size | None, ...] | None:
 def measures(scorer: Scorer, scores: Scores) -> dict[str, Tensor]:
     """Compute metrics to log beside the reward: float32 `[b]` by name, each in [0, 1].
 
-    - `iou`: that of the best pairing of boxes within one image, over the larger count of boxes.
-    - `acc`: 1 where it reaches 0.5.
+    - `iou`: that of the best pairing of boxes within one image, over the larger count of boxes. NaN where the target has
+      claims but no box, since there is nothing to measure.
+    - `acc`: 1 where it reaches 0.5, NaN where `iou` is.
     - `image_accuracy`: 1 where all the right images are named, and no other.
     - `parsed`: 1 where the answer could be read, `clean`: where it has no defect at all.
 
@@ -143,17 +146,27 @@ def measures(scorer: Scorer, scores: Scores) -> dict[str, Tensor]:
     >>> scorer, target = presets.mirg_rl(), Target((Claim(2),), sizes=(None, None))
     >>> scores = scorer(["<answer>[]</answer>", "I cannot tell."], [target, target])
     >>> {name: numbers.tolist() for name, numbers in measures(scorer, scores).items()}
-    {'iou': [0.0, 0.0], 'acc': [0.0, 0.0], 'image_accuracy': [0.0, 0.0], 'parsed': [1.0, 0.0], 'clean': [0.0, 0.0]}
+    {'iou': [nan, nan], 'acc': [nan, nan], 'image_accuracy': [0.0, 0.0], 'parsed': [1.0, 0.0], 'clean': [0.0, 0.0]}
     """
     answers = scores.answers
-    iou = _term(object_reward, scorer, scores)
+    is_measurable = _has_overlap(scores.targets)
+    iou = _term(object_reward, scorer, scores).masked_fill(~is_measurable, math.nan)
     return {
         "iou": iou,
-        "acc": (iou >= 0.5).float(),
+        "acc": (iou >= 0.5).float().masked_fill(~is_measurable, math.nan),
         "image_accuracy": (_term(image_reward, scorer, scores) == 1).float(),
         "parsed": (~answers.is_unparsed).float(),
         "clean": (answers.defects == 0).float(),
     }
+
+
+def _has_overlap(targets: Targets) -> Tensor:
+    """Return for each row whether an IoU measures it, `[b]`: its target has a box, or no claim at all."""
+    claims = targets.claims
+    rows = torch.repeat_interleave(torch.arange(len(claims.counts), device=claims.counts.device), claims.counts)
+    has_box = torch.zeros_like(claims.counts, dtype=torch.bool)
+    has_box[rows[claims.has_box]] = True
+    return has_box | (claims.counts == 0)
 
 
 def _term(reward: Reward, scorer: Scorer, scores: Scores) -> Tensor:
@@ -178,6 +191,7 @@ def scored(
 def score_rows(scorer: Scorer, responses: Sequence[Response], targets: Sequence[Target]) -> list[dict[str, float]]:
     """Score rows one mapping each: `score`, the reward's terms by name, and the `measures`; always the same keys.
 
+    A measure that cannot be taken is NaN, since many trainers need the same keys in every row.
     Raises ValueError for a reward that is not finite, since most trainers would train on it.
 
     >>> from mirg_rewards import Claim, Target, presets
@@ -186,9 +200,18 @@ def score_rows(scorer: Scorer, responses: Sequence[Response], targets: Sequence[
     1.0
     """
     scores = scorer(responses, targets)
-    columns = {**measures(scorer, scores), **scores.terms, "score": scores.total}
-    rows = zip(*(finite_floats(values, name) for name, values in columns.items()), strict=True)
-    return [dict(zip(columns, row, strict=True)) for row in rows]
+    columns = {name: values.tolist() for name, values in measures(scorer, scores).items()}
+    columns |= {name: finite_floats(values, name) for name, values in {**scores.terms, "score": scores.total}.items()}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def measured(row: Mapping[str, float]) -> dict[str, float]:
+    """Leave out the numbers that could not be measured, which are NaN.
+
+    >>> measured({"score": 1.0, "iou": math.nan})
+    {'score': 1.0}
+    """
+    return {name: value for name, value in row.items() if not math.isnan(value)}
 
 
 def finite_floats(values: Tensor, name: str, rows: Sequence[int] | None = None) -> list[float]:

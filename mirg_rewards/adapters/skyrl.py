@@ -15,7 +15,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mirg_rewards.adapters.columns import checked_scorer, read_target, score_rows
+from mirg_rewards.adapters.columns import checked_scorer, measured, read_target, score_rows
 from mirg_rewards.adapters.settings import scorer_from_settings
 from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
@@ -31,7 +31,7 @@ class OneTurn:
 
     def step(self, action: str) -> dict[str, Any]:
         """Score the completion and end the episode."""
-        self.metrics = score_rows(self.scorer, [action], [self.target])[0]
+        self.metrics = measured(score_rows(self.scorer, [action], [self.target])[0])
         reward = self.metrics["score"]
         return {"observations": [], "reward": reward, "done": True, "metadata": dict(self.metrics)}
 

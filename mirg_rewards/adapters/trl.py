@@ -9,8 +9,8 @@ Every preset is here as a function by its own name, for the command line:
 from __future__ import annotations
 
 import json
+import math
 import threading
-from bisect import bisect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,7 +26,7 @@ from mirg_rewards.adapters.columns import (
     read_target,
     scored,
 )
-from mirg_rewards.batch import Answers
+from mirg_rewards.adapters.logged_columns import claims_column, defects_column, group_key, image_path, terms_column
 from mirg_rewards.claims import Defect
 from mirg_rewards.presets import PRESETS
 from mirg_rewards.rewards import Weighted
@@ -46,11 +46,17 @@ class _Batch:
     name: str
     tokenizer: Any
     last: tuple[Any, list[str], list[Any], dict[str, Tensor]] | None = field(default=None, repr=False, compare=False)
+    logged: set[str] = field(default_factory=set, repr=False, compare=False)
+    """The defects, and the optional column, that were logged once and so in each batch after it."""
     # AsyncGRPOTrainer calls the functions of one batch in threads.
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def __call__(
-        self, completions: Sequence[Response], completion_ids: Sequence[Sequence[int]] | None, columns: Columns
+        self,
+        prompts: Sequence[Any] | None,
+        completions: Sequence[Response],
+        completion_ids: Sequence[Sequence[int]] | None,
+        columns: Columns,
     ) -> tuple[list[int], dict[str, Tensor]]:
         """Return the rows that have a target, and the terms and "total" of these."""
         wires = column_of(columns, self.column, len(completions))
@@ -66,7 +72,8 @@ class _Batch:
             targets = [self._target(wire, row, columns, known) for row, wire in zip(rows, held, strict=True)]
             scores = scored(self.scorer, texts, targets, lambda index: f"row {rows[index]}, column {self.column!r}")
             found = {"total": scores.total, **scores.terms}
-            self._log(columns, rows, len(completions), scores)
+            self._log_metrics(columns.get("log_metric"), scores)
+            self._log_rows(columns, prompts or [None] * len(completions), rows, targets, scores)
             self.last = (completions, texts, held, found)
             return rows, found
 
@@ -85,20 +92,49 @@ class _Batch:
         kept = [token for token in completion_ids[row] if token not in ends]
         return self.tokenizer.decode(kept, skip_special_tokens=False)  # type: ignore[no-any-return]
 
-    def _log(self, columns: Columns, rows: list[int], count: int, scores: Scores) -> None:
-        log_metric, log_extra = columns.get("log_metric"), columns.get("log_extra")
-        if log_metric is not None and rows:
-            means = {**measures(self.scorer, scores), **scores.terms}
-            means["defective"] = 1 - means.pop("clean")
-            for name, values in means.items():
-                log_metric(f"{self.name}/{name}", float(values.mean()))
-            counts = scores.answers.defect_counts()
-            for defect in Defect:  # all of them, since TRL takes the mean over the batches in which a name was logged
-                log_metric(f"{self.name}/defects/{defect.name}", float(counts.get(defect, 0)))
-        if log_extra is not None:
-            for name, shown in (("claims", _shown_claims), ("defects", _shown_defects)):
-                of_row = dict(zip(rows, shown(scores.answers), strict=True))
-                log_extra(f"{self.name}_{name}", [of_row.get(row) for row in range(count)])
+    def _log_metrics(self, log_metric: Callable[[str, float], None] | None, scores: Scores) -> None:
+        if log_metric is None or not len(scores.total):
+            return
+        means = {
+            name: float(values.nanmean()) for name, values in {**measures(self.scorer, scores), **scores.terms}.items()
+        }
+        means["defective"] = 1 - means.pop("clean")
+        counts = scores.answers.defect_counts()
+        # TRL takes the mean over the batches that log a name: from its first occurrence on, a defect is logged in each.
+        self.logged |= {str(defect.name) for defect, count in counts.items() if count}
+        means |= {f"defects/{defect.name}": counts.get(defect, 0) for defect in Defect if defect.name in self.logged}
+        for name, value in means.items():
+            if not math.isnan(value):
+                log_metric(f"{self.name}/{name}", float(value))
+
+    def _log_rows(
+        self, columns: Columns, prompts: Sequence[Any], rows: list[int], targets: list[Target], scores: Scores
+    ) -> None:
+        log_extra = columns.get("log_extra")
+        if log_extra is None:
+            return
+        images = [_images(columns, row) or () for row in rows]
+        wires = {id(target): target.to_json() for target in targets}  # a prompt's completions share its target
+        shown: dict[str, list[Any]] = {
+            "claims": claims_column(scores.answers),
+            "defects": defects_column(scores.answers),
+            "terms": terms_column(scores),
+            "target": [wires[id(target)] for target in targets],
+            "group": [
+                group_key(prompts[row], wires[id(target)], pictures)
+                for row, target, pictures in zip(rows, targets, images, strict=True)
+            ],
+        }
+        paths = [[image_path(image) for image in pictures] for pictures in images]
+        is_known = [bool(names) and None not in names for names in paths]
+        if any(is_known) or "images" in self.logged:
+            self.logged.add("images")
+            shown["images"] = [
+                json.dumps(names) if known else None for names, known in zip(paths, is_known, strict=True)
+            ]
+        for name, values in shown.items():
+            of_row = dict(zip(rows, values, strict=True))
+            log_extra(f"{self.name}_{name}", [of_row.get(row) for row in range(len(prompts))])
 
     def __getstate__(self) -> tuple[Scorer, str, str, Any]:
         return self.scorer, self.column, self.name, self.tokenizer
@@ -106,6 +142,7 @@ class _Batch:
     def __setstate__(self, state: tuple[Scorer, str, str, Any]) -> None:
         self.scorer, self.column, self.name, self.tokenizer = state
         self.last = None
+        self.logged = set()
         self.lock = threading.Lock()
 
 
@@ -125,8 +162,7 @@ class TrlReward:
         **columns: Any,
     ) -> Rewards:
         """Return one float per completion, None for a row without a target."""
-        del prompts
-        rows, found = self.batch(completions, completion_ids, columns)
+        rows, found = self.batch(prompts, completions, completion_ids, columns)
         rewards: Rewards = [None] * len(completions)
         for row, reward in zip(rows, finite_floats(found[self.term], self.term, rows), strict=True):
             rewards[row] = reward
@@ -142,8 +178,9 @@ def wrap(
     from the `images` or `image` column. TRL strips special tokens, and with them all that only such tokens say; with a
     `tokenizer` (or processor) the text is decoded anew with special tokens kept, from a completion of one message.
 
-    Terms, IoU, image accuracy and defects go to TRL's metrics as `mirg/...`, claims and defects of each answer to its
-    table of completions. `name` stands in place of `mirg`, and in TRL's logs: two functions in one trainer need two names.
+    Terms, IoU, image accuracy and the defects that occurred go to TRL's metrics as `mirg/...`. Claims, defects, terms,
+    target and group of each row go to its table of completions, which `mirg-rewards report` and `doctor` read. `name`
+    stands in place of `mirg`, and in TRL's logs: two functions in one trainer need two names.
 
     What the model wrote never raises; a missing column or a bad target raises ValueError that names row and column.
 
@@ -198,35 +235,3 @@ def _images(columns: Columns, row: int) -> Sequence[Any] | None:
         return images
     image = columns["image"][row] if columns.get("image") is not None else None
     return None if image is None else [image]
-
-
-def _shown_claims(answers: Answers) -> list[str]:
-    """Format the claims of each completion as JSON, with four digits and without empty fields."""
-    claims = answers.claims
-    boxes, points = (places.round(decimals=4).tolist() for places in (claims.boxes, claims.points))
-    has_box, has_point, images = claims.has_box.tolist(), claims.has_point.tolist(), claims.images.tolist()
-    shown: list[dict[str, Any]] = []
-    for at, (image, label) in enumerate(zip(images, claims.labels, strict=True)):
-        said: dict[str, Any] = {}
-        if image:
-            said["image"] = image
-        if has_box[at]:
-            said["box"] = boxes[at]
-        if has_point[at]:
-            said["point"] = points[at]
-        if label:
-            said["label"] = label
-        shown.append(said)
-    ends = claims.offsets.tolist()
-    for row in {bisect(ends, at) - 1 for at, image in enumerate(images) if image < 0}:
-        # An image that the row does not have: its number is in the reading alone.
-        for at, claim in enumerate(answers.parsed[row].claims, ends[row]):
-            shown[at]["image"] = claim.image
-    # The last ones of a row stand for places that are none.
-    stops = claims.offsets[1:] - (0 if answers.unplaced is None else answers.unplaced)
-    return [json.dumps(shown[start:end], ensure_ascii=False) for start, end in zip(ends, stops.tolist(), strict=False)]
-
-
-def _shown_defects(answers: Answers) -> list[str]:
-    names = {bits: " ".join(str(defect.name) for defect in Defect(bits)) for bits in set(answers.defects.tolist())}
-    return [names[bits] for bits in answers.defects.tolist()]

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from mirg_rewards.adapters.columns import checked_scorer, read_target, score_rows
+from mirg_rewards.adapters.columns import checked_scorer, measured, read_target, score_rows
 from mirg_rewards.scorer import Scorer
 
 
@@ -54,4 +54,4 @@ def wrap_metrics(
 def _scored(scorer: Scorer, data: Any, field: str, trace: Any) -> dict[str, float]:
     wire = getattr(data, field, None)
     target = read_target(wire, scorer, f"task {data.idx}, field {field!r} of {type(data).__name__}")
-    return score_rows(scorer, [trace.last_reply], [target])[0]
+    return measured(score_rows(scorer, [trace.last_reply], [target])[0])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mirg_rewards import __version__
-from mirg_rewards.cli import audit, convert, evaluate, inspect, listing, report, score, serve, trajectories
+from mirg_rewards.cli import audit, convert, doctor, evaluate, inspect, listing, report, score, serve, trajectories
 from mirg_rewards.cli.parser import Parser
 
 
@@ -29,6 +29,7 @@ COMMANDS: dict[str, Command] = {
     "score": score,
     "audit": audit,
     "report": report,
+    "doctor": doctor,
     "inspect": inspect,
     "trajectories": trajectories,
     "convert": convert,
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status.
 
     Returns:
-        0 on success, 1 if an audit finds a hole, 2 after one sentence about an error, 130 after Ctrl-C.
+        0 on success, 1 if an audit finds a hole or the doctor a problem, 2 after one sentence about an error, 130 after Ctrl-C.
 
     >>> main(["inspect", "[]", "--json", "--order", "nonsense"])
     2

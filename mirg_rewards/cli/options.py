@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mirg_rewards.coordinates import Space
     from mirg_rewards.parsing import Grammar
+    from mirg_rewards.report.rollouts import ColumnNames
     from mirg_rewards.scorer import Scorer
 
 DEFAULT_PRESET = "mirg_rl"
@@ -73,6 +74,41 @@ def add_preset_option(parser: argparse.ArgumentParser) -> None:
     """
     parser.add_argument(
         "--preset", choices=PRESET_NAMES, default=DEFAULT_PRESET, metavar="NAME", help="reward (default: %(default)s)"
+    )
+
+
+def add_log_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that `column_names` reads, for commands that read logs of completions.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> add_log_options(parser)
+    >>> parser.parse_args(["--weights", "0.1,0.9"]).weights
+    (0.1, 0.9)
+    """
+    parser.add_argument("--completion-column", metavar="NAME", help="default: that of the program that wrote the file")
+    parser.add_argument("--target-column", metavar="NAME", help="likewise")
+    parser.add_argument("--group-column", metavar="NAME", help="column that the completions of one prompt share")
+    parser.add_argument("--prefix", default="", help="the --prefix of mirg-rewards score")
+    parser.add_argument("--weights", type=_weights, default=(), metavar="W,W", help="weights of TRL's reward functions")
+
+
+def column_names(arguments: argparse.Namespace) -> ColumnNames:
+    """Return the names of columns that the options of `add_log_options` and `--image-folder` ask for.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> add_log_options(parser)
+    >>> column_names(parser.parse_args(["--target-column", "truth"], argparse.Namespace(image_folder=None))).target
+    'truth'
+    """
+    from mirg_rewards.report.rollouts import ColumnNames
+
+    return ColumnNames(
+        completion=arguments.completion_column,
+        target=arguments.target_column,
+        group=arguments.group_column,
+        prefix=arguments.prefix,
+        weights=arguments.weights,
+        folder=arguments.image_folder,
     )
 
 
@@ -154,3 +190,10 @@ def _space(text: str) -> Space:
         return Space(int(text))
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be a whole number from 1, or pixels, got {text!r}") from None
+
+
+def _weights(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(map(float, text.split(",")))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be numbers as in 0.1,0.3,0.6, got {text!r}") from None

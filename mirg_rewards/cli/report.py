@@ -7,11 +7,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mirg_rewards.cli.options import add_grammar_options, add_preset_option, scorer_of, whole_number
+from mirg_rewards.cli.options import (
+    add_grammar_options,
+    add_log_options,
+    add_preset_option,
+    column_names,
+    scorer_of,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from mirg_rewards.report.page import PageSummary
     from mirg_rewards.report.rollouts import Rollout
+    from mirg_rewards.report.scored_rollouts import LeftOut
 
 SUMMARY = "write a page of rollouts with their boxes and rewards"
 DESCRIPTION = "Write one HTML file that shows rollouts from mirg-rewards score, TRL or verl."
@@ -42,30 +50,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=whole_number, metavar="N", help="show at most the first N rollouts")
     add_preset_option(parser)
     parser.add_argument("--mig-bench", type=Path, metavar="FILE", help="MIG_data.json, if ROLLOUTS are its answers")
-    parser.add_argument("--completion-column", metavar="NAME", help="default: that of the program that wrote the file")
-    parser.add_argument("--target-column", metavar="NAME", help="likewise")
-    parser.add_argument("--group-column", metavar="NAME", help="column that the completions of one prompt share")
-    parser.add_argument("--prefix", default="", help="the --prefix of mirg-rewards score")
-    parser.add_argument("--weights", type=_weights, default=(), metavar="W,W", help="weights of TRL's reward functions")
+    add_log_options(parser)
 
 
 def _run(arguments: argparse.Namespace) -> None:
     from mirg_rewards.cli.progress import progress_bar
     from mirg_rewards.report.page import write_page
-    from mirg_rewards.report.scored_rollouts import score_rollouts
+    from mirg_rewards.report.scored_rollouts import LeftOut, readable, score_rollouts
 
     scorer = scorer_of(arguments)
     name = arguments.rollouts[0].name + (" …" if len(arguments.rollouts) > 1 else "")
+    left_out = LeftOut()
     with progress_bar(name) as show:
-        scored = (rollout for chunk in _chunks(arguments, show) for rollout in score_rollouts(chunk, scorer))
+        chunks = readable(_chunks(arguments, show), scorer, left_out)
+        scored = (rollout for chunk in chunks for rollout in score_rollouts(chunk, scorer))
         title = arguments.title or f"Rollouts of {name}"
         summary = write_page(scored, arguments.output, title=title, images=arguments.images)
-    _print_summary(summary, arguments.output)
+    _print_summary(summary, arguments.output, left_out)
 
 
-def _print_summary(summary: PageSummary, output: Path) -> None:
+def _print_summary(summary: PageSummary, output: Path, left_out: LeftOut) -> None:
     import sys
 
+    if left_out.count:
+        have = "is" if left_out.count == 1 else "are"
+        print(f"{_count(left_out.count, 'rollout')} {have} left out; {left_out.first}", file=sys.stderr)
     size = output.stat().st_size / 1e6
     print(f"{output}: {_count(summary.rollouts, 'rollout')} of {_count(summary.groups, 'prompt')}, {size:.1f} MB")
     if summary.missing:
@@ -85,18 +94,10 @@ def _print_summary(summary: PageSummary, output: Path) -> None:
 
 def _chunks(arguments: argparse.Namespace, show: Callable[[float], None]) -> Iterator[list[Rollout]]:
     """Yield the rollouts to show, some at a time."""
-    from mirg_rewards.report.rollouts import ColumnNames, read_mig_bench, read_rollouts
+    from mirg_rewards.report.rollouts import read_mig_bench, read_rollouts
 
     if arguments.mig_bench is None:
-        names = ColumnNames(
-            completion=arguments.completion_column,
-            target=arguments.target_column,
-            group=arguments.group_column,
-            prefix=arguments.prefix,
-            weights=arguments.weights,
-            folder=arguments.image_folder,
-        )
-        chunks = read_rollouts(arguments.rollouts, names)
+        chunks = read_rollouts(arguments.rollouts, column_names(arguments))
     else:
         if len(arguments.rollouts) > 1:
             raise ValueError("--mig-bench takes one file of responses")
@@ -111,10 +112,3 @@ def _chunks(arguments: argparse.Namespace, show: Callable[[float], None]) -> Ite
 
 def _count(count: int, word: str) -> str:
     return f"{count} {word}{'s' * (count != 1)}"
-
-
-def _weights(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(map(float, text.split(",")))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be numbers as in 0.1,0.3,0.6, got {text!r}") from None

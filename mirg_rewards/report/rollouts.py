@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -38,6 +39,7 @@ class Rollout:
         task: The task.
         advantage: The advantage.
         defects: The names of the defects in the file, None if it has none.
+        is_scored: True if the file has rewards, though perhaps none for this row.
 
     >>> Rollout("a.jsonl: line 1", "Find the dog.", "In Image-2.", reward=0.5).step is None
     True
@@ -56,6 +58,7 @@ class Rollout:
     task: str = ""
     advantage: float | None = None
     defects: frozenset[str] | None = None
+    is_scored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,10 @@ def read_mig_bench(
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """The columns of a file. `weights` is set if the reward is the sum of the terms."""
+    """The columns of a file.
+
+    `weights` is set if the reward is the sum of the terms. `images` and `logged_terms` are columns of JSON.
+    """
 
     completion: str = "completion"
     target: str = "target"
@@ -132,6 +138,12 @@ class _Layout:
     defects: str = ""
     prefix: str = ""
     weights: tuple[float, ...] | None = None
+    images: str = ""
+    logged_terms: str = ""
+
+    @property
+    def is_scored(self) -> bool:
+        return bool(self.reward) or self.weights is not None
 
 
 _PROMPTS = ("prompt", "input", "query", "question")
@@ -152,7 +164,8 @@ def _layout(chunk: Chunk, names: ColumnNames) -> _Layout:
         layout = _Layout("output", "gts", "uid", reward="score")
     elif {"prompt", "completion", "advantage"} <= set(columns):
         between = columns[columns.index("completion") + 1 : columns.index("advantage")]
-        layout = _Layout(weights=names.weights)
+        name = next((column.removesuffix("_target") for column in between if column.endswith("_target")), None)
+        layout = _Layout(weights=names.weights) if name is None else _logged_layout(name, names.weights)
     else:
         layout = _Layout()
     return replace(
@@ -182,12 +195,16 @@ def _rollout(row: Mapping[str, Any], place: str, layout: _Layout, folder: Path) 
     reward = _finite(row.get(layout.reward))
     if layout.weights is not None:
         reward = _weighted(list(terms.values()), layout.weights, place)
+        if len(layout.terms) == 1:  # the reward itself, or all of it: its own terms say more
+            terms = _json_terms(row.get(layout.logged_terms))
     messages = _first(row, _PROMPTS)
     prompt = _prompt(messages)
     step = _first(row, ("step", "global_step"))
     # A term may have the name of TRL's column of single images.
-    images = _first(row, [name for name in ("images", "image") if name not in layout.terms]) or []
-    images = images if isinstance(images, list) else [images]
+    images = _first(row, [name for name in ("images", "image") if name not in layout.terms])
+    if images is None and isinstance(paths := row.get(layout.images), str):
+        images = json.loads(paths)
+    images = images if isinstance(images, list) else [] if images is None else [images]
     sources = tuple(_source(image, folder, place) for image in images)
     defects = row.get(layout.defects)
     group = row.get(layout.group)
@@ -209,6 +226,18 @@ def _rollout(row: Mapping[str, Any], place: str, layout: _Layout, folder: Path) 
         task=str(_first(row, ("task", "data_source")) or ""),
         advantage=_finite(row.get("advantage")),
         defects=frozenset(map(str, defects)) if isinstance(defects, list) else None,
+        is_scored=layout.is_scored,
+    )
+
+
+def _logged_layout(name: str, weights: tuple[float, ...]) -> _Layout:
+    """Return the columns that our adapter adds to TRL's table of completions; `name` is that of the reward function."""
+    return _Layout(
+        target=f"{name}_target",
+        group=f"{name}_group",
+        weights=weights,
+        images=f"{name}_images",
+        logged_terms=f"{name}_terms",
     )
 
 
@@ -227,7 +256,19 @@ def _weighted(values: list[float | None], weights: tuple[float, ...], place: str
     return _finite(sum(weighted)) if weighted else None
 
 
+def _json_terms(wire: Any) -> dict[str, float | None]:
+    """Read the terms that our adapter logs: `{"format": 1.0}`."""
+    terms = json.loads(wire) if isinstance(wire, str) else {}
+    return {name: _finite(value) for name, value in terms.items()} if isinstance(terms, dict) else {}
+
+
 def _prompt(messages: Any) -> str:
+    """Return the text of the last message, with spaces between its blocks."""
+    last = messages[-1] if isinstance(messages, list) and messages else messages
+    content = last.get("content") if isinstance(last, Mapping) else None
+    if isinstance(content, list):
+        texts = (block.get("text") for block in content if isinstance(block, Mapping))
+        return " ".join(text.strip() for text in texts if isinstance(text, str) and text.strip())
     try:
         return as_text(messages)
     except TypeError:
@@ -277,6 +318,8 @@ def _finite(value: Any) -> float | None:
 def _files(folder: Path) -> list[Path]:
     """List the files of a folder in natural order: step 9 before step 10."""
     files = [file for file in folder.iterdir() if file.suffix.lower() in (".jsonl", ".parquet")]
+    if not files and (folder / "completions").is_dir():  # the output folder of TRL
+        return _files(folder / "completions")
     if not files:
         raise ValueError(f"{folder} has no file that ends with .jsonl or .parquet")
     # matches: "10" in "step_10.jsonl"

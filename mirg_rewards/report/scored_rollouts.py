@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from mirg_rewards import kernels
 from mirg_rewards.batch import pack
 from mirg_rewards.claims import Parsed, Size
 from mirg_rewards.coordinates import PIXELS
+from mirg_rewards.parsing import parse
 from mirg_rewards.report.rollouts import Rollout
 from mirg_rewards.report.thumbnails import size_of
 from mirg_rewards.row_error import RowError
-from mirg_rewards.scorer import Scorer, Scores
+from mirg_rewards.scorer import Scorer
 from mirg_rewards.targets import Target
 
 PairedClaims = Mapping[int, tuple[int, float]]
@@ -48,17 +50,87 @@ def score_rollouts(rollouts: Sequence[Rollout], scorer: Scorer) -> list[ScoredRo
     ({'format': 1.0, 'image': 1.0, 'object': 0.5}, {0: (0, 0.5)})
     """
     targets = [_target(rollout, scorer) for rollout in rollouts]
-    scores = _scores(rollouts, targets, scorer)
-    pairs = _pairs(scores.answers.parsed, targets)
+    with _named_rows(rollouts):
+        answers, _ = scorer.read([rollout.text for rollout in rollouts], targets)
+    pairs = _pairs(answers.parsed, targets)
     scored = []
-    for index, (rollout, target) in enumerate(zip(rollouts, targets, strict=True)):
-        if rollout.reward is None and not rollout.terms and rollout.target is not None:
-            terms = {name: float(values[index]) for name, values in scores.terms.items()}
-            rollout = replace(rollout, reward=float(scores.total[index]), terms=terms)  # noqa: PLW2901
+    for rollout, target, parsed, paired in zip(
+        _with_rewards(rollouts, targets, scorer), targets, answers.parsed, pairs, strict=True
+    ):
         is_known = rollout.target is not None or rollout.images or rollout.shown
-        sizes = target.sizes if is_known else ()
-        scored.append(ScoredRollout(rollout, scores.answers.parsed[index], sizes, pairs[index]))
+        scored.append(ScoredRollout(rollout, parsed, target.sizes if is_known else (), paired))
     return scored
+
+
+@dataclass(slots=True)
+class LeftOut:
+    """The number of rollouts that a grammar cannot read, and the reason for the first."""
+
+    count: int = 0
+    first: str = ""
+
+
+def readable(chunks: Iterable[Sequence[Rollout]], scorer: Scorer, left_out: LeftOut) -> Iterator[list[Rollout]]:
+    """Yield rollouts without those that have an image of unknown size, if the grammar of `scorer` needs sizes.
+
+    `left_out` counts these. Raises ValueError at the end if not one is left.
+
+    >>> from mirg_rewards import GRAMMARS, presets
+    >>> rollouts = [Rollout("line 1", "?", "[]"), Rollout("line 2", "?", "[]", Target((), ((640, 480),)))]
+    >>> [[kept]] = readable([rollouts], presets.mirg_rl(grammar=GRAMMARS["qwen25_json"]), LeftOut())
+    >>> kept.place
+    'line 2'
+    """
+    is_empty = True
+    for rollouts in chunks:
+        reasons = [_missing_sizes(rollout, scorer) for rollout in rollouts]
+        left_out.count += len(reasons) - reasons.count(None)
+        left_out.first = left_out.first or next(filter(None, reasons), "")
+        kept = [rollout for rollout, reason in zip(rollouts, reasons, strict=True) if reason is None]
+        is_empty = is_empty and not kept
+        yield kept
+    if is_empty and left_out.count:
+        raise ValueError(left_out.first)
+
+
+def _missing_sizes(rollout: Rollout, scorer: Scorer) -> str | None:
+    """Return why the grammar of `scorer` cannot read a rollout: an image whose size it needs. None if it can."""
+    if scorer.grammar.space != PIXELS:
+        return None
+    target = _target(rollout, scorer)
+    try:
+        parse("", scorer.grammar, target.sizes, seen_sizes=target.seen_sizes)
+    except ValueError as error:
+        return f"{rollout.place}: {error}"
+    return None
+
+
+def _with_rewards(rollouts: Sequence[Rollout], targets: Sequence[Target], scorer: Scorer) -> list[Rollout]:
+    """Add rewards to the rollouts that have a target, from files without rewards."""
+    rows = [row for row, rollout in enumerate(rollouts) if _is_unscored(rollout) and rollout.target is not None]
+    if not rows:
+        return list(rollouts)
+    unscored = [rollouts[row] for row in rows]
+    with _named_rows(unscored):
+        scores = scorer([rollout.text for rollout in unscored], [targets[row] for row in rows])
+    found = list(rollouts)
+    for index, row in enumerate(rows):
+        terms = {name: float(values[index]) for name, values in scores.terms.items()}
+        found[row] = replace(rollouts[row], reward=float(scores.total[index]), terms=terms)
+    return found
+
+
+def _is_unscored(rollout: Rollout) -> bool:
+    return rollout.reward is None and not rollout.terms and not rollout.is_scored
+
+
+@contextmanager
+def _named_rows(rollouts: Sequence[Rollout]) -> Iterator[None]:
+    """Name the place of the rollout that an error is about."""
+    try:
+        yield
+    except RowError as error:
+        raise error.at(rollouts[error.row].place) from None
 
 
 def _target(rollout: Rollout, scorer: Scorer) -> Target:
@@ -69,14 +141,6 @@ def _target(rollout: Rollout, scorer: Scorer) -> Target:
         return target
     sizes = [size or size_of(image) for size, image in zip(target.sizes, rollout.images, strict=True)]
     return replace(target, sizes=tuple(sizes))
-
-
-def _scores(rollouts: Sequence[Rollout], targets: Sequence[Target], scorer: Scorer) -> Scores:
-    texts = [rollout.text for rollout in rollouts]
-    try:
-        return scorer(texts, targets)
-    except RowError as error:
-        raise error.at(rollouts[error.row].place) from None
 
 
 def _pairs(parsed: Sequence[Parsed], targets: Sequence[Target]) -> list[PairedClaims]:

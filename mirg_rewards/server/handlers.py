@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -76,7 +77,7 @@ def _score(scorer: Scorer, request: dict[str, Any], max_rows: int) -> Reply:
     scores = _with_row(partial(scorer, texts, targets), "target")
     reward, named = finite_floats(scores.total, "reward"), scores.answers.defects.tolist()
     terms = {name: values.tolist() for name, values in scores.terms.items()}
-    beside = {name: values.tolist() for name, values in measures(scorer, scores).items()}
+    beside = {name: _null_for_nan(values.tolist()) for name, values in measures(scorer, scores).items()}
     defects = {value: [str(defect.name) for defect in Defect(value)] for value in set(named)}
     wire = [
         {
@@ -106,6 +107,11 @@ def _openrlhf(scorer: Scorer, request: dict[str, Any], max_rows: int) -> Reply:
 
 HANDLERS: dict[str, Callable[[Scorer, dict[str, Any], int], Reply]] = {"/score": _score, "/openrlhf": _openrlhf}
 """The handler of each path: our own format, and that of OpenRLHF's client."""
+
+
+def _null_for_nan(values: list[float]) -> list[float | None]:
+    """Replace NaN, which JSON does not have, by None."""
+    return [None if math.isnan(value) else value for value in values]
 
 
 def _lists(request: dict[str, Any], names: tuple[str, ...], max_rows: int) -> list[list[Any]]:

@@ -47,11 +47,60 @@ def test_a_batch_is_logged_once_however_many_functions_see_it():
     assert log.metrics["run/iou"] == log.metrics["run/image_accuracy"] == log.metrics["run/parsed"] == 0.5
     assert log.metrics["run/format"] == log.metrics["run/defective"] == 0.5
     assert log.metrics["run/defects/NO_ANSWER"] == 1, "a count over the rows that have a target"
-    assert log.metrics["run/defects/UNCLOSED"] == 0, "what did not occur counts in the mean that TRL takes"
+    defects = {name for name in log.metrics if name.startswith("run/defects/")}
+    assert defects == {f"run/defects/{name}" for name in log.columns["run_defects"][1].split()}, "those that occurred"
     assert json.loads(log.columns["run_claims"][0]) == [{"image": 2, "box": [0.25, 0.25, 0.75, 0.75]}]
     assert log.columns["run_defects"][0] == ""
     assert "NO_ANSWER" in log.columns["run_defects"][1].split()
     assert log.columns["run_claims"][2] is None, "one entry a row, as TRL's table needs"
+
+
+def test_a_defect_that_occurred_is_logged_from_then_on():
+    reward, logs = adapter.wrap(presets.mirg_rl()), [Log(), Log(), Log()]
+    for log, text in zip(logs, (RIGHT, "?", RIGHT), strict=True):
+        reward(completions=[text], target=[WIRE], **log.arguments())
+    logged = [log.metrics.get("mirg/defects/NO_ANSWER") for log in logs]
+    assert logged == [None, 1, 0], "TRL takes the mean over the batches that log a name"
+
+
+def test_what_cannot_be_measured_is_not_logged():
+    reward, log = adapter.wrap(presets.mirg_rl()), Log()
+    images_only = Target((Claim(2),), TARGET.sizes).to_json()
+    reward(completions=[RIGHT], target=[images_only], **log.arguments())
+    assert log.metrics["mirg/image_accuracy"] == 1
+    assert not {"mirg/iou", "mirg/acc"} & log.metrics.keys()
+    reward(completions=[RIGHT, RIGHT], target=[images_only, WIRE], **(mixed := Log()).arguments())
+    assert mixed.metrics["mirg/iou"] == 1, "the mean over the rows that have boxes"
+
+
+def test_the_table_has_the_target_with_sizes_and_the_group_of_each_row():
+    image = pytest.importorskip("PIL.Image")
+    pictures = [[image.new("RGB", size, color) for size in TARGET.sizes] for color in ("red", "red", "blue")]
+    unsized = Target(TARGET.claims, (None, None)).to_json()
+    prompts = [
+        [{"role": "user", "content": [{"type": "image", "image": row[0]}, {"type": "text", "text": "?"}]}]
+        for row in pictures
+    ]
+    log = Log()
+    adapter.wrap(presets.mirg_rl())(
+        prompts=[*prompts, prompts[0]], completions=[RIGHT] * 4, target=[unsized] * 3 + [None],
+        images=[*pictures, pictures[0]], **log.arguments(),
+    )  # fmt: skip
+    assert [wire and Target.from_json(wire) for wire in log.columns["mirg_target"]] == [TARGET] * 3 + [None]
+    red, same, blue, without = log.columns["mirg_group"]
+    assert (red == same != blue, without) == (True, None)
+    assert json.loads(log.columns["mirg_terms"][0]) == {"format": 1.0, "image": 1.0, "object": 1.0}
+    assert "mirg_images" not in log.columns
+
+
+def test_images_that_are_files_are_logged_by_their_paths(tmp_path):
+    log, reward = Log(), adapter.wrap(presets.mirg_rl())
+    files = [{"bytes": None, "path": str(tmp_path / name)} for name in ("a.png", "b.png")]
+    for images in (files, [{"bytes": b"..", "path": "a.png"}] * 2):
+        reward(completions=[RIGHT], target=[WIRE], images=[images], log_extra=log.log_extra)
+    assert log.columns["mirg_images"] == [json.dumps([file["path"] for file in files]), None], (
+        "a column is as long as others"
+    )
 
 
 def test_an_equal_batch_after_it_is_logged_again():
@@ -176,6 +225,7 @@ def test_trls_command_line_trains_with_a_preset_by_its_name(script, text_checkpo
     if script == "grpo":
         table = importlib.import_module("pandas").read_parquet(next((tmp_path / "out/completions").iterdir()))
         assert list(table["mirg_rl_claims"]) == ["[]", "[]"]
+        assert [Target.from_json(wire) for wire in table["mirg_rl_target"]] == [TARGET] * 2
 
 
 @pytest.mark.slow
