@@ -41,9 +41,19 @@ def moved(box, iou, rng):
     """A box that overlaps `box` by `iou`: shifted along a side where there is room, or else cut."""
     x1, y1, x2, y2 = box.corners
     shift = (x2 - x1) * (1 - iou) / (1 + iou) * rng.choice((-1, 1))
-    if 0 <= x1 + shift and x2 + shift <= 1:
+    if x1 + shift >= 0 and x2 + shift <= 1:
         return Box(x1 + shift, y1, x2 + shift, y2)
     return Box(x1, y1, x2, y1 + (y2 - y1) * iou)
+
+
+def written(image, box, label, grammar):
+    """A claim of the kind that a grammar writes."""
+    x1, y1, x2, y2 = box.corners
+    if len(grammar.order) == 2:
+        return Claim(image, point=Point((x1 + x2) / 2, (y1 + y2) / 2), label=label)
+    if grammar == GRAMMARS["florence2_ocr"]:
+        return Claim(image, box, label=label, polygon=((x1, y1), (x2, y1), (x2, y2), (x1, y2)))
+    return Claim(image, box, label=label)
 
 
 def rollouts(policy, grammar, count=180, seed=0):
@@ -53,16 +63,14 @@ def rollouts(policy, grammar, count=180, seed=0):
     texts, targets = [], []
     for index in range(count):
         true = scene(config, index // 4, seed=seed).target
-        sizes = tuple((rng.choice(policy.widths), 1024 if len(policy.widths) == 1 else rng.choice(WIDTHS)) for _ in true.sizes)
+        sizes = tuple(
+            (rng.choice(policy.widths), 1024 if len(policy.widths) == 1 else rng.choice(WIDTHS)) for _ in true.sizes
+        )
         claims = []
         for claim in true.claims:
             image = claim.image if rng.random() < policy.image_accuracy else rng.randint(1, len(sizes))
             box = Box(0.3, 0.3, 0.7, 0.7) if policy.is_blind else moved(claim.box, rng.uniform(*policy.ious), rng)
-            if len(grammar.order) == 2:
-                x1, y1, x2, y2 = box.corners
-                claims.append(Claim(image, point=Point((x1 + x2) / 2, (y1 + y2) / 2), label=claim.label))
-            else:
-                claims.append(Claim(image, box, label=claim.label))
+            claims.append(written(image, box, claim.label, grammar))
         texts.append(render(claims, grammar, sizes, think="It may be there."))
         targets.append(Target(true.claims, sizes))
     return texts, targets

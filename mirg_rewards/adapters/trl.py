@@ -19,6 +19,7 @@ from typing import Any
 from torch import Tensor
 
 from mirg_rewards.adapters.columns import column_of, finite_floats, image_sizes, measures, read_target, scored
+from mirg_rewards.adapters.first_look import FIRST_LOOK, FirstLook
 from mirg_rewards.batch import Answers
 from mirg_rewards.claims import Defect
 from mirg_rewards.presets import PRESETS
@@ -38,6 +39,7 @@ class _Batch:
     column: str
     name: str
     tokenizer: Any
+    first_look: FirstLook = field(repr=False, compare=False)
     last: tuple[Any, list[str], list[Any], dict[str, Tensor]] | None = field(default=None, repr=False, compare=False)
     # AsyncGRPOTrainer calls the functions of one batch in threads.
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
@@ -60,6 +62,7 @@ class _Batch:
             scores = scored(self.scorer, texts, targets, lambda index: f"row {rows[index]}, column {self.column!r}")
             found = {"total": scores.total, **scores.terms}
             self._log(columns, rows, len(completions), scores)
+            self.first_look(scores)
             self.last = (completions, texts, held, found)
             return rows, found
 
@@ -93,11 +96,11 @@ class _Batch:
                 of_row = dict(zip(rows, shown(scores.answers), strict=True))
                 log_extra(f"{self.name}_{name}", [of_row.get(row) for row in range(count)])
 
-    def __getstate__(self) -> tuple[Scorer, str, str, Any]:
-        return self.scorer, self.column, self.name, self.tokenizer
+    def __getstate__(self) -> tuple[Scorer, str, str, Any, FirstLook]:
+        return self.scorer, self.column, self.name, self.tokenizer, self.first_look
 
-    def __setstate__(self, state: tuple[Scorer, str, str, Any]) -> None:
-        self.scorer, self.column, self.name, self.tokenizer = state
+    def __setstate__(self, state: tuple[Scorer, str, str, Any, FirstLook]) -> None:
+        self.scorer, self.column, self.name, self.tokenizer, self.first_look = state
         self.last = None
         self.lock = threading.Lock()
 
@@ -127,7 +130,12 @@ class TrlReward:
 
 
 def wrap(
-    scorer: Scorer, *, column: str = "target", name: str = "mirg", tokenizer: Any = None
+    scorer: Scorer,
+    *,
+    column: str = "target",
+    name: str = "mirg",
+    tokenizer: Any = None,
+    first_look: int = FIRST_LOOK,
 ) -> Callable[..., Rewards]:
     """Wrap `scorer` as one TRL reward function; `column` holds the targets, as `Target.to_json` writes them.
 
@@ -140,17 +148,24 @@ def wrap(
 
     What the model wrote never raises; a missing column or a bad target raises ValueError that names row and column.
 
+    After `first_look` answers their diagnosis is printed once on stderr; 0 turns it off.
+
     >>> from mirg_rewards import Claim, Target, presets
     >>> reward = wrap(presets.mirg_rl())
     >>> target = Target((Claim(2),), sizes=(None, None)).to_json()
     >>> reward(completions=['<think></think><answer>[{"image": 2}]</answer>', "?"], target=[target, None])
     [1.0, None]
     """
-    return TrlReward(_batch(scorer, column, name, tokenizer), "total", name)
+    return TrlReward(_batch(scorer, column, name, tokenizer, first_look), "total", name)
 
 
 def wrap_terms(
-    scorer: Scorer, *, column: str = "target", name: str = "mirg", tokenizer: Any = None
+    scorer: Scorer,
+    *,
+    column: str = "target",
+    name: str = "mirg",
+    tokenizer: Any = None,
+    first_look: int = FIRST_LOOK,
 ) -> tuple[list[Callable[..., Rewards]], list[float]]:
     """Wrap each term of `scorer` as a TRL reward function, with its weight; a batch is scored once for all.
 
@@ -165,7 +180,7 @@ def wrap_terms(
     """
     if not isinstance(scorer.reward, Weighted):
         raise TypeError(f"wrap_terms needs a scorer whose reward is a Weighted, got {scorer.reward!r}; wrap takes any")
-    batch = _batch(scorer, column, name, tokenizer)
+    batch = _batch(scorer, column, name, tokenizer, first_look)
     weights = scorer.reward.weights
     return [TrlReward(batch, term, f"{name}_{term}") for term in weights], list(weights.values())
 
@@ -179,8 +194,9 @@ def __getattr__(name: str) -> Callable[..., Rewards]:
     return wrap(PRESETS[name](), name=name)
 
 
-def _batch(scorer: Scorer, column: str, name: str, tokenizer: Any) -> _Batch:
-    return _Batch(scorer, column, name, getattr(tokenizer, "tokenizer", tokenizer))
+def _batch(scorer: Scorer, column: str, name: str, tokenizer: Any, first_look: int) -> _Batch:
+    tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
+    return _Batch(scorer, column, name, tokenizer, FirstLook(scorer, first_look))
 
 
 def _images(columns: Columns, row: int) -> Sequence[Any] | None:

@@ -23,7 +23,7 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class WhatIf:
-    """The mean IoU that a batch has, and the mean IoU that other readings of it would have.
+    r"""The mean IoU that a batch has, and the mean IoU that other readings of it would have.
 
     Args:
         answers: the number of answers that were read again.
@@ -32,7 +32,7 @@ class WhatIf:
         hint: a sentence that names the best one, if it beats the current one by far.
 
     >>> table = WhatIf(180, Reading("as today", "", 0.03, 1.0), (Reading("0 to 1000", "--space 1000", 0.71, 1.0),))
-    >>> print(*table.lines(), sep="\\n")
+    >>> print(*table.lines(), sep="\n")
     Other readings of 180 answers whose target has a box:
       mean IoU  with a box  read as
           0.71       100 %  0 to 1000

@@ -14,7 +14,7 @@ from mirg_rewards.diagnosis.alternatives import Alternative, alternatives
 from mirg_rewards.diagnosis.readings import TIE, Reading, WhatIf
 from mirg_rewards.parsing import Grammar
 from mirg_rewards.parsing.resolve import scales_of
-from mirg_rewards.parsing.responses import ParsedBatch, ScannedBatch, resolve_batch, scan_batch
+from mirg_rewards.parsing.responses import ParsedBatch, resolve_batch, scan_batch
 from mirg_rewards.rewards.terms import object_reward
 from mirg_rewards.targets import Target
 
@@ -50,7 +50,7 @@ def what_if(texts: Sequence[str], targets: Sequence[Target], grammar: Grammar) -
     >>> target = Target((Claim(1, Box(0.1, 0.2, 0.5, 0.6)),), sizes=((1920, 1080),))
     >>> table = what_if(['[{"bbox_2d": [100, 200, 500, 600]}]'] * 8, [target] * 8, GRAMMARS["qwen25_json"])
     >>> round(table.current.mean_iou, 2), table.readings[0].name, round(table.readings[0].mean_iou, 2)
-    (0.11, '0 to 1000', 1.0)
+    (0.31, '0 to 1000', 1.0)
     """
     with_boxes = [row for row, target in enumerate(targets) if any(claim.box for claim in target.claims)]
     if not with_boxes:
@@ -109,14 +109,16 @@ class _Sample:
             shifted = np.where(np.abs(images) < _MAX_IMAGE, images + alternative.image_shift, images)
             scanned = scanned._replace(raw=scanned.raw._replace(images=shifted))
         parsed = resolve_batch(scanned, grammar, scales)
-        has_box = np.bincount(np.repeat(np.arange(len(parsed)), parsed.claims.counts), parsed.claims.has_box, len(parsed))
+        has_box = np.bincount(
+            np.repeat(np.arange(len(parsed)), parsed.claims.counts), parsed.claims.has_box, len(parsed)
+        )
         fit = float(np.mean(parsed.defects == 0))
         return _Outcome(alternative, self.ious(parsed, self.targets), float(np.mean(has_box > 0)), fit, parsed)
 
     def ious(self, parsed: ParsedBatch, targets: Sequence[Target]) -> Floats:
         """Return the object term of each answer against these targets."""
         answers, packed = to_tensors(parsed.claims, parsed.defects, parsed, targets)
-        return object_reward(answers, packed).double().numpy()  # type: ignore[no-any-return]
+        return object_reward(answers, packed).double().numpy()
 
     def partners(self) -> list[tuple[int, int]]:
         """Pair answers with the target of another row, about the same image where there is one, that differs from theirs."""

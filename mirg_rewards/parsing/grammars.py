@@ -108,3 +108,12 @@ GRAMMARS: dict[str, Grammar] = {
     ),
 }
 """Every grammar by its id."""
+
+
+def has_default_resize(grammar: Grammar) -> bool:
+    """Tell if a grammar resizes as a row of `GRAMMARS` does, by a default that no processor confirmed.
+
+    >>> has_default_resize(GRAMMARS["qwen25_json"]), has_default_resize(GRAMMARS["fuyu"])
+    (True, False)
+    """
+    return grammar.resize is not None and any(grammar.resize == row.resize for row in GRAMMARS.values())
