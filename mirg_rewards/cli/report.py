@@ -50,16 +50,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    from itertools import chain
+
     from mirg_rewards.cli.progress import progress_bar
     from mirg_rewards.report.page import write_page
-    from mirg_rewards.report.scored_rollouts import score_rollouts
+    from mirg_rewards.report.scored_rollouts import diagnose_rollouts, score_rollouts
 
     scorer = scorer_of(arguments)
     name = arguments.rollouts[0].name + (" …" if len(arguments.rollouts) > 1 else "")
     with progress_bar(name) as show:
-        scored = (rollout for chunk in _chunks(arguments, show) for rollout in score_rollouts(chunk, scorer))
+        chunks = _chunks(arguments, show)
+        first = next(chunks, [])
+        scored = (rollout for chunk in chain([first], chunks) for rollout in score_rollouts(chunk, scorer))
         title = arguments.title or f"Rollouts of {name}"
-        summary = write_page(scored, arguments.output, title=title, images=arguments.images)
+        diagnosis = diagnose_rollouts(first, scorer)
+        summary = write_page(scored, arguments.output, title=title, diagnosis=diagnosis, images=arguments.images)
     _print_summary(summary, arguments.output)
 
 

@@ -51,10 +51,11 @@ class WhatIf:
             least = self.current.mean_iou + TIE
             if reading.mean_iou >= least and (not shown or reading.mean_iou <= shown[-1].mean_iou - TIE):
                 shown.append(reading)
+        answers = f"{self.answers} answer{'s' * (self.answers != 1)}"
         if not shown:
-            return [f"Mean IoU {self.current.mean_iou:.2f} over {self.answers} answers; no other reading gives more."]
+            return [f"Mean IoU {self.current.mean_iou:.2f} over {answers}; no other reading gives more."]
         return [
-            f"Other readings of {self.answers} answers whose target has a box:",
+            f"Other readings of {answers} whose target has a box:",
             "  mean IoU  with a box  read as",
             *(
                 f"  {reading.mean_iou:8.2f}  {100 * reading.box_fraction:8.0f} %  {reading.name}"

@@ -106,7 +106,9 @@ class Diagnosis:
         return "\n".join(lines)
 
 
-def diagnose(scores_or_answers: Scores | Answers, *, groups: Sequence[Hashable] | None = None) -> Diagnosis:
+def diagnose(
+    scores_or_answers: Scores | Answers, *, groups: Sequence[Hashable] | None = None, reread: bool = True
+) -> Diagnosis:
     """Count the defects of a batch and add hints about likely mix-ups: `print(diagnose(scores))`.
 
     Answers alone are diagnosed without their targets. Scores are diagnosed with them: their patterns beside those of the
@@ -116,6 +118,7 @@ def diagnose(scores_or_answers: Scores | Answers, *, groups: Sequence[Hashable] 
         scores_or_answers: the result of a `Scorer`, or its `answers`.
         groups: the group of each row of the scores, such as its prompt, to count the groups whose rewards are all equal.
             By default, neighbors with equal targets are a group.
+        reread: False leaves out the other readings, which take most of the time: half a second.
 
     Raises:
         TypeError: `scores_or_answers` is something else.
@@ -134,7 +137,9 @@ def diagnose(scores_or_answers: Scores | Answers, *, groups: Sequence[Hashable] 
     from mirg_rewards.scorer import Scores
 
     if isinstance(scores_or_answers, Scores):
-        return replace(_diagnose_answers(scores_or_answers.answers), **_diagnose_scores(scores_or_answers, groups))
+        return replace(
+            _diagnose_answers(scores_or_answers.answers), **_diagnose_scores(scores_or_answers, groups, reread=reread)
+        )
     if not isinstance(scores_or_answers, Answers):
         kind = type(scores_or_answers).__name__
         raise TypeError(f"scores_or_answers must be Scores or Answers, as a Scorer returns them, got {kind}")
@@ -143,7 +148,7 @@ def diagnose(scores_or_answers: Scores | Answers, *, groups: Sequence[Hashable] 
     return _diagnose_answers(scores_or_answers)
 
 
-def _diagnose_scores(scores: Scores, groups: Sequence[Hashable] | None) -> dict[str, Any]:
+def _diagnose_scores(scores: Scores, groups: Sequence[Hashable] | None, *, reread: bool) -> dict[str, Any]:
     """Return the fields of a diagnosis that need targets."""
     from mirg_rewards.diagnosis.score_patterns import patterns_of
     from mirg_rewards.diagnosis.what_if import what_if
@@ -151,7 +156,7 @@ def _diagnose_scores(scores: Scores, groups: Sequence[Hashable] | None) -> dict[
 
     parsed = scores.answers.parsed
     table = None
-    if isinstance(parsed, ParsedBatch):
+    if reread and isinstance(parsed, ParsedBatch):
         table = what_if(parsed.texts, scores.targets.rows, parsed.grammar)
     return {"patterns": patterns_of(scores, groups), "what_if": table}
 

@@ -64,7 +64,7 @@ def what_if(texts: Sequence[str], targets: Sequence[Target], grammar: Grammar) -
     # Of readings as good as the best, the one that fits the form of the answers, then the first.
     tied = [other for other in others if other.ious.mean() > best.ious.mean() - TIE]
     best = max(tied, key=lambda other: round(other.fit, 1))
-    hint = _hint(best, today, len(rows)) if _is_better(best, today, sample) else None
+    hint = _hint(best, today) if _is_better(best, today, sample) else None
     rest = sorted((other for other in others if other is not best), key=lambda other: -other.ious.mean())
     return WhatIf(len(rows), today.reading(), tuple(outcome.reading() for outcome in (best, *rest)), hint)
 
@@ -156,10 +156,10 @@ def _is_better(best: _Outcome, today: _Outcome, sample: _Sample) -> bool:
     return bool(gain - by_chance >= gain / 4 or (gain >= 0.4 and mean_iou >= _SURE))
 
 
-def _hint(best: _Outcome, today: _Outcome, count: int) -> str:
+def _hint(best: _Outcome, today: _Outcome) -> str:
     name, fix = best.alternative[:2]
     read = f"the grammar {name.removeprefix('grammar ')}" if best.alternative.is_rescanned else name
     return (
-        f"Read as {read}, the answers would have a mean IoU of {best.ious.mean():.2f}, not {today.ious.mean():.2f} "
-        f"({count} answers): does the model write so? {fix}"
+        f"Read as {read}, the answers would have a mean IoU of {best.ious.mean():.2f}, not {today.ious.mean():.2f}: "
+        f"does the model write so? {fix}"
     )

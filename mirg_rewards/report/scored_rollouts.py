@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import torch
+
 from mirg_rewards import kernels
 from mirg_rewards.batch import pack
 from mirg_rewards.claims import Parsed, Size
 from mirg_rewards.coordinates import PIXELS
+from mirg_rewards.diagnosis import Diagnosis, diagnose
 from mirg_rewards.report.rollouts import Rollout
 from mirg_rewards.report.thumbnails import size_of
 from mirg_rewards.row_error import RowError
@@ -59,6 +62,27 @@ def score_rollouts(rollouts: Sequence[Rollout], scorer: Scorer) -> list[ScoredRo
         sizes = target.sizes if is_known else ()
         scored.append(ScoredRollout(rollout, scores.answers.parsed[index], sizes, pairs[index]))
     return scored
+
+
+def diagnose_rollouts(rollouts: Sequence[Rollout], scorer: Scorer) -> Diagnosis | None:
+    """Diagnose the rollouts that have a target, by their own rewards where all have one; None if no rollout has a target.
+
+    >>> from mirg_rewards import presets
+    >>> target = Target.from_json({"claims": [{"image": 1, "box": [0, 0, 0.5, 1]}], "sizes": [None]})
+    >>> text = '<think></think><answer>[{"image": 1, "bbox_2d": [0, 0, 1000, 1000]}]</answer>'
+    >>> diagnose_rollouts([Rollout("line 1", "Where?", text, target, reward=0.25)], presets.mirg_rl()).patterns.spread()
+    {'total': (0.25, 0.0)}
+    """
+    known = [rollout for rollout in rollouts if rollout.target is not None]
+    if not known:
+        return None
+    scores = _scores(known, [_target(rollout, scorer) for rollout in known], scorer)
+    rewards = [rollout.reward for rollout in known if rollout.reward is not None]
+    if len(rewards) == len(known):
+        names = [name for name in known[0].terms if all(name in rollout.terms for rollout in known)]
+        terms = {name: torch.tensor([rollout.terms[name] for rollout in known]) for name in names}
+        scores = scores._replace(total=torch.tensor(rewards), terms=terms)
+    return diagnose(scores, groups=[rollout.group for rollout in known])
 
 
 def _target(rollout: Rollout, scorer: Scorer) -> Target:
