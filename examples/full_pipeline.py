@@ -40,7 +40,7 @@ from transformers import PrinterCallback, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
-from mirg_rewards import GRAMMARS, Grammar, Target, presets
+from mirg_rewards import GRAMMARS, Grammar, Target, diagnose, presets
 from mirg_rewards.adapters import trl as mirg
 from mirg_rewards.data.rows import replacing
 from mirg_rewards.data.scenes import COLOURS, SceneConfig, scene
@@ -456,6 +456,9 @@ def test(run: Run, stage: str) -> Row:
                 row = index % len(rows)
                 line = {"row": row, "decoding": decoding, "completion": text, "target": rows[row]["target"]}
                 lines.write(json.dumps({**line, "reward": round(float(reward), 4)}) + "\n")
+    # That of the answers sampled last, which RL learns from.
+    scores = presets.mirg_rl(grammar=run.grammar)(texts, targets * times)
+    found["diagnosis"] = str(diagnose(scores, groups=[*range(len(rows))] * times))
     return found
 
 
@@ -593,6 +596,7 @@ def run_stages(run: Run) -> None:
         for decoding in ("greedy", "sampled"):
             means = done[stage][decoding]["means"]
             console.print(f"{NAMES[stage]}, {decoding}: " + ", ".join(f"{name} {means[name]:.3f}" for name in METRICS))
+        console.print(done[stage]["diagnosis"], markup=False, highlight=False)
 
 
 def finish(run: Run, stage: str, make: Callable[[], Row]) -> Row:
