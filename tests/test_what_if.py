@@ -2,8 +2,10 @@
 
 import json
 import random
+import re
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -271,6 +273,13 @@ def test_a_table_is_plain_values_and_prints_in_80_columns():
     assert max(map(len, table.lines())) <= 80
     ious = [reading.mean_iou for reading in table.readings]
     assert ious == pytest.approx(sorted(ious, reverse=True), abs=0.01)
+
+
+def test_the_page_on_diagnosis_prints_what_it_says(capsys):
+    page = (Path(__file__).parent.parent / "docs" / "diagnosis.md").read_text(encoding="utf-8")
+    example, printed = re.search(r"```python\n(.*?)```\n\n```text\n(.*?)```", page, re.DOTALL).groups()
+    exec(compile(example, "diagnosis.md", "exec"), {})  # noqa: S102 - our own page
+    assert capsys.readouterr().out == printed
 
 
 @pytest.mark.slow
