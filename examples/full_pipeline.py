@@ -41,7 +41,7 @@ from transformers import PrinterCallback, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
-from mirg_rewards import GRAMMARS, Grammar, Target, presets
+from mirg_rewards import GRAMMARS, Grammar, Target, diagnose, presets
 from mirg_rewards.adapters import trl as mirg
 from mirg_rewards.data.rows import replacing
 from mirg_rewards.data.scenes import COLOURS, SceneConfig, scene
@@ -456,13 +456,16 @@ def test(run: Run, stage: str) -> Row:
             summary = summarize(by_row).micro_average
             found[decoding] = {"n": summary.n, "means": summary.means, "intervals": summary.intervals}
             found[f"{decoding}_rewards"] = [round(float(reward), 4) for reward in by_row["reward"]]
-            columns = columns_of(scorer(texts, targets * times))
+            scores = scorer(texts, targets * times)
+            columns = columns_of(scores)
             for index, text in enumerate(texts):
                 row = index % len(rows)
                 line = {"row": row, "group": row, "task": f"{NAMES[stage]}, {decoding}", "decoding": decoding}
                 line |= {"prompt": rows[row]["prompt"], "images": files[row], "completion": text}
                 line |= {"target": rows[row]["target"], **{name: column[index] for name, column in columns.items()}}
                 lines.write(json.dumps(line) + "\n")
+    # That of the answers sampled last, which RL learns from.
+    found["diagnosis"] = str(diagnose(scores, groups=[*range(len(rows))] * times))
     return found
 
 
@@ -628,6 +631,7 @@ def run_stages(run: Run) -> None:
         for decoding in ("greedy", "sampled"):
             means = done[stage][decoding]["means"]
             console.print(f"{NAMES[stage]}, {decoding}: " + ", ".join(f"{name} {means[name]:.3f}" for name in METRICS))
+        console.print(done[stage]["diagnosis"], markup=False, highlight=False)
 
 
 def finish(run: Run, stage: str, make: Callable[[], Row]) -> Row:

@@ -22,7 +22,10 @@ from mirg_rewards.targets import Target
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Summary of a scored file: the number of rows, mean reward and terms, and a diagnosis."""
+    """Summary of a scored file: the number of rows, mean reward and terms, and a diagnosis.
+
+    The diagnosis is of all rows, but for the other readings, which are of the first ones.
+    """
 
     rows: int
     means: dict[str, float]
@@ -121,9 +124,11 @@ class _ScoreChunk:
         scores = self.scores(chunk)
         with writing_rows(shard, chunk.path, self.schema) as write:
             write(chunk, {self.prefix + name: values for name, values in columns_of(scores).items()})
+        # One chunk is enough for the other readings.
+        diagnosis = diagnose(scores, reread=chunk.numbers[0] <= 1)
         numbers = {"reward": scores.total, **scores.terms}
         sums = {name: float(values.double().sum()) for name, values in numbers.items()}
-        return {"rows": len(chunk.numbers), "sums": sums, "diagnosis": diagnose(scores.answers).to_json()}
+        return {"rows": len(chunk.numbers), "sums": sums, "diagnosis": diagnosis.to_json()}
 
     def scores(self, chunk: Chunk) -> Scores:
         completions = chunk.column(self.completion_column)

@@ -218,7 +218,20 @@ def test_score_says_what_was_wrong_over_all_chunks(tmp_path, capsys):
     assert "5000 answers, 0 without a defect\nOUTSIDE_IMAGE  5000  100.0 %  A box or point lies outside" in shown
     assert "Hint: Most boxes lie outside their image" in shown
     assert main(["score", lines(tmp_path / "in.jsonl", [GOOD] * 10), *command]) == 0
-    assert capsys.readouterr().out.count("\n") == 1
+    shown = capsys.readouterr().out
+    assert "10 answers, 10 without a defect" in shown
+    assert "Hint" not in shown
+
+
+def test_score_ends_with_other_readings(tmp_path, capsys):
+    target = Target((Claim(1, Box(0.1, 0.2, 0.5, 0.6)),), ((1920, 1080),)).to_json()
+    rows = [{"completion": '[{"bbox_2d": [100, 200, 500, 600]}]', "target": target}] * 8
+    command = ["--output", str(tmp_path / "out.jsonl"), "--grammar", "qwen25_json"]
+    assert main(["score", lines(tmp_path / "in.jsonl", rows), *command]) == 0
+    shown = capsys.readouterr().out
+    assert "      1.00       100 %  0 to 1000\n" in shown
+    assert "Hint: Read as 0 to 1000, the answers would have a mean IoU of 1.00, not 0.31" in shown
+    assert "in 100 % of answers; targets 100 %" in shown
 
 
 def test_score_reads_the_columns_and_the_grammar_that_it_is_told(tmp_path):

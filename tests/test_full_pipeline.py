@@ -96,9 +96,13 @@ def test_a_run_leaves_its_report_pictures_models_and_answers_and_is_not_done_twi
     for row in ("before SFT, greedy", "after SFT, sampled", "after RL, sampled", "control: SFT for RL's time, greedy"):
         assert f"| {row} |" in table
     assert "ended before its probe" in table
+    shown = capsys.readouterr().out
+    for stage in report["stages"].values():
+        assert stage["diagnosis"].startswith("12 answers, ")
+        assert " of 6\n" in stage["diagnosis"]
+        assert stage["diagnosis"].splitlines()[0] in shown
     models = kept(tmp_path)
     assert len(models) == 4
-    capsys.readouterr()
     assert pipeline.main(words) == 0
     assert "done already" in capsys.readouterr().out
     assert kept(tmp_path) == models

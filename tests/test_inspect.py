@@ -69,6 +69,21 @@ def test_a_truth_shows_what_the_completion_earns(capsys):
     assert "reward" in inspected(capsys, SAID, "--target", unknown, "--grammar", "qwen25_json", *OPTIONS)
 
 
+def test_a_truth_shows_what_other_readings_would_earn(capsys):
+    target = Target((Claim(1, Box(0.1, 0.2, 0.5, 0.6)),), ((1920, 1080),)).to_json()
+    text = '[{"bbox_2d": [100, 200, 500, 600]}]'
+    shown = inspected(capsys, text, "--target", target, "--grammar", "qwen25_json")
+    assert "Other readings of 1 answer whose target has a box:" in shown
+    assert "      1.00       100 %  0 to 1000\n" in shown
+    assert "Hint: Read as 0 to 1000, the answers would have a mean IoU of 1.00, not 0.31" in " ".join(shown.split())
+    found = json.loads(inspected(capsys, text, "--target", target, "--grammar", "qwen25_json", "--json"))
+    assert found["hints"][0].startswith("Read as 0 to 1000")
+    assert found["what_if"]["readings"][0]["name"] == "0 to 1000"
+    right = inspected(capsys, text, "--target", target, "--grammar", "qwen3_json")
+    assert "Mean IoU 1.00 over 1 answer; no other reading gives more." in right
+    assert "Hint" not in right
+
+
 def test_claims_have_colours_of_their_own_in_the_text_and_in_the_table():
     shown = drawn(inspect_text(SAID, GRAMMARS["mirg"], SIZES), force_terminal=True, color_system="truecolor")
     first, second = ("1;38;2;255;135;0m" if False else "[1;38;5;208m", "[1;38;5;39m")

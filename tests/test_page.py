@@ -54,6 +54,24 @@ def png(colour="red", size=(8, 8), **options):
     return file.getvalue()
 
 
+def test_a_page_begins_with_the_diagnosis_of_its_first_rollouts(tmp_path):
+    target = {"claims": [{"image": 1, "box": [0.1, 0.2, 0.5, 0.6]}], "sizes": [[1920, 1080]]}
+    row = {"completion": '[{"bbox_2d": [100, 200, 500, 600]}]', "target": target}
+    source, page = lines(tmp_path / "in.jsonl", [row] * 8), tmp_path / "page.html"
+    assert main(["report", str(source), "--output", str(page), "--grammar", "qwen25_json"]) == 0
+    head = page.read_text().partition("<main>")[0]
+    assert '<details id="diagnosis" open>' in head
+    assert "Diagnosis of the first 8 rollouts: 1 hint<" in head
+    assert "Hint: Read as 0 to 1000, the answers would have a mean IoU of 1.00, not 0.31" in head
+    assert main(["report", str(source), "--output", str(page), "--grammar", "qwen3_json"]) == 0
+    assert '<details id="diagnosis">' in page.read_text()
+    assert "no other reading gives more" in page.read_text()
+
+
+def test_a_page_without_targets_has_no_diagnosis(tmp_path):
+    assert 'id="diagnosis"' not in page_of("In Image-2.", tmp_path).read_text()
+
+
 # What trainers leave behind
 
 

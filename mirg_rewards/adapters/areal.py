@@ -8,10 +8,11 @@ the run.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from mirg_rewards.adapters.columns import checked_scorer, column_of, finite_floats, image_sizes, read_target
+from mirg_rewards.adapters.columns import column_of, finite_floats, image_sizes, read_target
+from mirg_rewards.adapters.first_look import FIRST_LOOK, FirstLook
 from mirg_rewards.scorer import Scorer
 
 
@@ -21,6 +22,7 @@ class ARealReward:
 
     scorer: Scorer
     column: str
+    first_look: FirstLook = field(repr=False, compare=False)
 
     def __call__(
         self,
@@ -36,14 +38,18 @@ class ARealReward:
         images = row.get("images")
         place = f"the row {row.get('query_id', row.get('id', 0))}, column {self.column!r}"
         target = read_target(wire, self.scorer, place, image_sizes(images if isinstance(images, Sequence) else None))
-        return finite_floats(self.scorer([completions or ""], [target]).total, "total")[0]
+        scores = self.scorer([completions or ""], [target])
+        self.first_look(scores)
+        return finite_floats(scores.total, "total")[0]
 
 
-def wrap(scorer: Scorer, *, column: str = "target") -> ARealReward:
+def wrap(scorer: Scorer, *, column: str = "target", first_look: int = FIRST_LOOK) -> ARealReward:
     """Wrap `scorer` as the `reward_fn` of an AReaL workflow; the dataset's `column` holds the target.
 
     Special tokens are kept, so the model family's own grammar reads them. Sizes that a target lacks are taken from the
     row's `images`.
+
+    After `first_look` answers their diagnosis is printed once on stderr; 0 turns it off.
 
     >>> from mirg_rewards import Claim, Target, presets
     >>> target = Target((Claim(2),), sizes=(None, None)).to_json()
@@ -51,4 +57,4 @@ def wrap(scorer: Scorer, *, column: str = "target") -> ARealReward:
     >>> wrap(presets.mirg_rl())("Where?", said, [1], [2], target=target)
     1.0
     """
-    return ARealReward(checked_scorer(scorer), column)
+    return ARealReward(scorer, column, FirstLook(scorer, first_look))

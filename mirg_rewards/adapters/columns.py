@@ -188,18 +188,23 @@ def scored(
         raise error.at(place(error.row)) from None
 
 
-def score_rows(scorer: Scorer, responses: Sequence[Response], targets: Sequence[Target]) -> list[dict[str, float]]:
+def score_rows(
+    scorer: Scorer, responses: Sequence[Response], targets: Sequence[Target], first_look: Callable[[Scores], None]
+) -> list[dict[str, float]]:
     """Score rows one mapping each: `score`, the reward's terms by name, and the `measures`; always the same keys.
 
-    A measure that cannot be taken is NaN, since many trainers need the same keys in every row.
-    Raises ValueError for a reward that is not finite, since most trainers would train on it.
+    `first_look` is called with the scores. A measure that cannot be taken is NaN, since many trainers need the same keys in
+    every row. Raises ValueError for a reward that is not finite, since most trainers would train on it.
 
     >>> from mirg_rewards import Claim, Target, presets
-    >>> target = Target((Claim(2),), sizes=(None, None))
-    >>> score_rows(presets.mirg_rl(), ['<think></think><answer>[{"image": 2}]</answer>'], [target])[0]["score"]
+    >>> from mirg_rewards.adapters.first_look import FirstLook
+    >>> scorer, target = presets.mirg_rl(), Target((Claim(2),), sizes=(None, None))
+    >>> text = '<think></think><answer>[{"image": 2}]</answer>'
+    >>> score_rows(scorer, [text], [target], FirstLook(scorer))[0]["score"]
     1.0
     """
     scores = scorer(responses, targets)
+    first_look(scores)
     columns = {name: values.tolist() for name, values in measures(scorer, scores).items()}
     columns |= {name: finite_floats(values, name) for name, values in {**scores.terms, "score": scores.total}.items()}
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

@@ -7,13 +7,14 @@ best = scored.filter(lambda reward: reward >= 0.5, input_columns="reward")
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 import mirg_rewards
-from mirg_rewards.adapters.columns import checked_scorer, finite_floats, measures, read_target, scored
+from mirg_rewards.adapters.columns import finite_floats, measures, read_target, scored
+from mirg_rewards.adapters.first_look import FIRST_LOOK, FirstLook
 from mirg_rewards.row_error import RowTypeError
 from mirg_rewards.scorer import Scorer, as_text
 from mirg_rewards.scoring import columns_of
@@ -29,6 +30,7 @@ class DatasetReward:
     id_column: str | None
     prefix: str
     with_measures: bool
+    first_look: FirstLook = field(repr=False, compare=False)
     # So that a cache of rewards ends with the version that they are of.
     version: str = mirg_rewards.__version__
 
@@ -49,6 +51,7 @@ class DatasetReward:
         ]
         texts = [self._text(completion, place(row)) for row, completion in enumerate(completions)]
         scores = scored(self.scorer, texts, targets, lambda row: f"{place(row)}, column {self.target_column!r}")
+        self.first_look(scores)
         finite_floats(scores.total, "reward", indices)
         extra = measures(self.scorer, scores) if self.with_measures else {}
         new = {self.prefix + name: values for name, values in columns_of(scores, extra).items()}
@@ -90,6 +93,7 @@ def wrap(
     id_column: str | None = None,
     prefix: str = "",
     with_measures: bool = False,
+    first_look: int = FIRST_LOOK,
 ) -> DatasetReward:
     """Wrap `scorer` as a function that adds columns: reward, each term by name, and defects.
 
@@ -98,13 +102,17 @@ def wrap(
     and clean. What is wrong with a row raises ValueError or TypeError that names it: by its number in the batch, in the
     data set where `map` has `with_indices=True`, or by what is in `id_column`.
 
+    After `first_look` answers their diagnosis is printed once on stderr; 0 turns it off.
+
     >>> from mirg_rewards import Claim, Target, presets
     >>> target = Target((Claim(2),), sizes=(None, None)).to_json()
     >>> batch = {"completion": ['<think></think><answer>[{"image": 2}]</answer>', "no idea"], "target": [target] * 2}
     >>> wrap(presets.mirg_rl())(batch)["reward"]
     [1.0, 0.0]
     """
-    return DatasetReward(checked_scorer(scorer), completion_column, target_column, id_column, prefix, with_measures)
+    return DatasetReward(
+        scorer, completion_column, target_column, id_column, prefix, with_measures, FirstLook(scorer, first_look)
+    )
 
 
 def _plain(value: Any) -> Any:

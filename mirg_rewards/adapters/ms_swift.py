@@ -26,6 +26,7 @@ from mirg_rewards.adapters.columns import (
     read_target,
     scored,
 )
+from mirg_rewards.adapters.first_look import FIRST_LOOK, FirstLook
 from mirg_rewards.claims import Size
 from mirg_rewards.coordinates import PIXELS, UNIT
 from mirg_rewards.rewards import Weighted
@@ -42,6 +43,7 @@ class SwiftReward:
     scorer: ClassVar[Scorer]
     column: ClassVar[str]
     term: ClassVar[str | None]
+    first_look: ClassVar[FirstLook]
 
     def __init__(self, args: Any = None, **_: Any) -> None:
         self.args = args
@@ -53,6 +55,7 @@ class SwiftReward:
         targets = [self._target(row, wire, images[row], columns) for row, wire in enumerate(wires)]
         texts = [as_text([{"content": completion}], row) for row, completion in enumerate(completions)]
         scores = scored(self.scorer, texts, targets, lambda row: f"row {row}, column {self.column!r}")
+        self.first_look(scores)
         return finite_floats(scores.total if self.term is None else scores.terms[self.term], type(self).__name__)
 
     def _target(self, row: int, wire: Any, images: Sequence[Any] | None, columns: Mapping[str, Any]) -> Target:
@@ -72,10 +75,12 @@ class SwiftReward:
         return read_target(target, self.scorer, place)
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
-        return _made, (self.scorer, self.column, self.term, type(self).__name__, self.args)
+        return _made, (self.scorer, self.column, self.term, type(self).__name__, self.first_look, self.args)
 
 
-def wrap(scorer: Scorer, *, column: str = "target", name: str = "mirg") -> type[SwiftReward]:
+def wrap(
+    scorer: Scorer, *, column: str = "target", name: str = "mirg", first_look: int = FIRST_LOOK
+) -> type[SwiftReward]:
     """Wrap `scorer` as a reward class for `orms`; `column` holds the targets, as `Target.to_json` writes them.
 
     With `column="objects"` the boxes of ms-swift's own form are the truth, as `target_from_objects` takes them; the sizes
@@ -84,15 +89,19 @@ def wrap(scorer: Scorer, *, column: str = "target", name: str = "mirg") -> type[
     What the model wrote never raises; a missing column, a row without a target or a bad one raises ValueError that names
     row and column.
 
+    After `first_look` answers their diagnosis is printed once on stderr; 0 turns it off.
+
     >>> from mirg_rewards import Claim, Target, presets
     >>> reward = wrap(presets.mirg_rl())(args=None)
     >>> reward(['<think></think><answer>[{"image": 2}]</answer>'], target=[Target((Claim(2),), (None, None)).to_json()])
     [1.0]
     """
-    return _subclass(checked_scorer(scorer), column, None, name)
+    return _subclass(scorer, column, None, name, FirstLook(scorer, first_look))
 
 
-def wrap_terms(scorer: Scorer, *, column: str = "target", name: str = "mirg") -> dict[str, type[SwiftReward]]:
+def wrap_terms(
+    scorer: Scorer, *, column: str = "target", name: str = "mirg", first_look: int = FIRST_LOOK
+) -> dict[str, type[SwiftReward]]:
     """Wrap each term of `scorer` as a reward class, for `orms.update(...)`, `--reward_funcs` and `--reward_weights`.
 
     >>> from mirg_rewards import presets
@@ -102,7 +111,12 @@ def wrap_terms(scorer: Scorer, *, column: str = "target", name: str = "mirg") ->
     scorer = checked_scorer(scorer)
     if not isinstance(scorer.reward, Weighted):
         raise TypeError(f"wrap_terms needs a scorer whose reward is a Weighted, got {scorer.reward!r}; wrap takes any")
-    return {f"{name}_{term}": _subclass(scorer, column, term, f"{name}_{term}") for term in scorer.reward.weights}
+    # Each class scores the same answers; the first one looks at them.
+    looks = [FirstLook(scorer, 0 if number else first_look) for number in range(len(scorer.reward.weights))]
+    return {
+        f"{name}_{term}": _subclass(scorer, column, term, f"{name}_{term}", look)
+        for term, look in zip(scorer.reward.weights, looks, strict=True)
+    }
 
 
 def training_row(query: str, images: Sequence[str | Path], target: Target) -> dict[str, Any]:
@@ -152,11 +166,10 @@ def target_from_objects(objects: Mapping[str, Any], sizes: Sequence[Size | None]
     )
 
 
-def _subclass(scorer: Scorer, column: str, term: str | None, name: str) -> type[SwiftReward]:
-    return type(
-        name, (SwiftReward,), {"scorer": scorer, "column": column, "term": term, "__doc__": SwiftReward.__doc__}
-    )
+def _subclass(scorer: Scorer, column: str, term: str | None, name: str, look: FirstLook) -> type[SwiftReward]:
+    values = {"scorer": scorer, "column": column, "term": term, "first_look": look, "__doc__": SwiftReward.__doc__}
+    return type(name, (SwiftReward,), values)
 
 
-def _made(scorer: Scorer, column: str, term: str | None, name: str, args: Any) -> SwiftReward:
-    return _subclass(scorer, column, term, name)(args)
+def _made(scorer: Scorer, column: str, term: str | None, name: str, look: FirstLook, args: Any) -> SwiftReward:
+    return _subclass(scorer, column, term, name, look)(args)

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from mirg_rewards.adapters.columns import checked_scorer, read_target, score_rows
+from mirg_rewards.adapters.columns import read_target, score_rows
+from mirg_rewards.adapters.first_look import FIRST_LOOK, FirstLook
 from mirg_rewards.scorer import Scorer
 
 _log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ class OpenRLHFReward:
     """A scorer in the form that OpenRLHF calls: numbers for one query, lists of numbers for several."""
 
     scorer: Scorer
+    first_look: FirstLook = field(repr=False, compare=False)
 
     def __call__(
         self, queries: Sequence[str], prompts: Sequence[str], labels: Sequence[Any], **_: Any
@@ -38,7 +40,7 @@ class OpenRLHFReward:
                 for row, label in enumerate(labels)
             ]
             texts = [response_of(query, prompt) for query, prompt in zip(queries, prompts, strict=True)]
-            rows = score_rows(self.scorer, texts, targets)
+            rows = score_rows(self.scorer, texts, targets, self.first_look)
         except (TypeError, ValueError) as error:
             # OpenRLHF drops what a reward function raises, and dies later of a reward that is not there.
             _log.error("%s", error)
@@ -63,12 +65,14 @@ class OpenRLHFReward:
         return self(queries, prompts, labels)
 
 
-def wrap(scorer: Scorer) -> OpenRLHFReward:
+def wrap(scorer: Scorer, *, first_look: int = FIRST_LOOK) -> OpenRLHFReward:
     """Wrap `scorer` as OpenRLHF's `reward_func`; `--data.label_key` names the target's column, a JSON string.
 
     Special tokens are all there, so take the model family's own grammar. OpenRLHF hands over no images: a grammar of
     pixels needs the sizes in the target. A missing or bad target raises ValueError and is logged as an error, since
     OpenRLHF says only, and only later, that a reward is missing.
+
+    After `first_look` answers their diagnosis is printed once on stderr; 0 turns it off.
 
     >>> from mirg_rewards import Claim, Target, presets
     >>> reward_func = wrap(presets.mirg_rl())
@@ -77,7 +81,7 @@ def wrap(scorer: Scorer) -> OpenRLHFReward:
     >>> reward_func([said], ["Where?"], [target])["rewards"]
     1.0
     """
-    return OpenRLHFReward(checked_scorer(scorer))
+    return OpenRLHFReward(scorer, FirstLook(scorer, first_look))
 
 
 def response_of(query: str, prompt: str) -> str:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import mirg_rewards
 from mirg_rewards.adapters import datasets
+from mirg_rewards.adapters.first_look import FIRST_LOOK
 from mirg_rewards.data.jobs import ShardSummary, Work, Workers, process_shard
 from mirg_rewards.data.rows import Chunk
 from mirg_rewards.scorer import Scorer
@@ -34,6 +35,7 @@ def wrap(
     id_column: str | None = None,
     prefix: str = "",
     with_measures: bool = False,
+    first_look: int = FIRST_LOOK,
 ) -> type[Any]:
     """Wrap `scorer` as a class for `map_batches` that adds columns: reward, each term by name, and defects.
 
@@ -54,6 +56,7 @@ def wrap(
         id_column=id_column,
         prefix=prefix,
         with_measures=with_measures,
+        first_look=first_look,
     )
 
     class RayReward:

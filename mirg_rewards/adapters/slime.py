@@ -8,10 +8,11 @@ by its own name: `--custom-rm-path mirg_rewards.adapters.slime.mirg_rl`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from mirg_rewards.adapters.columns import checked_scorer, finite_floats, read_target
+from mirg_rewards.adapters.columns import finite_floats, read_target
+from mirg_rewards.adapters.first_look import FIRST_LOOK, FirstLook
 from mirg_rewards.presets import PRESETS
 from mirg_rewards.scorer import Scorer
 
@@ -21,6 +22,7 @@ class SlimeReward:
     """A scorer in the form that slime awaits. It pickles."""
 
     scorer: Scorer
+    first_look: FirstLook = field(repr=False, compare=False)
 
     async def __call__(self, args: Any, sample: Any, **_: Any) -> float | list[float]:
         """Return one float, or one per sample for a list."""
@@ -33,13 +35,17 @@ class SlimeReward:
             read_target(sample.label, self.scorer, f"sample {sample.index}, the column --label-key")
             for sample in samples
         ]
-        return finite_floats(self.scorer([sample.response or "" for sample in samples], targets).total, "total")
+        scores = self.scorer([sample.response or "" for sample in samples], targets)
+        self.first_look(scores)
+        return finite_floats(scores.total, "total")
 
 
-def wrap(scorer: Scorer) -> SlimeReward:
+def wrap(scorer: Scorer, *, first_look: int = FIRST_LOOK) -> SlimeReward:
     """Wrap `scorer` as slime's reward function, for a name in your module that `--custom-rm-path` gives.
 
     slime hands over no image sizes, so a grammar of pixels needs them in the target.
+
+    After `first_look` answers their diagnosis is printed once on stderr; 0 turns it off.
 
     >>> import asyncio
     >>> from types import SimpleNamespace
@@ -49,7 +55,7 @@ def wrap(scorer: Scorer) -> SlimeReward:
     >>> asyncio.run(wrap(presets.mirg_rl())(None, sample))
     1.0
     """
-    return SlimeReward(checked_scorer(scorer))
+    return SlimeReward(scorer, FirstLook(scorer, first_look))
 
 
 def __getattr__(name: str) -> Callable[..., Any]:

@@ -26,6 +26,7 @@ from mirg_rewards.adapters.columns import (
     read_target,
     scored,
 )
+from mirg_rewards.adapters.first_look import FIRST_LOOK, FirstLook
 from mirg_rewards.adapters.logged_columns import claims_column, defects_column, group_key, image_path, terms_column
 from mirg_rewards.claims import Defect
 from mirg_rewards.presets import PRESETS
@@ -45,6 +46,7 @@ class _Batch:
     column: str
     name: str
     tokenizer: Any
+    first_look: FirstLook = field(repr=False, compare=False)
     last: tuple[Any, list[str], list[Any], dict[str, Tensor]] | None = field(default=None, repr=False, compare=False)
     logged: set[str] = field(default_factory=set, repr=False, compare=False)
     """The defects, and the optional column, that were logged once and so in each batch after it."""
@@ -74,6 +76,7 @@ class _Batch:
             found = {"total": scores.total, **scores.terms}
             self._log_metrics(columns.get("log_metric"), scores)
             self._log_rows(columns, prompts or [None] * len(completions), rows, targets, scores)
+            self.first_look(scores)
             self.last = (completions, texts, held, found)
             return rows, found
 
@@ -136,11 +139,11 @@ class _Batch:
             of_row = dict(zip(rows, values, strict=True))
             log_extra(f"{self.name}_{name}", [of_row.get(row) for row in range(len(prompts))])
 
-    def __getstate__(self) -> tuple[Scorer, str, str, Any]:
-        return self.scorer, self.column, self.name, self.tokenizer
+    def __getstate__(self) -> tuple[Scorer, str, str, Any, FirstLook]:
+        return self.scorer, self.column, self.name, self.tokenizer, self.first_look
 
-    def __setstate__(self, state: tuple[Scorer, str, str, Any]) -> None:
-        self.scorer, self.column, self.name, self.tokenizer = state
+    def __setstate__(self, state: tuple[Scorer, str, str, Any, FirstLook]) -> None:
+        self.scorer, self.column, self.name, self.tokenizer, self.first_look = state
         self.last = None
         self.logged = set()
         self.lock = threading.Lock()
@@ -170,7 +173,12 @@ class TrlReward:
 
 
 def wrap(
-    scorer: Scorer, *, column: str = "target", name: str = "mirg", tokenizer: Any = None
+    scorer: Scorer,
+    *,
+    column: str = "target",
+    name: str = "mirg",
+    tokenizer: Any = None,
+    first_look: int = FIRST_LOOK,
 ) -> Callable[..., Rewards]:
     """Wrap `scorer` as one TRL reward function; `column` holds the targets, as `Target.to_json` writes them.
 
@@ -184,17 +192,24 @@ def wrap(
 
     What the model wrote never raises; a missing column or a bad target raises ValueError that names row and column.
 
+    After `first_look` answers their diagnosis is printed once on stderr; 0 turns it off.
+
     >>> from mirg_rewards import Claim, Target, presets
     >>> reward = wrap(presets.mirg_rl())
     >>> target = Target((Claim(2),), sizes=(None, None)).to_json()
     >>> reward(completions=['<think></think><answer>[{"image": 2}]</answer>', "?"], target=[target, None])
     [1.0, None]
     """
-    return TrlReward(_batch(checked_scorer(scorer), column, name, tokenizer), "total", name)
+    return TrlReward(_batch(scorer, column, name, tokenizer, first_look), "total", name)
 
 
 def wrap_terms(
-    scorer: Scorer, *, column: str = "target", name: str = "mirg", tokenizer: Any = None
+    scorer: Scorer,
+    *,
+    column: str = "target",
+    name: str = "mirg",
+    tokenizer: Any = None,
+    first_look: int = FIRST_LOOK,
 ) -> tuple[list[Callable[..., Rewards]], list[float]]:
     """Wrap each term of `scorer` as a TRL reward function, with its weight; a batch is scored once for all.
 
@@ -210,7 +225,7 @@ def wrap_terms(
     scorer = checked_scorer(scorer)
     if not isinstance(scorer.reward, Weighted):
         raise TypeError(f"wrap_terms needs a scorer whose reward is a Weighted, got {scorer.reward!r}; wrap takes any")
-    batch = _batch(scorer, column, name, tokenizer)
+    batch = _batch(scorer, column, name, tokenizer, first_look)
     weights = scorer.reward.weights
     return [TrlReward(batch, term, f"{name}_{term}") for term in weights], list(weights.values())
 
@@ -224,8 +239,9 @@ def __getattr__(name: str) -> Callable[..., Rewards]:
     return wrap(PRESETS[name](), name=name)
 
 
-def _batch(scorer: Scorer, column: str, name: str, tokenizer: Any) -> _Batch:
-    return _Batch(scorer, column, name, getattr(tokenizer, "tokenizer", tokenizer))
+def _batch(scorer: Scorer, column: str, name: str, tokenizer: Any, first_look: int) -> _Batch:
+    tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
+    return _Batch(scorer, column, name, tokenizer, FirstLook(scorer, first_look))
 
 
 def _images(columns: Columns, row: int) -> Sequence[Any] | None:

@@ -12,11 +12,12 @@ a `score`, whose other entries it logs (verl 0.9.1, verl/experimental/reward_loo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mirg_rewards.adapters.columns import checked_scorer, prompt_with_placeholders, read_target, score_rows
+from mirg_rewards.adapters.columns import prompt_with_placeholders, read_target, score_rows
+from mirg_rewards.adapters.first_look import FIRST_LOOK, FirstLook, shared_look
 from mirg_rewards.adapters.settings import scorer_from_settings
 from mirg_rewards.data.rows import replacing
 from mirg_rewards.scorer import Scorer
@@ -30,6 +31,7 @@ class VerlReward:
     """A scorer in the form that verl calls, one completion at a time. It pickles and does not mutate its arguments."""
 
     scorer: Scorer
+    first_look: FirstLook = field(repr=False, compare=False)
 
     def __call__(
         self,
@@ -55,13 +57,17 @@ class VerlReward:
             read_target(wire, self.scorer, _place(source, info))
             for wire, source, info in zip(ground_truths, data_sources, infos, strict=True)
         ]
-        return score_rows(self.scorer, ["" if text is None else text for text in solution_strs], targets)
+        return score_rows(
+            self.scorer, ["" if text is None else text for text in solution_strs], targets, self.first_look
+        )
 
 
-def wrap(scorer: Scorer) -> VerlReward:
+def wrap(scorer: Scorer, *, first_look: int = FIRST_LOOK) -> VerlReward:
     """Wrap `scorer` as verl's `compute_score`, for your reward file; `reward_model.ground_truth` holds the target.
 
     A missing or bad target raises ValueError that names data source, row and column: verl stops at the first such row.
+
+    After `first_look` answers their diagnosis is printed once on stderr; 0 turns it off.
 
     >>> from mirg_rewards import Claim, Target, presets
     >>> compute_score = wrap(presets.mirg_rl())
@@ -69,7 +75,7 @@ def wrap(scorer: Scorer) -> VerlReward:
     >>> compute_score("mirg", '<think></think><answer>[{"image": 2}]</answer>', target, {})["score"]
     1.0
     """
-    return VerlReward(checked_scorer(scorer))
+    return VerlReward(scorer, FirstLook(scorer, first_look))
 
 
 def compute_score(
@@ -80,9 +86,12 @@ def compute_score(
     *,
     reward_router_address: Any = None,
     reward_model_tokenizer: Any = None,
+    first_look: int = FIRST_LOOK,
     **settings: Any,
 ) -> dict[str, float]:
-    """Score one completion by the `settings` of `reward_kwargs`, those of `scorer_from_settings`.
+    """Score one completion by the `settings` of `reward_kwargs`.
+
+    They are those of `scorer_from_settings`, and the `first_look` of `wrap`.
 
     >>> from mirg_rewards import Claim, Target
     >>> target = Target((Claim(2),), sizes=(None, None)).to_json()
@@ -91,7 +100,7 @@ def compute_score(
     ['acc', 'clean', 'format', 'image', 'image_accuracy', 'iou', 'object', 'parsed', 'score']
     """
     del reward_router_address, reward_model_tokenizer  # given where a reward model runs beside
-    return wrap(scorer_from_settings(**settings))(data_source, solution_str, ground_truth, extra_info)
+    return _from_settings(first_look, settings)(data_source, solution_str, ground_truth, extra_info)
 
 
 def compute_score_batch(
@@ -99,6 +108,8 @@ def compute_score_batch(
     solution_strs: Sequence[str | None],
     ground_truths: Sequence[Any],
     extra_infos: Sequence[Info] | None = None,
+    *,
+    first_look: int = FIRST_LOOK,
     **settings: Any,
 ) -> list[dict[str, float]]:
     """Score a batch, for the `batch` reward manager of verl before 0.9.
@@ -108,7 +119,7 @@ def compute_score_batch(
     >>> [row["score"] for row in compute_score_batch(["mirg"] * 2, ["", None], [target] * 2, [{}, {}])]
     [0.0, 0.0]
     """
-    return wrap(scorer_from_settings(**settings)).batch(data_sources, solution_strs, ground_truths, extra_infos)
+    return _from_settings(first_look, settings).batch(data_sources, solution_strs, ground_truths, extra_infos)
 
 
 def training_row(
@@ -143,6 +154,11 @@ def write_parquet(rows: Iterable[Mapping[str, Any]], path: str | Path) -> None:
         raise ImportError('parquet files need pyarrow: pip install "mirg-rewards[parquet]"') from None
     with replacing(path) as part:
         pa.parquet.write_table(pa.Table.from_pylist(list(rows)), part)
+
+
+def _from_settings(first_look: int, settings: Mapping[str, Any]) -> VerlReward:
+    scorer = scorer_from_settings(**settings)
+    return VerlReward(scorer, shared_look(scorer, first_look))
 
 
 def _place(data_source: str | None, info: Info) -> str:

@@ -54,18 +54,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    from itertools import chain
+
     from mirg_rewards.cli.progress import progress_bar
     from mirg_rewards.report.page import write_page
-    from mirg_rewards.report.scored_rollouts import LeftOut, readable, score_rollouts
+    from mirg_rewards.report.scored_rollouts import LeftOut, diagnose_rollouts, readable, score_rollouts
 
     scorer = scorer_of(arguments)
     name = arguments.rollouts[0].name + (" …" if len(arguments.rollouts) > 1 else "")
     left_out = LeftOut()
     with progress_bar(name) as show:
         chunks = readable(_chunks(arguments, show), scorer, left_out)
-        scored = (rollout for chunk in chunks for rollout in score_rollouts(chunk, scorer))
+        first = next(chunks, [])
+        scored = (rollout for chunk in chain([first], chunks) for rollout in score_rollouts(chunk, scorer))
         title = arguments.title or f"Rollouts of {name}"
-        summary = write_page(scored, arguments.output, title=title, images=arguments.images)
+        diagnosis = diagnose_rollouts(first, scorer)
+        summary = write_page(scored, arguments.output, title=title, diagnosis=diagnosis, images=arguments.images)
     _print_summary(summary, arguments.output, left_out)
 
 

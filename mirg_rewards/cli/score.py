@@ -89,8 +89,7 @@ def _run(arguments: argparse.Namespace) -> None:
         )
     means = ", ".join(f"{name} {mean:.4f}" for name, mean in scored.means.items())
     print(f"{arguments.output or arguments.input}: {scored.rows} rows, mean {means}")
-    if scored.diagnosis.defects or scored.diagnosis.hints:
-        print(scored.diagnosis)
+    print(scored.diagnosis)
 
 
 @contextmanager

@@ -27,6 +27,12 @@ def _counted_from_one(signs: Signs) -> bool:
     return _many("image too high", "image named", 0.1)(signs) and 20 * signs.get("image 1", 0) < signs["image too high"]
 
 
+def _text_outside(signs: Signs) -> bool:
+    """Test for text outside the parts in answers that are otherwise as the grammar asks."""
+    others = max(signs.get(sign, 0) for sign in ("OTHER_SYNTAX", "NO_ANSWER", "no think"))
+    return _many("TEXT_OUTSIDE", fraction=0.9)(signs) and 2 * others < signs.get("answer", 0)
+
+
 class _Hint(NamedTuple):
     is_likely: Callable[[Signs], bool]
     sentence: str
@@ -76,6 +82,16 @@ _HINTS = (
         _many("nothing read"),
         "Nothing can be read from most answers: does the prompt ask for boxes, does the grammar fit the model "
         "(--grammar), and did decoding keep its special tokens (skip_special_tokens=False)?",
+    ),
+    _Hint(
+        _many("tool call"),
+        "Most answers are tool calls, which are not parsed: does the trainer score a turn before the last one? Pass the "
+        "last turn, and ask for the answer outside <tool_call>.",
+    ),
+    _Hint(
+        _text_outside,
+        "Nearly all answers have text outside the think and answer parts: does the prompt ask for the parts alone? "
+        'dataclasses.replace(grammar, think="optional") allows other text.',
     ),
     _Hint(
         _many("cut off"),

@@ -98,6 +98,7 @@ def find_signs(answers: AnswerColumns) -> dict[str, Flags]:
     no_answer, unclosed, truncated = have(Defect.NO_ANSWER), have(Defect.UNCLOSED), have(Defect.TRUNCATED)
     unknown, no_think = have(Defect.UNKNOWN_IMAGE), have(Defect.NO_THINK)
     image_0 = where(unknown, lambda number: any(claim.image == 0 for claim in answers.parsed[number].claims))
+    tool_call = where(no_answer, lambda number: "<tool_call>" in texts[number].lower())
     think_closed = where(no_think, lambda number: answers.parsed[number].think is not None)
     return {
         "box": has_box,
@@ -116,5 +117,6 @@ def find_signs(answers: AnswerColumns) -> dict[str, Flags]:
         ),
         "think closed alone": think_closed,
         "no think": no_think & ~think_closed & ~unclosed,
-        "nothing read": no_answer & ~unclosed & ~truncated,
+        "nothing read": no_answer & ~unclosed & ~truncated & ~tool_call,
+        "tool call": tool_call,
     }

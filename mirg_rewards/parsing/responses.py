@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import overload
+from typing import NamedTuple, overload
 
 import numpy as np
 
@@ -13,9 +13,9 @@ from mirg_rewards.columns import ClaimColumns, Integers
 from mirg_rewards.parsing.answers import AnswerBatch
 from mirg_rewards.parsing.grammar import Grammar
 from mirg_rewards.parsing.grammars import as_grammar
-from mirg_rewards.parsing.resolve import Scales, concat, resolve, scales_of
+from mirg_rewards.parsing.resolve import RawColumns, Scales, concat, resolve, scales_of
 from mirg_rewards.parsing.sections import Sections, cut
-from mirg_rewards.parsing.syntax import UNSAID
+from mirg_rewards.parsing.syntax import UNSAID, Syntax
 
 # The number of responses that are lexed together: their arrays fit the cache.
 _AT_ONCE = 128
@@ -76,6 +76,7 @@ class ParsedBatch(Sequence[Parsed]):
         unplaced: the number of places that are none, `[rows]`; see `Parsed`.
         texts: the responses.
         sections: where the parts of each response lie.
+        grammar: the grammar that parsed them.
     """
 
     claims: ClaimColumns
@@ -86,6 +87,7 @@ class ParsedBatch(Sequence[Parsed]):
     unplaced: Integers
     texts: tuple[str, ...]
     sections: tuple[tuple[Span | None, Span], ...]
+    grammar: Grammar
     ends: Integers = field(init=False)
 
     def __post_init__(self) -> None:
@@ -153,22 +155,70 @@ def parse_batch(
     return _parse(texts, grammar, scales_of(grammar, sizes, seen_sizes, by_row=True))
 
 
-def _parse(texts: Sequence[str], grammar: Grammar, scales: Scales) -> ParsedBatch:
+class ScannedBatch(NamedTuple):
+    """The raw claims of a batch, before their coordinates are resolved.
+
+    Args:
+        texts: the responses.
+        raw: the claims of all rows, with numbers as written.
+        labels: the label of each claim, `[n]`.
+        spans: for each claim, the characters of its response that its place was read from, `[n, 2]`.
+        syntaxes: the syntax that each response was read in, `[rows]`.
+        defects: the values of `Defect` that do not depend on coordinates, `[rows]`.
+        sections: where the parts of each response lie.
+    """
+
+    texts: tuple[str, ...]
+    raw: RawColumns
+    labels: list[str]
+    spans: Integers
+    syntaxes: list[Syntax]
+    defects: Integers
+    sections: tuple[Sections, ...]
+
+
+def scan_batch(texts: Sequence[str], grammar: Grammar, image_counts: Integers) -> ScannedBatch:
+    """Scan many responses into raw claims; `image_counts` has the number of images of each row, `[rows]`.
+
+    >>> from mirg_rewards import GRAMMARS
+    >>> scan_batch(['[{"bbox_2d": [250, 0, 500, 1000]}]'], GRAMMARS["qwen3_json"], np.array([1])).raw.boxes
+    array([[ 250.,    0.,  500., 1000.]])
+    """
     parts = []
     sections: list[Sections] = []
     for begin in range(0, len(texts), _AT_ONCE):
         some = texts[begin : begin + _AT_ONCE]
         sections += [cut(text, grammar.think) for text in some]
         parts.append(
-            AnswerBatch(some, sections[begin:], grammar, scales.counts[begin : begin + len(some)], begin).scan()
+            AnswerBatch(some, sections[begin:], grammar, image_counts[begin : begin + len(some)], begin).scan()
         )
-    raw = concat([part.raw for part in parts])
-    labels = [label for part in parts for label in part.labels]
-    spans = np.concatenate([np.zeros((0, 2), dtype=np.int64), *(part.spans for part in parts)])
-    syntaxes = [syntax for part in parts for syntax in part.syntaxes]
     defects = np.array([section[2] for section in sections], dtype=np.int64)
     defects |= np.concatenate([np.zeros(0, dtype=np.int64), *(part.defects for part in parts)])
+    return ScannedBatch(
+        tuple(texts),
+        concat([part.raw for part in parts]),
+        [label for part in parts for label in part.labels],
+        np.concatenate([np.zeros((0, 2), dtype=np.int64), *(part.spans for part in parts)]),
+        [syntax for part in parts for syntax in part.syntaxes],
+        defects,
+        tuple(sections),
+    )
+
+
+def resolve_batch(scanned: ScannedBatch, grammar: Grammar, scales: Scales) -> ParsedBatch:
+    """Resolve scanned responses by the space, the order and the `scales` of a grammar.
+
+    One scan serves several grammars that differ in space, resize or order alone.
+
+    >>> from mirg_rewards import GRAMMARS
+    >>> grammar = GRAMMARS["qwen3_json"]
+    >>> scanned = scan_batch(['[{"bbox_2d": [250, 0, 500, 1000]}]'], grammar, np.array([1]))
+    >>> resolve_batch(scanned, grammar, scales_of(grammar, [(None,)], None)).claims.boxes
+    array([[0.25, 0.  , 0.5 , 1.  ]])
+    """
+    texts, raw, labels, spans, syntaxes, defects, sections = scanned
     found = resolve(raw, grammar, syntaxes, scales)
+    defects = defects.copy()
     np.bitwise_or.at(defects, raw.rows, found.defects)
     kept = found.is_kept
     # What no reader could make numbers of counts as one.
@@ -186,4 +236,8 @@ def _parse(texts: Sequence[str], grammar: Grammar, scales: Scales) -> ParsedBatc
     known = np.where(images > 0, images, np.where(images == UNSAID, 0, -1))
     claims = ClaimColumns(boxes, points, has_box, has_point, known, tuple(labels), counts)
     parts_of_text = tuple((thought, answer) for thought, answer, _ in sections)
-    return ParsedBatch(claims, images, polygons, spans, defects, unplaced, tuple(texts), parts_of_text)
+    return ParsedBatch(claims, images, polygons, spans, defects, unplaced, texts, parts_of_text, grammar)
+
+
+def _parse(texts: Sequence[str], grammar: Grammar, scales: Scales) -> ParsedBatch:
+    return resolve_batch(scan_batch(texts, grammar, scales.counts), grammar, scales)

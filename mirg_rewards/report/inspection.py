@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
@@ -15,6 +15,7 @@ from rich.text import Text
 from mirg_rewards.claims import Claim, Parsed, Size
 from mirg_rewards.coordinates import PIXELS
 from mirg_rewards.diagnosis import diagnose_parsed
+from mirg_rewards.diagnosis.readings import WhatIf
 from mirg_rewards.parsing import GRAMMARS, Grammar, as_grammar, parse
 from mirg_rewards.report.segments import segments
 
@@ -39,7 +40,8 @@ _COPIES = 8
 class Inspection:
     """A parsed completion, with its `reward` and the `terms` of that if the target is known.
 
-    `others` are the ids of grammars that parse claims in it without a defect, if its own grammar finds a defect.
+    `others` are the ids of grammars that parse claims in it without a defect, if its own grammar finds a defect. `what_if`
+    has the IoU that other readings of the completion would have, if its target has a box.
     """
 
     text: str
@@ -50,6 +52,7 @@ class Inspection:
     others: list[str]
     reward: float | None = None
     terms: dict[str, float] | None = None
+    what_if: WhatIf | None = None
 
     def to_json(self) -> str:
         """Return JSON: boxes in fractions of the image, spans in characters."""
@@ -62,7 +65,9 @@ class Inspection:
             "hints": self.hints,
             "other_grammars": self.others,
         }
-        earned = {} if self.terms is None else {"reward": self.reward, "terms": self.terms}
+        earned: dict[str, Any] = {} if self.terms is None else {"reward": self.reward, "terms": self.terms}
+        if self.what_if is not None:
+            earned["what_if"] = self.what_if.to_json()
         return json.dumps({**wire, **earned}, indent=2)
 
     def __rich_console__(self, *_: Any) -> Iterator[RenderableType]:
@@ -82,6 +87,9 @@ class Inspection:
             earned = [f"{name} {value:.2f}" for name, value in self.terms.items()]
             yield Text()
             yield Text.assemble((f"reward {self.reward:.2f}", "bold"), "   ", "   ".join(earned))
+        if self.what_if is not None:
+            yield Text()
+            yield Text("\n".join(self.what_if.lines()))
 
     def _expected(self) -> Iterator[str]:
         """Describe the format that the grammar expects."""
@@ -148,11 +156,17 @@ def inspect_text(
     others = [name for name, other in GRAMMARS.items() if _is_clean(text, other, sizes)] if parsed.defects else []
     if target is None or reward is None:
         return Inspection(text, grammar, sizes, parsed, hints, others)
+    from mirg_rewards.diagnosis.what_if import what_if
     from mirg_rewards.scorer import Scorer
 
     scores = Scorer(grammar, reward)([text], [target])
     terms = {name: float(values[0]) for name, values in scores.terms.items()}
-    return Inspection(text, grammar, sizes, parsed, hints, others, float(scores.total[0]), terms)
+    # As for other hints, the batch is one of copies.
+    table = what_if([text] * _COPIES, [target] * _COPIES, grammar)
+    if table is not None:
+        hints = [*([table.hint] if table.hint else []), *hints]
+        table = replace(table, answers=1)
+    return Inspection(text, grammar, sizes, parsed, hints, others, float(scores.total[0]), terms, table)
 
 
 def _point(mark: str, style: str, sentence: str) -> Table:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from mirg_rewards.claims import Claim, Defect
 from mirg_rewards.data.rows import replacing
+from mirg_rewards.diagnosis import Diagnosis
 from mirg_rewards.report.scored_rollouts import ScoredRollout
 from mirg_rewards.report.segments import segments
 from mirg_rewards.report.thumbnails import Gallery, Placing
@@ -43,12 +44,13 @@ def write_page(
     *,
     title: str = "Rollouts",
     note: str = "",
+    diagnosis: Diagnosis | None = None,
     images: Placing = "embed",
 ) -> PageSummary:
     """Write a page about rollouts, whole or not at all: one file that needs no network.
 
     `rollouts` are consumed lazily. `images` are embedded scaled down, linked, or left out; a missing one is an empty frame.
-    Needs the extra `mirg-rewards[report]`.
+    `diagnosis` stands at the head of the page, open if it has a hint. Needs the extra `mirg-rewards[report]`.
 
     >>> import tempfile
     >>> from mirg_rewards import presets
@@ -68,6 +70,7 @@ def write_page(
             # A file's name may have bytes that are no text.
             title=title.encode(errors="replace").decode(),
             note=note.encode(errors="replace").decode(),
+            diagnosis=diagnosis,
             policy=_policy(style, script, images),
             style=style,
             script=script,

@@ -6,15 +6,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+import torch
+
 from mirg_rewards import kernels
 from mirg_rewards.batch import pack
 from mirg_rewards.claims import Parsed, Size
 from mirg_rewards.coordinates import PIXELS
+from mirg_rewards.diagnosis import Diagnosis, diagnose
 from mirg_rewards.parsing import parse
 from mirg_rewards.report.rollouts import Rollout
 from mirg_rewards.report.thumbnails import size_of
 from mirg_rewards.row_error import RowError
-from mirg_rewards.scorer import Scorer
+from mirg_rewards.scorer import Scorer, Scores
 from mirg_rewards.targets import Target
 
 PairedClaims = Mapping[int, tuple[int, float]]
@@ -60,6 +63,30 @@ def score_rollouts(rollouts: Sequence[Rollout], scorer: Scorer) -> list[ScoredRo
         is_known = rollout.target is not None or rollout.images or rollout.shown
         scored.append(ScoredRollout(rollout, parsed, target.sizes if is_known else (), paired))
     return scored
+
+
+def diagnose_rollouts(rollouts: Sequence[Rollout], scorer: Scorer) -> Diagnosis | None:
+    """Diagnose the rollouts that have a target, by their own rewards where all have one; None if no rollout has a target.
+
+    >>> from mirg_rewards import presets
+    >>> target = Target.from_json({"claims": [{"image": 1, "box": [0, 0, 0.5, 1]}], "sizes": [None]})
+    >>> text = '<think></think><answer>[{"image": 1, "bbox_2d": [0, 0, 1000, 1000]}]</answer>'
+    >>> diagnose_rollouts([Rollout("line 1", "Where?", text, target, reward=0.25)], presets.mirg_rl()).patterns.spread()
+    {'total': (0.25, 0.0)}
+    """
+    known = [rollout for rollout in rollouts if rollout.target is not None]
+    if not known:
+        return None
+    texts, targets = [rollout.text for rollout in known], [_target(rollout, scorer) for rollout in known]
+    rewards = [rollout.reward for rollout in known if rollout.reward is not None]
+    with _named_rows(known):
+        if len(rewards) < len(known):
+            scores = scorer(texts, targets)
+        else:
+            names = [name for name in known[0].terms if all(name in rollout.terms for rollout in known)]
+            terms = {name: torch.tensor([rollout.terms[name] for rollout in known]) for name in names}
+            scores = Scores(torch.tensor(rewards), terms, *scorer.read(texts, targets))
+    return diagnose(scores, groups=[rollout.group for rollout in known])
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from mirg_rewards.adapters.columns import finite_floats, measures, read_target
-from mirg_rewards.adapters.openrlhf import OpenRLHFReward, response_of
+from mirg_rewards.adapters.openrlhf import response_of, wrap
 from mirg_rewards.claims import Defect
 from mirg_rewards.rewards.contract import NonFiniteRewardError
 from mirg_rewards.row_error import RowError
@@ -101,7 +101,7 @@ def _openrlhf(scorer: Scorer, request: dict[str, Any], max_rows: int) -> Reply:
     for number, (query, prompt) in enumerate(zip(queries, prompts, strict=True)):
         _checked_row(partial(response_of, query, prompt), number, "query")
     targets = [_target(label, scorer, number, "labels") for number, label in enumerate(labels)]
-    result = _with_row(partial(OpenRLHFReward(scorer), queries, prompts, targets), "labels")
+    result = _with_row(partial(wrap(scorer, first_look=0), queries, prompts, targets), "labels")
     return Reply(200, json.dumps(result).encode(), len(queries), {})
 
 
