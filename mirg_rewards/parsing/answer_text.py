@@ -63,11 +63,6 @@ def answer_text(text: str, section: Span) -> AnswerText:
     return AnswerText(answer, plain, start, windows, is_last=start + len(answer) == len(text))
 
 
-def letters_of(answer: AnswerText) -> set[str]:
-    """Return the characters of the parts of an answer that are read."""
-    return set().union(*(answer.plain[start:end] for start, end in answer.windows))
-
-
 def may_be_strict(answer: AnswerText, *, is_json: bool) -> bool:
     """Tell if strict matching, which sees no blanks and no look-alikes, may read an answer as the reader does."""
     text = answer.text

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -195,18 +196,32 @@ class ScanResult:
     is_explicit: bool = False
     masked_spans: list[Span] = field(default_factory=list)
 
-    def limit(self, pieces: Iterable[T], count: int) -> Iterator[T]:
-        """Yield up to `count` pieces; more are a defect, which bounds the time.
+    def limit(self, pieces: Iterable[T], count: int) -> list[T]:
+        """Return up to `count` pieces; more are a defect, which bounds the time.
 
         >>> result = ScanResult()
-        >>> list(result.limit("abc", 2)), Defect(result.defects)
+        >>> result.limit("abc", 2), Defect(result.defects)
         (['a', 'b'], <Defect.TOO_LONG: 65536>)
         """
-        for number, piece in enumerate(pieces):
-            if number >= count:
-                self.defects |= Defect.TOO_LONG.value
-                return
-            yield piece
+        kept = list(itertools.islice(pieces, count + 1))
+        if len(kept) > count:
+            self.defects |= Defect.TOO_LONG.value
+            kept.pop()
+        return kept
+
+    def extend(self, other: ScanResult) -> None:
+        """Add what is found in a later part of the text.
+
+        >>> result = ScanResult(defects=1)
+        >>> result.extend(ScanResult(defects=2, matched=True))
+        >>> result.defects, result.matched
+        (3, True)
+        """
+        self.claims += other.claims
+        self.defects |= other.defects
+        self.matched |= other.matched
+        self.is_explicit |= other.is_explicit
+        self.masked_spans += other.masked_spans
 
 
 Kind = Literal["box", "point", "box and point", "image", "polygon"]
@@ -238,7 +253,7 @@ class Syntax:
     - `writes`: the kinds of claim that it has a form for.
     - `strict()`: makes the strict match of its native form; it finds the same claims as `scan`.
     - `is_lexed`: `scan` needs the region's code.
-    - `needs`: an answer with none of these characters holds nothing in this syntax; "" where that cannot be told.
+    - `needs`: an answer without a match of this pattern holds nothing in this syntax; None where that cannot be told.
     - `is_bare`: it is never explicit, so that it is passed over where another syntax has matched.
     - `space`: a fixed space that overrides the grammar's (Kosmos-2's grid of patches).
     - `says_image`: the image has a place of its own, and is written in rows of one image too.
@@ -254,7 +269,7 @@ class Syntax:
     writes: frozenset[Kind] = field(compare=False, default=BOX)
     strict: Callable[[], StrictMatch] | None = field(compare=False, default=None)
     is_lexed: bool = field(compare=False, default=False)
-    needs: str = field(compare=False, default="")
+    needs: re.Pattern[str] | None = field(compare=False, default=None)
     is_bare: bool = field(compare=False, default=False)
     space: Space | None = field(compare=False, default=None)
     says_image: bool = field(compare=False, default=False)

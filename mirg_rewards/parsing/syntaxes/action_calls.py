@@ -54,6 +54,8 @@ _ACTION = re.compile(
 _CALL = re.compile(r"(?:Action:\s?)?[\w.]{1,40}\s?\(\s?\w{0,16}\s?\Z")
 # matches: "(start_box='(12"
 _CUT_OFF = re.compile(r"""\([^()\n]{0,64}(?:=\s?["']?[^"')\n]{0,64}|[0-9][0-9., ]{0,32})\Z""")
+# matches: "=", the bracket of "click("
+_NEEDS = re.compile(r"=|\((?<=[A-Za-z]\()")
 # Characters behind the sign of a call that the end cuts off.
 _MAX_CUT = 160
 
@@ -124,4 +126,4 @@ def _place(claim: ClaimToWrite) -> str:
     return f"{label}click(start_box='({format_numbers(numbers)})')"
 
 
-CALLS = line_syntax("CALLS", scan, write, BOX | POINT, needs="=(")
+CALLS = line_syntax("CALLS", scan, write, BOX | POINT, needs=_NEEDS)

@@ -45,6 +45,8 @@ _NOT_A_BOX = re.compile(
 
 # matches: "f"
 _CALLED = re.compile(r"[A-Za-z0-9_]")
+# matches: "[1", "( "
+_NEEDS = re.compile(r"[\[(][0-9+\-.,;eE\s]")
 _MAY_NAME = frozenset(" =:)]")
 
 Points = Literal["no", "single", "double"]
@@ -146,7 +148,7 @@ def _place(claim: ClaimToWrite, *, points: Points, separator: str, zeros: int) -
 
 def _syntax(name: str, points: Points, kinds: frozenset[Kind], separator: str, zeros: int = 0) -> Syntax:
     reader, writer = partial(scan, points=points), partial(write, points=points, separator=separator, zeros=zeros)
-    return line_syntax(name, reader, writer, kinds, in_words=False, needs="[(", is_bare=True)
+    return line_syntax(name, reader, writer, kinds, in_words=False, needs=_NEEDS, is_bare=True)
 
 
 LISTS = _syntax("LISTS", "no", BOX, ", ")

@@ -76,6 +76,8 @@ class Dialect(NamedTuple):
         return _PYTHON_OBJECT if self.quotes else _OBJECT
 
 
+# matches: "{"
+_NEEDS = re.compile(r"\{")
 _PLAINEST = Dialect()
 
 
@@ -197,7 +199,7 @@ def json_syntax(name: str, dialect: Dialect, **more: Any) -> Syntax:
             "writes": BOX | POINT | BOTH | IMAGE,
             "strict": partial(_strict, dialect),
             "is_lexed": True,
-            "needs": "{",
+            "needs": _NEEDS,
             "fenced": dialect.fenced,
             **more,
         },

@@ -22,6 +22,8 @@ from mirg_rewards.parsing.syntax import (
 )
 
 MAX_PIECES = 256
+# matches: "<"
+_NEEDS = re.compile("<")
 # matches: "<loc_52><loc_60> "
 _RUN = re.compile(r"(?:<loc_?[0-9]{1,9}>[ \t]?)++")
 # matches: "<loc_52>", "<loc0052>"
@@ -153,7 +155,15 @@ def _syntax(name: str, style: Style, empty_answers: tuple[str, ...] = ("[]",)) -
     kinds, strings = BOX if style.corners == 4 else POLYGON, _BEHIND if style.behind else _AHEAD
     reader, writer = partial(scan, style=style), partial(write, style=style)
     return line_syntax(
-        name, reader, writer, kinds, strings, in_words=False, needs="<", is_vocabulary=True, empty_answers=empty_answers
+        name,
+        reader,
+        writer,
+        kinds,
+        strings,
+        in_words=False,
+        needs=_NEEDS,
+        is_vocabulary=True,
+        empty_answers=empty_answers,
     )
 
 

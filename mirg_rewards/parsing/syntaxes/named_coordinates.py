@@ -45,7 +45,7 @@ _CORNER_NAMES = (
     r"(?:bottom|lower)[\s-]?left|左下角?",
 )
 # matches: "7"
-_DIGIT = re.compile(r"[0-9]")
+_NEEDS = re.compile(r"[0-9]")
 # matches: "x", "左"
 _NAME_LETTER = re.compile(r"[xywhtblrcu左上右下宽高]", re.IGNORECASE)
 _PLACE = (
@@ -86,7 +86,7 @@ def scan(region: Region, *, points: bool = False) -> ScanResult:
     """
     text, plain, start, end = region[:4]
     result = ScanResult()
-    if not (_DIGIT.search(plain, start, end) and _NAME_LETTER.search(plain, start, end)):
+    if not _NAME_LETTER.search(plain, start, end):
         return result
     held: dict[str, Numbers] = {}
     held_from = held_to = start
@@ -178,5 +178,5 @@ def _place(claim: ClaimToWrite) -> str:
     return label + ", ".join(f"{name}={format_numbers((number,))}" for name, number in named)
 
 
-NAMED = Syntax("NAMED", scan, write, is_bare=True)
-NAMED_OR_POINTS = Syntax("NAMED_OR_POINTS", partial(scan, points=True), write, is_bare=True)
+NAMED = Syntax("NAMED", scan, write, is_bare=True, needs=_NEEDS)
+NAMED_OR_POINTS = Syntax("NAMED_OR_POINTS", partial(scan, points=True), write, is_bare=True, needs=_NEEDS)

@@ -103,4 +103,4 @@ def _place(claim: ClaimToWrite) -> str:
     return f"{phrase}<object>{patches}</object>"
 
 
-PATCHES = Syntax("PATCHES", scan, write, BOX, space=Space(_SIDE, bin_center=True), needs="<")
+PATCHES = Syntax("PATCHES", scan, write, BOX, space=Space(_SIDE, bin_center=True), needs=re.compile("<patch_index_"))

@@ -30,6 +30,8 @@ _ONE = re.compile(rf"{PAIR}|{_SQUARE}")
 _CALLED = re.compile(r"[A-Za-z0-9_.]\Z")
 # matches: "(1,2"
 _CUT_OFF = re.compile(r"\([0-9][0-9.,()\s]{0,60}\Z")
+# matches: "(1", "[ -2"
+NEEDS = re.compile(r"[\[(]\s{0,4}[0-9+\-.]")
 MAX_PIECES = 256
 
 
@@ -106,5 +108,5 @@ def _point(claim: ClaimToWrite) -> str:
     return f"{label}({format_numbers(claim.point)})"
 
 
-PAIRS = line_syntax("PAIRS", scan, write, BOX, needs="([", is_bare=True)
-POINTS = line_syntax("POINTS", scan_points, write_points, POINT, needs="([", is_bare=True)
+PAIRS = line_syntax("PAIRS", scan, write, BOX, needs=NEEDS, is_bare=True)
+POINTS = line_syntax("POINTS", scan_points, write_points, POINT, needs=NEEDS, is_bare=True)

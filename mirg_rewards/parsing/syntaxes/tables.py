@@ -89,4 +89,4 @@ def write(claims: list[ClaimToWrite]) -> str:
     return "\n".join(lines) if claims else "[]"
 
 
-TABLES = Syntax("TABLES", scan, write, BOX, says_image=True, needs="|")
+TABLES = Syntax("TABLES", scan, write, BOX, says_image=True, needs=re.compile(r"\|"))

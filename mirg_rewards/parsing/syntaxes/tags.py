@@ -55,6 +55,8 @@ _ALL = _vocabulary(*STYLES.values(), XML, XML_2D)
 # Backslashes: GLM's own agent code has them before its bars.
 # matches: "</box>", "<|box_start|>"
 _TAG = re.compile(r"<[/|\\]{0,4}[a-z][a-z_0-9]{1,20}[|\\]{0,2}>", re.IGNORECASE)
+# matches: "<b", "<|o"
+_NEEDS = re.compile(r"<[/|\\]{0,4}[A-Za-z]")
 # matches: "[[1, 2], [3, 4]]"
 _NUMBERISH = re.compile(r"[\s0-9.,;()\[\]<>+\-]*+")
 # matches: "<1><2>", "(1, 2)"
@@ -332,7 +334,7 @@ def _syntax(name: str, style: Style, *, sentences: bool = False) -> Syntax:
     strings = QUOTED
     if style.label is not None:
         strings = re.compile(between(*style.label) + (b"|" + _WORD if sentences else b""))
-    needs = "<" if style.form != PAIRS else ""
+    needs = _NEEDS if style.form != PAIRS else re.compile(f"{_NEEDS.pattern}|{point_pairs.NEEDS.pattern}")
     return line_syntax(name, reader, writer, kinds, strings, needs=needs, points_x_first=name == "FUYU_TAGS")
 
 
@@ -342,5 +344,5 @@ TAGS = {
 }
 """A syntax for every family's tags."""
 
-ANY_TAGS = Syntax("ANY_TAGS", scan, partial(write, style=STYLES["MINICPM_TAGS"]), BOX | POINT, needs="<")
+ANY_TAGS = Syntax("ANY_TAGS", scan, partial(write, style=STYLES["MINICPM_TAGS"]), BOX | POINT, needs=_NEEDS)
 """The tags of any family, tried where an answer is not in its grammar's own syntax."""

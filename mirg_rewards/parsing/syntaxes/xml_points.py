@@ -28,6 +28,8 @@ MAX_PIECES = 256
 _ATTRIBUTE = r"""\s*+[\w:-]{1,32}\s?=\s?(?:"[^"]{0,20000}+"|'[^']{0,20000}+')"""
 # matches: '<point x="1.0" y="2.0" alt="cup">'
 _ELEMENT = re.compile(rf"<(?P<name>points?|tracks?)(?P<attributes>(?:{_ATTRIBUTE})*+)\s*+(?P<end>/?>)?", re.IGNORECASE)
+# matches: "<p", "<T"
+_NEEDS = re.compile("<[ptPT]")
 # matches: 'alt="cup"'
 _PARTS = re.compile(r"""([\w:-]{1,32})\s?=\s?(?:"([^"]*+)"|'([^']*+)')""")
 # matches: ' coords="1 1 120'
@@ -201,14 +203,14 @@ def _padded(claim: ClaimToWrite) -> str:
 _LABELS = re.compile(rb"""alt=("[^"<>&\\\x00\x01]{1,200}+")|>(?<=">)""" + PLAIN_LABEL + rb"(?=</point)")
 
 XML_POINTS = line_syntax(
-    "XML_POINTS", scan, write, POINT, _LABELS, most=8, needs="<", empty_answers=("There are none.",)
+    "XML_POINTS", scan, write, POINT, _LABELS, most=8, needs=_NEEDS, empty_answers=("There are none.",)
 )
 XML_COORDS = Syntax(
     "XML_COORDS",
     partial(scan, form="coords"),
     write_coords,
     POINT,
-    needs="<",
+    needs=_NEEDS,
     says_image=True,
     empty_answers=("There are none.",),
 )
