@@ -7,7 +7,7 @@ import re
 from typing import NamedTuple
 
 from mirg_rewards.claims import Span
-from mirg_rewards.parsing.loose_json import Array, Number, Object, Text
+from mirg_rewards.parsing.loose_json import Array, Object
 from mirg_rewards.parsing.syntax import NUMBER, Numbers, number_in
 
 # Names of corners, each with the conversion of its four numbers to x1, y1, x2, y2.
@@ -208,24 +208,12 @@ def _from_string(string: str, node: Array) -> Array:
     return read
 
 
-def _as_number(text: str) -> float:
-    """Return the number that a string holds, at the position of the string."""
-    number = Number(text.strip())
-    if isinstance(text, Text):
-        number.at = text.at
-    return number
-
-
 def _numbers(values: list[object]) -> Numbers | None:
     """Return values as numbers, if each is a number or a string of one."""
     numbers: list[float] = []
     for value in values:
-        if isinstance(value, str):
-            if number_in(value) is None:
-                return None
-            numbers.append(_as_number(value))
-        elif isinstance(value, bool) or not isinstance(value, int | float):
+        number = number_in(value) if isinstance(value, str) else value
+        if isinstance(number, bool) or not isinstance(number, int | float):
             return None
-        else:
-            numbers.append(value)
+        numbers.append(number)
     return tuple(numbers)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from mirg_rewards.parsing.json_boxes import normal
-from mirg_rewards.parsing.json_walk import UNREADABLE, Walk, plan_of, raw_claim
+from mirg_rewards.parsing.json_walk import UNREADABLE, Walk, plan_of
 from mirg_rewards.parsing.lexer import JSON_STRINGS, PYTHON_STRINGS, lex, with_strings
 from mirg_rewards.parsing.loose_json import Whole, read_loose_json
 from mirg_rewards.parsing.syntax import (
@@ -101,18 +101,16 @@ def scan(region: Region, *, dialect: Dialect = _PLAINEST) -> ScanResult:
     """
     source = region.source or _source(region, dialect)
     loose = read_loose_json(source, partial(_read_whole, dialect=dialect), quotes=dialect.quotes)
-    walk = Walk(region.first_image, region.images, _keys(dialect))
+    walk = Walk(region.first_image, region.images, _keys(dialect), source.characters)
     result = ScanResult(defects=loose.defects)
     for root in loose.roots:
-        walk.outer = (root.start, root.end)
+        walk.outer = source.characters(root.start, root.end)
         walk.holds_keys = False
         walk.visit(root)
         if walk.holds_keys:
-            result.masked_spans.append(source.characters(*walk.outer))
+            result.masked_spans.append(walk.outer)
     result.defects |= walk.defects
-    result.claims = [
-        raw_claim(claim, source.characters(*claim.span), source.characters(*claim.outer)) for claim in walk.claims
-    ]
+    result.claims = walk.claims
     result.is_explicit = result.matched = bool(result.claims or result.defects & UNREADABLE)
     return result
 
