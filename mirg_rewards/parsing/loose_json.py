@@ -21,7 +21,7 @@ _OPENER = re.compile(rb"[\[{]")
 # A quote ends a string only where JSON could go on; so the inner quotes of "the "big" dog" stay in it. A string's byte
 # within a string ends it, since its closing quote does.
 _GOES_ON = rb"""(?:[,:=}\])]|\Z|\{["']|[\x20\n]?["'][A-Za-z_][A-Za-z0-9_]{0,24}["']:)"""
-# matches one of: a list of numbers, "[", "\"key\":", "]", ",", "\"a dog\"", "'a dog'", "null", a number's byte, a string's byte
+# With a comma behind it. matches one of: a list of numbers, "[", "\"key\":", "]", ",", "\"a dog\"", "'a dog'", "null", a number's byte, a string's byte
 _TOKEN = re.compile(
     rb"""
     [\x20\n]?(?:
@@ -36,7 +36,7 @@ _TOKEN = re.compile(
     | (?P<number>\x02)(?![^"\[\]{}(),:;=\x20\n\x01])
     | (?P<word>[^"'\[\]{}(),:;=\x20\n\x01][^"\[\]{}(),:;=\x20\n\x01]*+)
     | (?P<stray>.)
-    )
+    ),?+
     """.replace(b"GOES_ON", _GOES_ON),
     re.VERBOSE | re.DOTALL,
 )
@@ -180,6 +180,8 @@ class _Builder:
                 if not self.stack and isinstance(value, Array):
                     return value
                 self.add(value)
+            if match.end() > match.end(kind) and self.stack:
+                self.stack[-1].key, self.stack[-1].has_colon = None, False
         # The text is truncated: complete structures inside still count.
         root = self.stack[0]
         while self.stack:
@@ -188,34 +190,34 @@ class _Builder:
 
     def key(self, match: re.Match[bytes]) -> str:
         """Return a key, which stands in the code as it is written but for look-alikes."""
-        start, end = match.start("key") + 1, match.end() - 2
+        start, end = match.start("key") + 1, match.end("key") - 2
         if self.is_ascii:
             return self.source.code.text[start:end].decode()
         return self.source.text[slice(*self.source.characters(start, end))]
 
     def value(self, match: re.Match[bytes], kind: str) -> object:
         """Return the number, string, word or list of numbers of a token."""
-        source, code, at = self.source, self.source.code, match.start(kind)
+        source, code, (at, stop) = self.source, self.source.code, match.span(kind)
         if kind == "known":
             return source.string(at)
         if kind == "list":
-            numbers = Array(at, match.end(), closed=True)
-            numbers += code.values[code.number_at[at] : code.number_at[match.end()]].tolist()
-            self.budget = max(self.budget - (match.end() - at) + 1, 0)
+            numbers = Array(at, stop, closed=True)
+            numbers += code.values[code.number_at[at] : code.number_at[stop]].tolist()
+            self.budget = max(self.budget - (stop - at) + 1, 0)
             return numbers
         if kind == "number":
             ends_text = source.is_last and int(code.stops[at]) == len(source.text)
             # The last token of the text may be truncated.
             return Unfinished() if ends_text else float(code.values[code.number_at[at]])
         if kind == "word":
-            start, end = source.characters(*match.span(kind))
+            start, end = source.characters(at, stop)
             if source.is_last and end == len(source.text):
                 return Unfinished()
             word = source.text[start:end]
             return _LITERALS.get(word, word) if word not in _FLOATS else float(word)
         if not match[kind]:
             return Unfinished()
-        start, end = source.characters(match.start() + (code.text[match.start()] in _BLANKS), match.end())
+        start, end = source.characters(match.start() + (code.text[match.start()] in _BLANKS), stop)
         return unescape(source.text[start + 1 : end - 1])
 
     def add(self, value: object) -> None:
@@ -273,7 +275,7 @@ class _Builder:
             if _CLOSERS[text[self.stack[depth].start]] == match["close"][0]:
                 while len(self.stack) > depth:
                     is_last = len(self.stack) == depth + 1
-                    node = self.close(match.end(), closed=is_last or isinstance(self.stack[-1], Object))
+                    node = self.close(match.end("close"), closed=is_last or isinstance(self.stack[-1], Object))
                 return node if not self.stack else None
         return None
 
