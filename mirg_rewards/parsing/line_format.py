@@ -177,6 +177,15 @@ def quoted(label: str) -> str:
     return '"' + _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", inside) + '"'
 
 
+def label_ahead(claim: ClaimToWrite) -> str:
+    """Return the label of a claim in quotes, and a blank; "" for no label.
+
+    >>> label_ahead(ClaimToWrite(2, (1, 2, 3, 4), None, "dog"))
+    '"dog" '
+    """
+    return f"{quoted(claim.label)} " if claim.label else ""
+
+
 def label_before(text: str, plain: str, limit: int, at: int) -> tuple[str, int]:
     """Return the label in double quotes that ends right before `at`, and its start; "" and `at` if there is none.
 

@@ -21,7 +21,8 @@ _OPENER = re.compile(rb"[\[{]")
 # A quote ends a string only where JSON could go on; so the inner quotes of "the "big" dog" stay in it. A string's byte
 # within a string ends it, since its closing quote does.
 _GOES_ON = rb"""(?:[,:=}\])]|\Z|\{["']|[\x20\n]?["'][A-Za-z_][A-Za-z0-9_]{0,24}["']:)"""
-# With a comma behind it. matches one of: a list of numbers, "[", "\"key\":", "]", ",", "\"a dog\"", "'a dog'", "null", a number's byte, a string's byte
+# A token, with a comma behind it.
+# matches: "[", "]", ":", "\"key\":", "\"a dog\",", "'a dog'", "null", the byte of a number or string, a list of numbers
 _TOKEN = re.compile(
     rb"""
     [\x20\n]?(?:

@@ -22,6 +22,8 @@ PAIR = rf"\(\s{{0,4}}({NUMBER})\s{{0,4}},\s{{0,4}}({NUMBER})\s{{0,4}}\)"
 
 # matches: "-3.5"
 _NUMBER = re.compile(NUMBER)
+# matches: "1, 2 3"
+_NUMBERS = re.compile(rf"\s*+{NUMBER}(?:(?:\s*+,\s*+|\s++){NUMBER})*+\s*+")
 
 AMBIGUOUS = -(2**40)
 """An image reference that cannot be resolved."""
@@ -289,6 +291,44 @@ class Syntax:
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         for part, value in zip(fields(self), state, strict=True):
             object.__setattr__(self, part.name, frozenset(value) if part.name == "writes" else value)
+
+
+def raw_claim(
+    numbers: Numbers, label: str, span: Span, outer: Span, *, image: int | None = None, named: bool = False
+) -> RawClaim:
+    """Make a claim of a box of four numbers, a point of two, or a polygon of more.
+
+    >>> raw_claim((1.0, 2.0), "dog", (0, 5), (0, 9)).point
+    (1.0, 2.0)
+    """
+    box, point, polygon = (
+        numbers if kind else None for kind in (len(numbers) == 4, len(numbers) == 2, len(numbers) > 4)
+    )
+    return RawClaim(image, box, point, label, named, *span, outer, polygon)
+
+
+def numbers_in(text: str) -> Numbers:
+    """Parse a text as numbers apart by commas or blanks; () if it is anything else.
+
+    >>> numbers_in("1, 2 3"), numbers_in("1, a dog")
+    ((1.0, 2.0, 3.0), ())
+    """
+    return tuple(map(float, _NUMBER.findall(text))) if _NUMBERS.fullmatch(text) else ()
+
+
+def lists_in(text: str, start: int) -> list[tuple[Numbers, Span]]:
+    """Parse the parts between semicolons as numbers; return them with their characters, where `text` begins at `start`.
+
+    >>> lists_in("1, 2; 3", 10)
+    [((1.0, 2.0), (10, 14)), ((3.0,), (16, 17))]
+    """
+    lists = []
+    for part in text.split(";"):
+        inside = part.strip()
+        begin = start + len(part) - len(part.lstrip())
+        lists.append((numbers_in(inside), (begin, begin + len(inside))))
+        start += len(part) + 1
+    return lists
 
 
 def number_in(text: str) -> float | None:

@@ -6,17 +6,17 @@ import itertools
 import re
 from functools import partial
 
-from mirg_rewards.parsing.line_format import in_lines, label_before, quoted
+from mirg_rewards.parsing.line_format import in_lines, label_ahead, label_before
 from mirg_rewards.parsing.syntax import (
     NUMBER,
     PAIR,
     ClaimToWrite,
     Numbers,
-    RawClaim,
     Region,
     ScanResult,
     Syntax,
     format_numbers,
+    raw_claim,
 )
 
 MAX_PIECES = 512
@@ -96,13 +96,13 @@ def scan(region: Region, *, points: bool = False) -> ScanResult:
         if points and held.keys() == {"x", "y"}:
             label, begin = label_before(text, plain, behind, held_from)
             point = held["x"] + held["y"]
-            result.claims.append(RawClaim(None, None, point, label, True, held_from, held_to, (begin, held_to)))
+            result.claims.append(raw_claim(point, label, (held_from, held_to), (begin, held_to), named=True))
 
     for named in itertools.islice(_TUPLE.finditer(plain, start, end), MAX_PIECES):
         names = (name.lower().replace("_", "") for name in named.groups()[:4])
         box = _box({name: (float(value),) for name, value in zip(names, named.groups()[4:], strict=True)})
         if box is not None:
-            result.claims.append(RawClaim(None, box, None, "", True, *named.span(), named.span()))
+            result.claims.append(raw_claim(box, "", named.span(), named.span(), named=True))
     if result.claims:
         result.matched = True
         return result
@@ -118,7 +118,7 @@ def scan(region: Region, *, points: bool = False) -> ScanResult:
         box = _box(held)
         if box is not None:
             label, begin = label_before(text, plain, behind, held_from)
-            result.claims.append(RawClaim(None, box, None, label, True, held_from, held_to, (begin, held_to)))
+            result.claims.append(raw_claim(box, label, (held_from, held_to), (begin, held_to), named=True))
             held, behind = {}, held_to
     flush()
     result.matched = bool(result.claims)
@@ -166,17 +166,12 @@ def _box(held: dict[str, Numbers]) -> Numbers | None:
     return None
 
 
-def write(claims: list[ClaimToWrite]) -> str:
-    """Write `x1=…, y1=…, x2=…, y2=…` a line, after image and label."""
-    return in_lines(claims, _place)
-
-
 def _place(claim: ClaimToWrite) -> str:
     assert claim.box is not None
-    label = f"{quoted(claim.label)} " if claim.label else ""
     named = zip(_CORNERS[0], claim.box, strict=True)
-    return label + ", ".join(f"{name}={format_numbers((number,))}" for name, number in named)
+    return label_ahead(claim) + ", ".join(f"{name}={format_numbers((number,))}" for name, number in named)
 
 
-NAMED = Syntax("NAMED", scan, write, is_bare=True, needs=_NEEDS)
-NAMED_OR_POINTS = Syntax("NAMED_OR_POINTS", partial(scan, points=True), write, is_bare=True, needs=_NEEDS)
+_write = partial(in_lines, place=_place)
+NAMED = Syntax("NAMED", scan, _write, is_bare=True, needs=_NEEDS)
+NAMED_OR_POINTS = Syntax("NAMED_OR_POINTS", partial(scan, points=True), _write, is_bare=True, needs=_NEEDS)

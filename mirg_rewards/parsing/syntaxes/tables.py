@@ -89,4 +89,6 @@ def write(claims: list[ClaimToWrite]) -> str:
     return "\n".join(lines) if claims else "[]"
 
 
-TABLES = Syntax("TABLES", scan, write, BOX, says_image=True, needs=re.compile(r"\|"))
+# matches: "|"
+_NEEDS = re.compile(r"\|")
+TABLES = Syntax("TABLES", scan, write, BOX, says_image=True, needs=_NEEDS)

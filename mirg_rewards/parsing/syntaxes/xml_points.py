@@ -16,11 +16,11 @@ from mirg_rewards.parsing.syntax import (
     NUMBER,
     POINT,
     ClaimToWrite,
-    RawClaim,
     Region,
     ScanResult,
     Syntax,
     format_numbers,
+    raw_claim,
 )
 
 UNREADABLE, TRUNCATED = Defect.UNREADABLE_BOX.value, Defect.TRUNCATED.value
@@ -92,7 +92,7 @@ def scan(region: Region, *, form: Literal["axes", "coords"] = "axes") -> ScanRes
             label = text[slice(*inner.span(1))] if inner and element["end"] == ">" else ""
         outer = (element.start(), inner.end() if inner else cut.end() if cut else element.end())
         for image, point, low, high in places:
-            result.claims.append(RawClaim(image, None, point, html.unescape(label), False, low, high, outer))
+            result.claims.append(raw_claim(point, html.unescape(label), (low, high), outer, image=image))
     return result
 
 
