@@ -277,7 +277,7 @@ def plan_of(shape: bytes, keys: frozenset[str]) -> Plan | None:
         strings=np.stack([bounds[:-1], bounds[1:]], axis=1),
     )
     text = "".join([shape.decode("latin-1"), *written])
-    (node,) = read_loose_json(Source(code, text, 0, len(shape))).roots
+    ((node,), _) = read_loose_json(Source(code, text, 0, len(shape)))
     parts = parts_of(node) if isinstance(node, Object) else []
     if len(parts) > 1 or node.end != len(shape) or any(map(_depends_on_texts, parts)):
         return None

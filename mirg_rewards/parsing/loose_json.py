@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from mirg_rewards.claims import Defect
 from mirg_rewards.parsing.lexer import unescape
@@ -86,14 +85,6 @@ class Object(Array):
                 yield key, value
 
 
-@dataclass(frozen=True, slots=True)
-class LooseJson:
-    """The structures of a text in order, and their defects."""
-
-    roots: list[Array]
-    defects: int
-
-
 class Whole(Object):
     """An object of a known shape, whose entries are read only if its plan is not enough."""
 
@@ -113,18 +104,22 @@ class Whole(Object):
         return super().pairs()
 
 
-ReadWhole = Callable[[Source, int], Array | None]
+ReadWhole = Callable[[Source, int], "Whole | None"]
 """A function that reads a whole object at a byte, if it has a known shape."""
 
 
-def read_loose_json(source: Source, read_whole: ReadWhole | None = None, *, quotes: bool = False) -> LooseJson:
-    """Read every bracketed structure. With `quotes`, Python's way to quote strings is not a defect.
+def read_loose_json(
+    source: Source, read_whole: ReadWhole | None = None, *, quotes: bool = False
+) -> tuple[list[Array], int]:
+    """Read every bracketed structure; return them in order, and their defects.
+
+    With `quotes`, Python's way to quote strings is not a defect.
 
     >>> from mirg_rewards.parsing.lexer import JSON_STRINGS, lex, with_strings
     >>> text = "The box: {'bbox_2d': [1, 2, 3, 4],}"
     >>> code = with_strings(lex([text], [0]), JSON_STRINGS)
-    >>> read_loose_json(Source(code, text, *code.row(0))).roots
-    [[('bbox_2d', [1.0, 2.0, 3.0, 4.0])]]
+    >>> read_loose_json(Source(code, text, *code.row(0)))
+    ([[('bbox_2d', [1.0, 2.0, 3.0, 4.0])]], 32768)
     """
     roots: list[Array] = []
     defects = 0
@@ -132,16 +127,16 @@ def read_loose_json(source: Source, read_whole: ReadWhole | None = None, *, quot
     at = source.start
     while (opener := _OPENER.search(source.code.text, at, source.end)) is not None:
         if not budget:
-            return LooseJson(roots, defects | Defect.TOO_LONG.value)
+            return roots, defects | Defect.TOO_LONG.value
         builder = _Builder(source, read_whole or _read_no_whole, budget)
         root = builder.build(opener.start())
         at, budget = root.end, builder.budget
         roots.append(root)
         if not root.closed:
-            return LooseJson(roots, defects | (Defect.TRUNCATED if budget else Defect.TOO_LONG).value)
+            return roots, defects | (Defect.TRUNCATED if budget else Defect.TOO_LONG).value
         if not defects and not is_strict(source.text[slice(*source.characters(root.start, root.end))], quotes=quotes):
             defects |= Defect.REPAIRED.value
-    return LooseJson(roots, defects)
+    return roots, defects
 
 
 def _read_no_whole(source: Source, at: int) -> Array | None:  # noqa: ARG001 - reads none

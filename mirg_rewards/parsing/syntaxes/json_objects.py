@@ -100,10 +100,10 @@ def scan(region: Region, *, dialect: Dialect = _PLAINEST) -> ScanResult:
     'dog'
     """
     source = region.source or _source(region, dialect)
-    loose = read_loose_json(source, partial(_read_whole, dialect=dialect), quotes=dialect.quotes)
+    roots, defects = read_loose_json(source, partial(_read_whole, dialect=dialect), quotes=dialect.quotes)
     walk = Walk(region.first_image, region.images, _keys(dialect), source.characters)
-    result = ScanResult(defects=loose.defects)
-    for root in loose.roots:
+    result = ScanResult(defects=defects)
+    for root in roots:
         walk.outer = source.characters(root.start, root.end)
         walk.holds_keys = False
         walk.visit(root)

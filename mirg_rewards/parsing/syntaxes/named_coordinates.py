@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Callable
 from functools import partial
 
+from mirg_rewards.parsing.json_boxes import CORNERS, SIDES
 from mirg_rewards.parsing.line_format import in_lines, label_ahead, label_before
 from mirg_rewards.parsing.syntax import (
     NUMBER,
@@ -20,20 +22,34 @@ from mirg_rewards.parsing.syntax import (
 )
 
 MAX_PIECES = 512
-# Names of numbers that make a box together, in the order of x1, y1, x2, y2; then how far they may stand apart.
-_CORNERS = (
-    ("x1", "y1", "x2", "y2"),
-    ("xmin", "ymin", "xmax", "ymax"),
-    ("left", "top", "right", "bottom"),
-    ("x0", "y0", "x1", "y1"),
+
+
+def _corners(*numbers: float) -> Numbers:
+    return numbers
+
+
+def _cross(x2: float, y1: float, x1: float, y2: float) -> Numbers:
+    return (x1, y1, x2, y2)
+
+
+def _by_sides(x: float, y: float, width: float, height: float) -> Numbers:
+    return (x, y, x + width, y + height)
+
+
+def _by_center(x: float, y: float, width: float, height: float) -> Numbers:
+    return (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+
+
+# Names of numbers that make a box together, each with its conversion to x1, y1, x2, y2.
+_BOXES: tuple[tuple[tuple[str, ...], Callable[..., Numbers]], ...] = (
+    (("corner_1", "corner_2"), _corners),
+    (("corner_3", "corner_4"), _cross),
+    (("corner_1", "width", "height"), _by_sides),
+    *((names, _corners) for names in (*CORNERS, ("x0", "y0", "x1", "y1"))),
+    *((names, _by_sides) for names in SIDES),
+    *((names, _by_center) for names in (("cx", "cy", "w", "h"), ("cx", "cy", "width", "height"))),
 )
-_SIDES = (
-    ("x", "y", "width", "height"),
-    ("x", "y", "w", "h"),
-    ("left", "top", "width", "height"),
-    ("xmin", "ymin", "width", "height"),
-)
-_CENTRES = (("cx", "cy", "w", "h"), ("cx", "cy", "width", "height"))
+# How far they may stand apart.
 _FAR = 48
 
 _NAME = r"x_?min|y_?min|x_?max|y_?max|[xy]_?[012]|left|top|right|bottom|width|height|cx|cy|[xywh]"
@@ -142,33 +158,15 @@ def _named(piece: re.Match[str]) -> tuple[str, Numbers]:
 
 def _box(held: dict[str, Numbers]) -> Numbers | None:
     """Return x1, y1, x2, y2 from the named numbers so far, if they make a box."""
-    if "corner_1" in held and "corner_2" in held:
-        return held["corner_1"] + held["corner_2"]
-    if "corner_3" in held and "corner_4" in held:
-        (x2, y1), (x1, y2) = held["corner_3"], held["corner_4"]
-        return (x1, y1, x2, y2)
-    if "corner_1" in held and "width" in held and "height" in held:
-        x1, y1 = held["corner_1"]
-        return (x1, y1, x1 + held["width"][0], y1 + held["height"][0])
-    if len(held) < 4:
-        return None
-    for names in _CORNERS:
-        if all(name in held for name in names):
-            return tuple(held[name][0] for name in names)
-    for names in _SIDES:
-        if all(name in held for name in names):
-            x, y, width, height = (held[name][0] for name in names)
-            return (x, y, x + width, y + height)
-    for names in _CENTRES:
-        if all(name in held for name in names):
-            x, y, width, height = (held[name][0] for name in names)
-            return (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    for names, convert in _BOXES:
+        if held.keys() >= set(names):
+            return convert(*itertools.chain.from_iterable(held[name] for name in names))
     return None
 
 
 def _place(claim: ClaimToWrite) -> str:
     assert claim.box is not None
-    named = zip(_CORNERS[0], claim.box, strict=True)
+    named = zip(CORNERS[0], claim.box, strict=True)
     return label_ahead(claim) + ", ".join(f"{name}={format_numbers((number,))}" for name, number in named)
 
 
