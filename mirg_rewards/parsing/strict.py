@@ -279,6 +279,9 @@ def _rows_with_doubtful_numbers(code: Code) -> Integers:
 
 def _has_odd_numbers(code: Code, pieces: _Pieces) -> Booleans:
     """Flag the pieces with a number that is not strict JSON; such numbers around them are no defect."""
-    odd_before = np.concatenate([[0], np.cumsum(code.is_odd)])
-    # A NUL, at the least, is behind each piece.
-    return odd_before[code.number_at[pieces.stops]] > odd_before[code.number_at[pieces.starts]]
+    if not code.is_odd.any():
+        return np.zeros(len(pieces.rows), dtype=np.bool_)
+    # Numbers in strings have no byte of their own.
+    places = np.flatnonzero(np.frombuffer(code.text, dtype=np.uint8) == NUMBER[0])
+    odd = places[code.is_odd[code.number_at[places]]]
+    return np.searchsorted(odd, pieces.stops) > np.searchsorted(odd, pieces.starts)
