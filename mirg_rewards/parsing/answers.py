@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -87,10 +88,9 @@ class AnswerBatch:
     def match(self, code: Code, rows: Sequence[int], strict: StrictMatch) -> tuple[Code, _Part]:
         """Match whole answers in the first syntax's native form; return the code with strings as bytes, and their claims."""
         answers, first = [self.answers[row] for row in rows], self.grammar.syntaxes[0]
-        may_match = [may_be_strict(answer, is_json=strict.is_json) for answer in answers]
-        code, found = match_strict(
-            strict, code, [answer.text for answer in answers], may_match, self.grammar.max_claims
-        )
+        texts = [answer.text for answer in answers]
+        may_match = [partial(may_be_strict, answer, is_json=strict.is_json) for answer in answers]
+        code, found = match_strict(strict, code, texts, may_match, self.grammar.max_claims)
         row_of = np.array(rows, dtype=np.int64)
         for place in np.flatnonzero(found.matches).tolist():
             answers[place].syntax = first

@@ -161,12 +161,13 @@ class Walk:
 
     def label_of(self, part: Part, context: _Context) -> tuple[str, list[Array]]:
         """Return the label of an object, and the objects under its label keys."""
-        label = context.label
-        for _, value in sorted(part.get("label", []), key=lambda entry: normal(entry[0]) != "label")[:1]:
-            label = value if isinstance(value, str) else ""
-            if not isinstance(value, str | Array | None):
-                self.defects |= REPAIRED
-        return label, [value for _, value in part.get("label", []) if isinstance(value, Array)]
+        entries = part.get("label", [])
+        if not entries:
+            return context.label, []
+        value = next((value for key, value in entries if normal(key) == "label"), entries[0][1])
+        if not isinstance(value, str | Array | None):
+            self.defects |= REPAIRED
+        return value if isinstance(value, str) else "", [value for _, value in entries if isinstance(value, Array)]
 
     def places_of(self, part: Part, node: Object) -> _Places:
         """Return the boxes and points under the coordinate keys of an object."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -69,7 +69,7 @@ class _Pieces(NamedTuple):
 
 
 def match_strict(
-    strict: StrictMatch, code: Code, texts: Sequence[str], may_match: Sequence[bool], max_claims: int
+    strict: StrictMatch, code: Code, texts: Sequence[str], may_match: Sequence[Callable[[], bool]], max_claims: int
 ) -> tuple[Code, StrictClaims]:
     """Match each row as a whole; return the code with its strings as bytes, and the claims of the rows that match.
 
@@ -80,7 +80,8 @@ def match_strict(
     parts = strict.piece.split(code.text)
     rows_of_pieces = PIECE.join(parts[::2]).split(b"\0")[: len(code.ends)]
     glued = [strict.glue.fullmatch(row) if PIECE in row else None for row in rows_of_pieces]
-    matches = np.array([match is not None for match in glued], dtype=np.bool_) & np.array(may_match, dtype=np.bool_)
+    is_whole = (glue is not None and may() for glue, may in zip(glued, may_match, strict=True))
+    matches = np.fromiter(is_whole, np.bool_, len(glued))
     if not strict.is_json:
         matches[_rows_with_doubtful_numbers(code)] = False
     plans: list[Plan | None] = list(map(strict.plans.__getitem__, parts[1::2]))
