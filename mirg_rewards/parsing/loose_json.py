@@ -139,7 +139,7 @@ def read_loose_json(
     return roots, defects
 
 
-def _read_no_whole(source: Source, at: int) -> Array | None:  # noqa: ARG001 - reads none
+def _read_no_whole(source: Source, at: int) -> Whole | None:  # noqa: ARG001 - reads none
     return None
 
 

@@ -79,7 +79,8 @@ def match_strict(
         code = with_strings(code, strict.strings)
     parts = strict.piece.split(code.text)
     rows_of_pieces = PIECE.join(parts[::2]).split(b"\0")[: len(code.ends)]
-    glued = [strict.glue.fullmatch(row) if PIECE in row else None for row in rows_of_pieces]
+    gaps_in = {row: _gaps(strict.glue, row) for row in set(rows_of_pieces)}
+    glued = list(map(gaps_in.__getitem__, rows_of_pieces))
     is_whole = (glue is not None and may() for glue, may in zip(glued, may_match, strict=True))
     matches = np.fromiter(is_whole, np.bool_, len(glued))
     if not strict.is_json:
@@ -93,8 +94,7 @@ def match_strict(
     kept = matches[rows]
     pieces = _Pieces(starts[kept], stops[kept], rows[kept], *_renumbered(list(dict.fromkeys(plans)), which[kept]))
     code = _with_numbers_in_texts(pieces, code, texts, matches)
-    around = {row: glue.groups(b"") for row, glue in enumerate(glued) if glue is not None and matches[row]}
-    around = {row: gaps for row, gaps in around.items() if any(gaps)}
+    around = {row: gaps for row, gaps in enumerate(glued) if gaps and any(gaps) and matches[row]}
     _drop_doubtful(strict, pieces, around, matches)
     if strict.is_json:
         matches[_rows_with_unsound_strings(code, texts)] = False
@@ -117,6 +117,12 @@ def match_strict(
     defects[~matches] = 0
     raw, labels, spans = _claims(code, texts, pieces)
     return code, StrictClaims(raw, labels, spans, matches, defects, outside)
+
+
+def _gaps(glue: re.Pattern[bytes], row: bytes) -> tuple[bytes, ...] | None:
+    """Return the text around the pieces of a row; None if the row as a whole does not match."""
+    match = glue.fullmatch(row) if PIECE in row else None
+    return None if match is None else match.groups(b"")
 
 
 def _renumbered(plans: list[Plan | None], which: Integers) -> tuple[list[Plan], Integers]:
