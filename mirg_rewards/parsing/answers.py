@@ -45,12 +45,8 @@ class Scanned(NamedTuple):
     syntaxes: list[Syntax]
 
 
-class _Part(NamedTuple):
-    """The claims of some answers, with their labels and spans; rows are counted among the answers."""
-
-    raw: RawColumns
-    labels: list[str]
-    spans: Integers
+_Part = tuple[RawColumns, list[str], Integers]
+"""The claims of some answers, with their labels and spans; rows are counted among the answers."""
 
 
 class AnswerBatch:
@@ -100,7 +96,7 @@ class AnswerBatch:
                 self.defects[rows[place]] |= Defect.TEXT_OUTSIDE.value
         starts = np.array([answer.start for answer in answers], dtype=np.int64)
         raw = found.raw._replace(rows=row_of[found.raw.rows])
-        return code, _Part(raw, found.labels, found.spans + starts[found.raw.rows][:, None])
+        return code, (raw, found.labels, found.spans + starts[found.raw.rows][:, None])
 
     def finish_all(self, rows: Sequence[int]) -> _Part:
         """Return the claims of answers whose syntax is chosen."""
@@ -115,13 +111,13 @@ class AnswerBatch:
             start = self.answers[row].start
             spans += [start + place for claim in found for place in (claim.start, claim.end)]
         places = np.array(spans, dtype=np.int64).reshape(-1, 2)
-        return _Part(raw_columns(claim_rows, claims), [claim.label for claim in claims], places)
+        return raw_columns(claim_rows, claims), [claim.label for claim in claims], places
 
     def joined(self, parts: Sequence[_Part]) -> Scanned:
         """Return the claims of all answers, in the order of the rows."""
-        raw = concat([part.raw for part in parts])
-        labels = [label for part in parts for label in part.labels]
-        spans = np.concatenate([np.zeros((0, 2), dtype=np.int64), *(part.spans for part in parts)])
+        raw = concat([raw for raw, _, _ in parts])
+        labels = [label for _, part, _ in parts for label in part]
+        spans = np.concatenate([np.zeros((0, 2), dtype=np.int64), *(part for _, _, part in parts)])
         if len(parts) > 1:
             order = np.argsort(raw.rows, kind="stable")
             raw, spans, labels = select(raw, order), spans[order], [labels[place] for place in order.tolist()]

@@ -25,6 +25,7 @@ _WIDTH = 8
 _ORDINALS = {word: float(number) for number, word in enumerate(ORDINALS, 1)}
 _QUOTES = "\"'"
 _LOST = UNPARSED.value
+_NO_PLAN = Plan(())
 
 
 class StrictClaims(NamedTuple):
@@ -67,6 +68,10 @@ class _Pieces(NamedTuple):
         """Return for each piece the value of its plan."""
         return np.fromiter(values, np.int64, len(self.plans))[self.which]
 
+    def select(self, kept: Booleans) -> _Pieces:
+        """Return some of the pieces."""
+        return _Pieces(self.starts[kept], self.stops[kept], self.rows[kept], self.plans, self.which[kept])
+
 
 def match_strict(
     strict: StrictMatch, code: Code, texts: Sequence[str], may_match: Sequence[Callable[[], bool]], max_claims: int
@@ -86,13 +91,12 @@ def match_strict(
     if not strict.is_json:
         matches[_rows_with_doubtful_numbers(code)] = False
     plans: list[Plan | None] = list(map(strict.plans.__getitem__, parts[1::2]))
-    number = {plan: place for place, plan in enumerate(dict.fromkeys(plans)) if plan is not None}
-    which = np.array([-1 if plan is None else number[plan] for plan in plans], dtype=np.int64)
+    number = {plan: place for place, plan in enumerate(dict.fromkeys(plans))}
+    which = np.array([number[plan] for plan in plans], dtype=np.int64)
     starts, stops = spans_of(parts).T
     rows = np.searchsorted(code.ends, starts)
-    matches[rows[which < 0]] = False
-    kept = matches[rows]
-    pieces = _Pieces(starts[kept], stops[kept], rows[kept], *_renumbered(list(dict.fromkeys(plans)), which[kept]))
+    matches[rows[which == number.get(None, -1)]] = False
+    pieces = _Pieces(starts, stops, rows, [plan or _NO_PLAN for plan in number], which).select(matches[rows])
     code = _with_numbers_in_texts(pieces, code, texts, matches)
     around = {row: gaps for row, gaps in enumerate(glued) if gaps and any(gaps) and matches[row]}
     _drop_doubtful(strict, pieces, around, matches)
@@ -110,10 +114,7 @@ def match_strict(
             start, end = code.row(row)
             first, last = start + len(before), end - len(behind) - 1
             outside.append((row, (int(code.starts[first]), int(code.stops[last]))))
-    kept = matches[pieces.rows]
-    pieces = pieces._replace(
-        starts=pieces.starts[kept], stops=pieces.stops[kept], rows=pieces.rows[kept], which=pieces.which[kept]
-    )
+    pieces = pieces.select(matches[pieces.rows])
     defects[~matches] = 0
     raw, labels, spans = _claims(code, texts, pieces)
     return code, StrictClaims(raw, labels, spans, matches, defects, outside)
@@ -123,12 +124,6 @@ def _gaps(glue: re.Pattern[bytes], row: bytes) -> tuple[bytes, ...] | None:
     """Return the text around the pieces of a row; None if the row as a whole does not match."""
     match = glue.fullmatch(row) if PIECE in row else None
     return None if match is None else match.groups(b"")
-
-
-def _renumbered(plans: list[Plan | None], which: Integers) -> tuple[list[Plan], Integers]:
-    """Return the plans in use, and the index of each piece's plan among them."""
-    numbers, which = np.unique(which, return_inverse=True)
-    return [plan for plan in (plans[number] for number in numbers.tolist()) if plan is not None], which
 
 
 def _with_numbers_in_texts(pieces: _Pieces, code: Code, texts: Sequence[str], matches: Booleans) -> Code:
@@ -161,7 +156,7 @@ def _drop_doubtful(
         is_named[named] = True
         matches[pieces.rows[is_named[pieces.rows] & ~(says_image & strict.is_json)]] = False
     if not strict.is_json:
-        says_label = pieces.of_plans(plan.claims[0].label != "" for plan in pieces.plans) > 0
+        says_label = pieces.of_plans(bool(plan.claims and plan.claims[0].label != "") for plan in pieces.plans) > 0
         for says in (says_image, says_label):
             differs = (says[1:] != says[:-1]) & (pieces.rows[1:] == pieces.rows[:-1])
             matches[pieces.rows[1:][differs]] = False

@@ -82,14 +82,10 @@ _PLAINEST = Dialect()
 
 
 @functools.lru_cache(maxsize=256)
-def _plans(dialect: Dialect) -> Plans:
-    return Plans(partial(plan_of, keys=_keys(dialect)))
-
-
-@functools.lru_cache(maxsize=256)
-def _keys(dialect: Dialect) -> frozenset[str]:
-    """Return the coordinate keys that a family writes."""
-    return frozenset(map(normal, (dialect.box, dialect.point, *dialect.others)))
+def _keys_and_plans(dialect: Dialect) -> tuple[frozenset[str], Plans]:
+    """Return the coordinate keys that a family writes, and the plans of its objects."""
+    keys = frozenset(map(normal, (dialect.box, dialect.point, *dialect.others)))
+    return keys, Plans(partial(plan_of, keys=keys))
 
 
 def scan(region: Region, *, dialect: Dialect = _PLAINEST) -> ScanResult:
@@ -100,8 +96,10 @@ def scan(region: Region, *, dialect: Dialect = _PLAINEST) -> ScanResult:
     'dog'
     """
     source = region.source or _source(region, dialect)
-    roots, defects = read_loose_json(source, partial(_read_whole, dialect=dialect), quotes=dialect.quotes)
-    walk = Walk(region.first_image, region.images, _keys(dialect), source.characters)
+    keys, plans = _keys_and_plans(dialect)
+    read_whole = partial(_read_whole, pattern=dialect.object, plans=plans)
+    roots, defects = read_loose_json(source, read_whole, quotes=dialect.quotes)
+    walk = Walk(region.first_image, region.images, keys, source.characters)
     result = ScanResult(defects=defects)
     for root in roots:
         walk.outer = source.characters(root.start, root.end)
@@ -121,9 +119,9 @@ def _source(region: Region, dialect: Dialect) -> Source:
     return Source(code, region.text, *code.row(0))
 
 
-def _read_whole(source: Source, at: int, *, dialect: Dialect) -> Whole | None:
-    match = dialect.object.match(source.code.text, at, source.end)
-    plan = None if match is None or match[0] == b"{}" else _plans(dialect)[match[0]]
+def _read_whole(source: Source, at: int, *, pattern: re.Pattern[bytes], plans: Plans) -> Whole | None:
+    match = pattern.match(source.code.text, at, source.end)
+    plan = None if match is None or match[0] == b"{}" else plans[match[0]]
     if match is None or plan is None or any(source.number(at + place) is None for place in plan.texts):
         return None
     return Whole(source, at, match.end(), plan)
@@ -180,7 +178,7 @@ def write_named(claims: list[ClaimToWrite]) -> str:
 
 def _strict(dialect: Dialect) -> StrictMatch:
     glue = _NAMED_GLUE if "objects" in dialect.others else _GLUE
-    return StrictMatch(dialect.strings, dialect.object, _plans(dialect), glue, is_json=True)
+    return StrictMatch(dialect.strings, dialect.object, _keys_and_plans(dialect)[1], glue, is_json=True)
 
 
 def json_syntax(name: str, dialect: Dialect, **more: Any) -> Syntax:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import NamedTuple
 
 from mirg_rewards.claims import Defect, Span
-from mirg_rewards.parsing.image_references import ORDINALS
+from mirg_rewards.parsing.image_names import ORDINALS
 from mirg_rewards.parsing.line_format import QUOTED, between, in_lines, label_ahead, label_before, line_syntax
 from mirg_rewards.parsing.syntax import (
     BOX,
