@@ -47,6 +47,10 @@ class AnswerText:
     syntax: Syntax | None = None
     first: ScanResult | None = None
 
+    def has(self, pattern: re.Pattern[str]) -> bool:
+        """Tell if a pattern matches in a part that is read."""
+        return any(pattern.search(self.plain, start, end) for start, end in self.windows)
+
 
 def answer_text(text: str, section: Span) -> AnswerText:
     """Return the answer in a response; only the two ends of a long one are to be read."""

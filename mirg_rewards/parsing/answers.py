@@ -140,7 +140,7 @@ class AnswerBatch:
 
     def choose(self, rows: Sequence[int], code: Code, owners: Sequence[int]) -> None:
         """Choose for each row the first syntax that matches it; one with tokens, tags or keys of its own beats bare numbers."""
-        pending = [row for row in rows if _SAYING.search(self.answers[row].plain)]
+        pending = [row for row in rows if self.answers[row].has(_SAYING)]
         for number, syntax in enumerate(self.grammar.syntaxes):
             reader = self.reader(syntax)
             holding = [row for row in pending if number == 0 or _may_hold(self.answers[row], reader)]
@@ -221,4 +221,4 @@ def _may_hold(answer: AnswerText, syntax: Syntax) -> bool:
     """Tell if an answer may hold text in a syntax that affects its reading."""
     if answer.result is not None and syntax.is_bare:
         return False
-    return syntax.needs is None or syntax.needs.search(answer.plain) is not None
+    return syntax.needs is None or answer.has(syntax.needs)

@@ -167,6 +167,7 @@ class _Builder:
             elif kind in ("key", "mark"):
                 top = self.stack[-1]
                 if kind == "key":
+                    self.budget = max(self.budget - 1, 0)
                     self.add(self.key(match))
                 elif match[kind] not in b":=":
                     top.key = None

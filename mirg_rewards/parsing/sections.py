@@ -1,4 +1,4 @@
-"""The think and answer parts of a response, found in linear time."""
+"""The think and answer parts of a response, found by `str.find` in linear time."""
 
 from __future__ import annotations
 
@@ -20,16 +20,6 @@ _END_OF_TURN = re.compile(
     r"(?:\s{0,8}(?:<\|im_end\|>|<\|endoftext\|>|<\|eot_id\|>|<\|end_of_text\|>|<\|end\|>|<\|return\|>|<end_of_turn>|"
     r"<end_of_utterance>|</s>|<eos>|<｜end▁of▁sentence｜>))*+\s*+"
 )
-_THINK = r"([^<]*+(?:<(?!/think>)[^<]*+)*+)</think>"
-_ANSWER = rf"\s*+<answer>([^<]*+(?:<(?!/answer>|(?i:answer)>)[^<]*+)*+)</answer>{_END_OF_TURN.pattern}"
-_CLEAN = {
-    # matches: "<think>a</think><answer>b</answer>"
-    "required": re.compile(rf"\s*+<think>{_THINK}{_ANSWER}"),
-    # matches: "a</think><answer>b</answer>"
-    "prefilled": re.compile(rf"(?:\s*+<think>)?+{_THINK}{_ANSWER}"),
-    # matches: "<think>a</think>b", "b"
-    "optional": re.compile(r"(?:<think>([^<◁]*+)</think>)?+([^<◁]*+(?:<(?!/?(?i:think|answer)>)[^<◁]*+)*+)"),
-}
 _MAX_THOUGHTS = 4096
 
 Think = Literal["required", "prefilled", "optional"]
@@ -53,10 +43,9 @@ def cut(text: str, think: Think) -> Sections:
     >>> text[start:end], defects
     ('2', 0)
     """
-    # Nearly all responses of a trained policy are in the exact form.
-    clean = _CLEAN[think].fullmatch(text)
-    if clean is not None:
-        return (None if clean[1] is None else clean.span(1)), clean.span(2), 0
+    own_form = _cut_optional(text) if think == "optional" else _cut_clean(text, prefilled=think == "prefilled")
+    if own_form is not None:
+        return own_form
     # "İ" is the one character whose lower case is longer than itself: positions must stay.
     lowered = text.replace("İ", "i").replace("◁", "<").replace("▷", ">").lower()
     opened = _last_answer(lowered, len(lowered))
@@ -79,6 +68,45 @@ def cut(text: str, think: Think) -> Sections:
         if any(lowered.startswith(tag, at) and not text.startswith(tag, at) for at, tag in tags if at >= 0):
             defects |= REPAIRED
     return thought, (start, end if end >= 0 else len(text)), defects
+
+
+def _cut_optional(text: str) -> Sections | None:
+    """Cut a response without tags, or with one reasoning part first; return None for any other."""
+    if "<" not in text and "◁" not in text:
+        return None, (0, len(text)), 0
+    if text.startswith("<think>"):
+        close = text.find("<", 7)
+        if text.startswith("</think>", close):
+            rest = "" if text.find("<", close + 8) < 0 else text[close + 8 :].lower()
+            if "think>" not in rest and "answer>" not in rest and "◁" not in text:
+                return (7, close), (close + 8, len(text)), 0
+    return None
+
+
+def _cut_clean(text: str, *, prefilled: bool) -> Sections | None:
+    """Cut a response in exactly the required form, as nearly all are; return None for any other."""
+    begin = 0 if text.startswith("<think>") else len(text) - len(text.lstrip())
+    if text.startswith("<think>", begin):
+        begin += 7
+    elif prefilled:
+        begin = 0
+    else:
+        return None
+    close = text.find("</think>", begin)
+    if close < 0:
+        return None
+    opened = close + 8
+    if not text.startswith("<answer>", opened):
+        opened = text.find("<answer>", opened)
+        if opened < 0 or not text[close + 8 : opened].isspace():
+            return None
+    start = opened + 8
+    end = text.find("</answer>", start)
+    if end < 0 or (end + 9 != len(text) and not _only_end_of_turn(text, end + 9)):
+        return None
+    if text.find("<", start, end) >= 0 and "<answer>" in text[start:end].lower():
+        return None
+    return (begin, close), (start, end), 0
 
 
 def _cut_without_answer(text: str, lowered: str, *, tagged: bool) -> Sections:

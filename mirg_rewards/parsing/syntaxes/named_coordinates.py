@@ -159,7 +159,7 @@ def _named(piece: re.Match[str]) -> tuple[str, Numbers]:
 def _box(held: dict[str, Numbers]) -> Numbers | None:
     """Return x1, y1, x2, y2 from the named numbers so far, if they make a box."""
     for names, convert in _BOXES:
-        if held.keys() >= set(names):
+        if all(map(held.__contains__, names)):
             return convert(*itertools.chain.from_iterable(held[name] for name in names))
     return None
 

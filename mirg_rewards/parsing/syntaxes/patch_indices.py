@@ -84,8 +84,8 @@ def _place(claim: ClaimToWrite) -> str:
     return f"{phrase}<object>{patches}</object>"
 
 
-# matches: "<patch_index_"
-_NEEDS = re.compile("<patch_index_")
+# matches: "<patch", "<phrase"
+_NEEDS = re.compile("<p")
 PATCHES = Syntax(
     "PATCHES", scan, partial(in_lines, place=_place), BOX, space=Space(_SIDE, bin_center=True), needs=_NEEDS
 )
