@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mirg_rewards.parsing.image_references import REFERENCE
+from mirg_rewards.parsing.image_names import REFERENCE
 from mirg_rewards.parsing.lexer import NUMBER, STRING, lex, lookalikes, unescape, with_strings
 from mirg_rewards.parsing.syntax import ClaimToWrite, Kind, Placed, Plan, Plans, Region, ScanResult, StrictMatch, Syntax
 

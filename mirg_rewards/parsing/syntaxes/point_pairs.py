@@ -7,7 +7,8 @@ from functools import partial
 
 from mirg_rewards.claims import Defect
 from mirg_rewards.parsing.line_format import in_lines, label_ahead, label_before, line_syntax
-from mirg_rewards.parsing.syntax import BOX, PAIR, POINT, ClaimToWrite, Region, ScanResult, format_numbers, raw_claim
+from mirg_rewards.parsing.syntax import BOX, PAIR, POINT, ClaimToWrite, Region, ScanResult, raw_claim
+from mirg_rewards.parsing.syntaxes import tag_styles
 
 _SQUARE = PAIR.replace(r"\(", r"\[").replace(r"\)", r"\]")
 # matches: "(1,2),(3,4)", "[[1, 2], [3, 4]]"
@@ -73,10 +74,7 @@ def _scan(region: Region, pattern: re.Pattern[str]) -> ScanResult:
 
 
 def _place(claim: ClaimToWrite) -> str:
-    numbers = claim.box or claim.point or ()
-    return label_ahead(claim) + ",".join(
-        f"({format_numbers(numbers[at : at + 2])})" for at in range(0, len(numbers), 2)
-    )
+    return label_ahead(claim) + tag_styles.PAIRS.write(claim.box or claim.point or ())
 
 
 _write = partial(in_lines, place=_place)
