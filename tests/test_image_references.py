@@ -2,7 +2,8 @@
 
 import pytest
 
-from mirg_rewards.parsing.image_references import ORDINALS, REFERENCE, assign_images, image_of, image_of_value
+from mirg_rewards.parsing.image_names import ORDINALS, REFERENCE
+from mirg_rewards.parsing.image_references import assign_images, image_of, image_of_value
 from mirg_rewards.parsing.lexer import fold
 from mirg_rewards.parsing.syntax import AMBIGUOUS, RawClaim
 

@@ -9,6 +9,7 @@ from format_samples import SAMPLES, family, is_exact, read
 from mirg_rewards import GRAMMARS, Box, Claim, Defect, Resize, parse, render
 from mirg_rewards.parsing.lexer import fold
 from mirg_rewards.parsing.responses import parse_batch
+from mirg_rewards.parsing.syntax import Region
 
 MESSY = [json.loads(line) for line in (Path(__file__).parent / "data/messy_samples.jsonl").read_text().splitlines()]
 
@@ -28,6 +29,20 @@ def test_a_grammar_reads_alike_on_the_other_side_of_a_pickle(grammar):
         assert parse(sample["text"], pickled, sizes) == parse(sample["text"], grammar, sizes)
     half = "Image-1: <|begin_of_box|>[[62, 62]"
     assert parse(half, pickled, [(1000, 1000)]) == parse(half, grammar, [(1000, 1000)])
+
+
+SYNTAXES = {syntax.name: syntax for grammar in GRAMMARS.values() for syntax in grammar.syntaxes if syntax.needs}
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES.values(), ids=SYNTAXES.keys())
+def test_a_text_without_what_a_syntax_needs_holds_nothing_in_it(syntax):
+    texts = [fold(sample["text"]) for sample in SAMPLES + MESSY]
+    parts = [text[start:end] for text in texts for start in (0, 30) for end in (start + 6, start + 60)]
+    passed_over = [part for part in texts + parts if not syntax.needs.search(part)]
+    assert passed_over
+    for text in passed_over:
+        found = syntax.scan(Region(text, text, 0, len(text), first_image=1, images=2))
+        assert (found.claims, found.matched, found.masked_spans) == ([], False, []), text
 
 
 def test_every_family_has_samples():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mirg_rewards.claims import Span
 from mirg_rewards.parsing.grammar import Grammar
-from mirg_rewards.parsing.image_references import REFERENCE
+from mirg_rewards.parsing.image_names import NOUN, REFERENCE
 from mirg_rewards.parsing.lexer import fold, has_lookalikes
 from mirg_rewards.parsing.syntax import ScanResult, Syntax
 
@@ -26,10 +26,9 @@ _WORD = re.compile(r"\w")
 _TOOL_CALL = re.compile(r"<tool_call>(?:[^<]++|<(?!/tool_call>))*+(?:</tool_call>)?", re.IGNORECASE)
 # A character that strict JSON has nowhere. matches: a form feed
 _NO_JSON = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
-# Blanks that may mean something in a line form: several, blank lines, and those behind a quote but a single one.
-_ODD_BLANKS = ("  ", "\n\n", "\n ", " \n", '"\n')
-# matches: a tab
-_OTHER_BLANK = re.compile(r"[^\S \n]")
+# A blank that may mean something in a line form: two in a row, a line's end behind a quote, any but a space or line's end.
+# matches: "  ", "\n\n"
+_ODD_BLANK = re.compile(r'[\s"](?:(?<=[^\S \n])|(?<=[ \n])[ \n]|(?<=")\n)')
 
 
 @dataclass(slots=True)
@@ -48,6 +47,10 @@ class AnswerText:
     syntax: Syntax | None = None
     first: ScanResult | None = None
 
+    def has(self, pattern: re.Pattern[str]) -> bool:
+        """Tell if a pattern matches in a part that is read."""
+        return any(pattern.search(self.plain, start, end) for start, end in self.windows)
+
 
 def answer_text(text: str, section: Span) -> AnswerText:
     """Return the answer in a response; only the two ends of a long one are to be read."""
@@ -63,11 +66,6 @@ def answer_text(text: str, section: Span) -> AnswerText:
     return AnswerText(answer, plain, start, windows, is_last=start + len(answer) == len(text))
 
 
-def letters_of(answer: AnswerText) -> set[str]:
-    """Return the characters of the parts of an answer that are read."""
-    return set().union(*(answer.plain[start:end] for start, end in answer.windows))
-
-
 def may_be_strict(answer: AnswerText, *, is_json: bool) -> bool:
     """Tell if strict matching, which sees no blanks and no look-alikes, may read an answer as the reader does."""
     text = answer.text
@@ -75,8 +73,7 @@ def may_be_strict(answer: AnswerText, *, is_json: bool) -> bool:
         return False
     if is_json:
         return "//" not in text and "/*" not in text and (text.isprintable() or not _NO_JSON.search(text))
-    text = text.strip()
-    return not any(blanks in text for blanks in _ODD_BLANKS) and not _OTHER_BLANK.search(text)
+    return not _ODD_BLANK.search(text.strip())
 
 
 def blanked(plain: str, spans: Sequence[Span]) -> str:
@@ -133,6 +130,7 @@ def _has_words(gap: str) -> bool:
     gap = gap.strip()
     if len(gap) > 256:
         return True
+    gap = gap.replace("<|box_start|>", "").replace("<|box_end|>", "")
     if not _WORD.search(gap):
         return False
-    return _WORD.search(REFERENCE.sub("", gap.replace("<|box_start|>", "").replace("<|box_end|>", ""))) is not None
+    return not NOUN.search(gap) or _WORD.search(REFERENCE.sub("", gap)) is not None

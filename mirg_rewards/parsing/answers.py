@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +18,6 @@ from mirg_rewards.parsing.answer_text import (
     blanked,
     has_words_outside,
     is_empty,
-    letters_of,
     may_be_strict,
     says_nothing,
 )
@@ -44,12 +45,8 @@ class Scanned(NamedTuple):
     syntaxes: list[Syntax]
 
 
-class _Part(NamedTuple):
-    """The claims of some answers, with their labels and spans; rows are counted among the answers."""
-
-    raw: RawColumns
-    labels: list[str]
-    spans: Integers
+_Part = tuple[RawColumns, list[str], Integers]
+"""The claims of some answers, with their labels and spans; rows are counted among the answers."""
 
 
 class AnswerBatch:
@@ -87,10 +84,9 @@ class AnswerBatch:
     def match(self, code: Code, rows: Sequence[int], strict: StrictMatch) -> tuple[Code, _Part]:
         """Match whole answers in the first syntax's native form; return the code with strings as bytes, and their claims."""
         answers, first = [self.answers[row] for row in rows], self.grammar.syntaxes[0]
-        may_match = [may_be_strict(answer, is_json=strict.is_json) for answer in answers]
-        code, found = match_strict(
-            strict, code, [answer.text for answer in answers], may_match, self.grammar.max_claims
-        )
+        texts = [answer.text for answer in answers]
+        may_match = [partial(may_be_strict, answer, is_json=strict.is_json) for answer in answers]
+        code, found = match_strict(strict, code, texts, may_match, self.grammar.max_claims)
         row_of = np.array(rows, dtype=np.int64)
         for place in np.flatnonzero(found.matches).tolist():
             answers[place].syntax = first
@@ -100,25 +96,28 @@ class AnswerBatch:
                 self.defects[rows[place]] |= Defect.TEXT_OUTSIDE.value
         starts = np.array([answer.start for answer in answers], dtype=np.int64)
         raw = found.raw._replace(rows=row_of[found.raw.rows])
-        return code, _Part(raw, found.labels, found.spans + starts[found.raw.rows][:, None])
+        return code, (raw, found.labels, found.spans + starts[found.raw.rows][:, None])
 
     def finish_all(self, rows: Sequence[int]) -> _Part:
         """Return the claims of answers whose syntax is chosen."""
         claims: list[RawClaim] = []
         claim_rows: list[int] = []
+        spans: list[int] = []
         for row in rows:
             defects, found = self.finish(row)
             self.defects[row] |= defects
             claims += found
             claim_rows += [row] * len(found)
-        spans = np.array([(claim.start, claim.end) for claim in claims], dtype=np.int64).reshape(-1, 2)
-        return _Part(raw_columns(claim_rows, claims), [claim.label for claim in claims], spans)
+            start = self.answers[row].start
+            spans += [start + place for claim in found for place in (claim.start, claim.end)]
+        places = np.array(spans, dtype=np.int64).reshape(-1, 2)
+        return raw_columns(claim_rows, claims), [claim.label for claim in claims], places
 
     def joined(self, parts: Sequence[_Part]) -> Scanned:
         """Return the claims of all answers, in the order of the rows."""
-        raw = concat([part.raw for part in parts])
-        labels = [label for part in parts for label in part.labels]
-        spans = np.concatenate([np.zeros((0, 2), dtype=np.int64), *(part.spans for part in parts)])
+        raw = concat([raw for raw, _, _ in parts])
+        labels = [label for _, part, _ in parts for label in part]
+        spans = np.concatenate([np.zeros((0, 2), dtype=np.int64), *(part for _, _, part in parts)])
         if len(parts) > 1:
             order = np.argsort(raw.rows, kind="stable")
             raw, spans, labels = select(raw, order), spans[order], [labels[place] for place in order.tolist()]
@@ -141,36 +140,32 @@ class AnswerBatch:
 
     def choose(self, rows: Sequence[int], code: Code, owners: Sequence[int]) -> None:
         """Choose for each row the first syntax that matches it; one with tokens, tags or keys of its own beats bare numbers."""
-        pending = list(rows)
-        letters = {row: letters_of(self.answers[row]) for row in rows}
+        pending = [row for row in rows if self.answers[row].has(_SAYING)]
         for number, syntax in enumerate(self.grammar.syntaxes):
             reader = self.reader(syntax)
-            looked_at = [row for row in pending if number == 0 or _may_hold(self.answers[row], letters[row], reader)]
-            if not looked_at:
+            holding = [row for row in pending if number == 0 or _may_hold(self.answers[row], reader)]
+            if not holding:
                 continue
             sources: dict[int, list[Source]] = {}
             if reader.is_lexed:
                 if number:
-                    code, owners = self.lex(looked_at, is_json=True)
+                    code, owners = self.lex(holding, is_json=True)
                     strings = None if reader.strict is None else _made(reader.strict).strings
                     code = code if strings is None else with_strings(code, strings)
-                for place, row in enumerate(owners):
+                ends = code.ends.tolist()
+                for row, start, end in zip(owners, [0, *(end + 1 for end in ends)], ends, strict=False):
                     answer = self.answers[row]
-                    sources.setdefault(row, []).append(Source(code, answer.text, *code.row(place), answer.is_last))
-            for row in looked_at:
+                    sources.setdefault(row, []).append(Source(code, answer.text, start, end, answer.is_last))
+            for row in holding:
                 answer = self.answers[row]
                 result = self.scan_row(row, reader, sources.get(row))
-                answer.first = answer.first or result
+                if number == 0:
+                    answer.first = result
                 if result.is_explicit or (result.matched and answer.result is None):
                     answer.result, answer.syntax = result, syntax
                 if result.masked_spans and not result.is_explicit:
                     answer.plain = blanked(answer.plain, result.masked_spans)
-            # Words alone hold no claim.
-            pending = [
-                row
-                for row in pending
-                if not (self.answers[row].result or _NOTHING).is_explicit and not letters[row].isdisjoint(_SAYING)
-            ]
+            pending = [row for row in pending if not (self.answers[row].result or _NOTHING).is_explicit]
 
     def reader(self, syntax: Syntax) -> Syntax:
         """Return the syntax to read with: for a model that points, two numbers in plain text are a point."""
@@ -178,28 +173,18 @@ class AnswerBatch:
 
     def scan_row(self, row: int, reader: Syntax, sources: list[Source] | None) -> ScanResult:
         """Read one answer in one syntax."""
-        answer = self.answers[row]
-        result: ScanResult | None = None
-        for number, (start, end) in enumerate(answer.windows):
-            source = None if sources is None else sources[number]
-            part = reader.scan(
-                Region(answer.text, answer.plain, start, end, self.grammar.first_image, self.counts[row], source)
-            )
-            if result is None:
-                result = part
-            else:
-                result.claims += part.claims
-                result.defects |= part.defects
-                result.matched |= part.matched
-                result.is_explicit |= part.is_explicit
-                result.masked_spans += part.masked_spans
-        assert result is not None
-        if len(answer.windows) > 1:
+        answer, first_image, count = self.answers[row], self.grammar.first_image, self.counts[row]
+        result, *others = [
+            reader.scan(Region(answer.text, answer.plain, start, end, first_image, count, source))
+            for (start, end), source in zip(answer.windows, sources or (None, None), strict=False)
+        ]
+        for other in others:
+            result.extend(other)
             result.defects |= Defect.TOO_LONG.value
         return result
 
     def finish(self, row: int) -> tuple[int, list[RawClaim]]:
-        """Return the defects and claims of an answer whose syntax is chosen; characters are positions in its response."""
+        """Return the defects and claims of an answer whose syntax is chosen."""
         answer, grammar = self.answers[row], self.grammar
         tagged = grammar.think != "optional"
         own = grammar.syntaxes[0]
@@ -219,13 +204,12 @@ class AnswerBatch:
         if any(claim.image is None for claim in claims):
             plain = blanked(answer.plain, result.masked_spans)
             claims = assign_images(plain, claims, 0, len(plain), self.counts[row])
-        return defects, [
-            claim._replace(start=claim.start + answer.start, end=claim.end + answer.start) for claim in claims
-        ]
+        return defects, claims
 
 
 _NOTHING = ScanResult()
-_SAYING = frozenset("0123456789{[(<=")
+# Words alone hold no claim. matches: "[", "7"
+_SAYING = re.compile(r"[0-9{\[(<=]")
 
 
 @functools.lru_cache(maxsize=256)
@@ -233,8 +217,8 @@ def _made(strict: Callable[[], StrictMatch]) -> StrictMatch:
     return strict()
 
 
-def _may_hold(answer: AnswerText, letters: set[str], syntax: Syntax) -> bool:
-    """Tell if an answer with these `letters` may hold text in a syntax that affects its reading."""
+def _may_hold(answer: AnswerText, syntax: Syntax) -> bool:
+    """Tell if an answer may hold text in a syntax that affects its reading."""
     if answer.result is not None and syntax.is_bare:
         return False
-    return not syntax.needs or not letters.isdisjoint(syntax.needs)
+    return syntax.needs is None or answer.has(syntax.needs)

@@ -6,11 +6,9 @@ import re
 from typing import NamedTuple
 
 from mirg_rewards.claims import Span
-from mirg_rewards.parsing.image_names import MENTION, NOUN, ORDINAL, ORDINALS, REFERENCE, VAGUE, number_of
+from mirg_rewards.parsing.image_names import MENTION, NOUN, ORDINAL, VAGUE, number_of
 from mirg_rewards.parsing.lexer import fold
 from mirg_rewards.parsing.syntax import AMBIGUOUS, RawClaim
-
-__all__ = ["ORDINALS", "REFERENCE", "assign_images", "image_of", "image_of_value"]
 
 # Words right before a reference that negate it. matches: "not visible in", "unlike the one in", 不在
 _RULES_OUT = (

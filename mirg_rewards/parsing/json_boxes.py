@@ -7,22 +7,23 @@ import re
 from typing import NamedTuple
 
 from mirg_rewards.claims import Span
-from mirg_rewards.parsing.loose_json import Array, Number, Object, Text
+from mirg_rewards.parsing.loose_json import Array, Object
 from mirg_rewards.parsing.syntax import NUMBER, Numbers, number_in
 
-# Names of corners, each with the conversion of its four numbers to x1, y1, x2, y2.
-_CORNERS = (
+CORNERS = (
     ("x1", "y1", "x2", "y2"),
     ("xmin", "ymin", "xmax", "ymax"),
     ("x_min", "y_min", "x_max", "y_max"),
     ("left", "top", "right", "bottom"),
 )
-_SIDES = (
+"""Names of four numbers that are the corners of a box."""
+SIDES = (
     ("x", "y", "width", "height"),
     ("x", "y", "w", "h"),
     ("left", "top", "width", "height"),
     ("xmin", "ymin", "width", "height"),
 )
+"""Names of four numbers that are a corner and the sides of a box."""
 _ENDS = (("top_left", "bottom_right"), ("left_top", "right_bottom"), ("topleft", "bottomright"))
 
 KINDS: dict[str, str] = {
@@ -47,7 +48,7 @@ KINDS: dict[str, str] = {
         "histogram ip phone range".split(),
         "other",
     ),
-    **dict.fromkeys((name for names in (*_CORNERS, *_SIDES, *_ENDS) for name in names), "corner"),
+    **dict.fromkeys((name for names in (*CORNERS, *SIDES, *_ENDS) for name in names), "corner"),
 }
 # matches: "-1.5"
 _NUMBER = re.compile(NUMBER)
@@ -121,10 +122,10 @@ def corners_of(part: Part) -> Numbers | None:
     if "corner" not in part:
         return None
     values = {normal(key): value for key, value in part["corner"]}
-    for names in _CORNERS:
+    for names in CORNERS:
         if all(name in values for name in names):
             return _numbers([values[name] for name in names])
-    for names in _SIDES:
+    for names in SIDES:
         if all(name in values for name in names):
             sides = _numbers([values[name] for name in names])
             return sides and (sides[0], sides[1], sides[0] + sides[2], sides[1] + sides[3])
@@ -208,24 +209,12 @@ def _from_string(string: str, node: Array) -> Array:
     return read
 
 
-def _as_number(text: str) -> float:
-    """Return the number that a string holds, at the position of the string."""
-    number = Number(text.strip())
-    if isinstance(text, Text):
-        number.at = text.at
-    return number
-
-
 def _numbers(values: list[object]) -> Numbers | None:
     """Return values as numbers, if each is a number or a string of one."""
     numbers: list[float] = []
     for value in values:
-        if isinstance(value, str):
-            if number_in(value) is None:
-                return None
-            numbers.append(_as_number(value))
-        elif isinstance(value, bool) or not isinstance(value, int | float):
+        number = number_in(value) if isinstance(value, str) else value
+        if isinstance(number, bool) or not isinstance(number, int | float):
             return None
-        else:
-            numbers.append(value)
+        numbers.append(number)
     return tuple(numbers)

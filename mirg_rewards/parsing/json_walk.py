@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -21,7 +23,7 @@ from mirg_rewards.parsing.json_boxes import (
     places_in,
 )
 from mirg_rewards.parsing.lexer import NUMBER, STRING, Code
-from mirg_rewards.parsing.loose_json import Array, Number, Object, Text, Whole, read_loose_json
+from mirg_rewards.parsing.loose_json import Array, Object, Whole, read_loose_json
 from mirg_rewards.parsing.syntax import AMBIGUOUS, Kind, Placed, Plan, RawClaim, Source
 
 UNREADABLE = Defect.UNREADABLE_BOX.value
@@ -33,19 +35,12 @@ _CONTAINERS = frozenset(
     "objects detections results result answer output data items predictions annotations list".split()
 )
 _NUMBERED = frozenset(["points_1", "points_2"])
+# The fraction of a number that stands for a place in a shape; a sum of two has another.
+_MARK = 0.25
+# matches: "12.25"
+_MARKED = re.compile(r"[0-9]+\.25")
 # Objects visited in one answer: a bound on time, several times the number for 64 claims.
 _MAX_OBJECTS = 256
-
-
-class JsonClaim(NamedTuple):
-    """A claim of a JSON structure; `span` and `outer`, the span of its root, are positions like the structure's own."""
-
-    image: int | None
-    box: Place | None
-    point: Place | None
-    label: str
-    span: Span
-    outer: Span
 
 
 class _Context(NamedTuple):
@@ -62,12 +57,15 @@ class Walk:
     Args:
         first_image, count: the number of the first image where a bare number names it, and how many images there are.
         keys: the family's own keys of places, all others are a defect; empty: all are its own.
+        characters: the characters of a span of a structure.
+        outer: the characters of the structure that is visited.
     """
 
     first_image: int
     count: int
     keys: frozenset[str] = frozenset()
-    claims: list[JsonClaim] = field(default_factory=list)
+    characters: Callable[[int, int], Span] = lambda start, end: (start, end)
+    claims: list[RawClaim] = field(default_factory=list)
     defects: int = 0
     outer: Span = (0, 0)
     left: int = _MAX_OBJECTS
@@ -163,12 +161,13 @@ class Walk:
 
     def label_of(self, part: Part, context: _Context) -> tuple[str, list[Array]]:
         """Return the label of an object, and the objects under its label keys."""
-        label = context.label
-        for _, value in sorted(part.get("label", []), key=lambda entry: normal(entry[0]) != "label")[:1]:
-            label = value if isinstance(value, str) else ""
-            if not isinstance(value, str | Array | None):
-                self.defects |= REPAIRED
-        return label, [value for _, value in part.get("label", []) if isinstance(value, Array)]
+        entries = part.get("label", [])
+        if not entries:
+            return context.label, []
+        value = next((value for key, value in entries if normal(key) == "label"), entries[0][1])
+        if not isinstance(value, str | Array | None):
+            self.defects |= REPAIRED
+        return value if isinstance(value, str) else "", [value for _, value in entries if isinstance(value, Array)]
 
     def places_of(self, part: Part, node: Object) -> _Places:
         """Return the boxes and points under the coordinate keys of an object."""
@@ -221,13 +220,13 @@ class Walk:
                 self.defects |= OTHER_SYNTAX if names_label else 0
                 self.add(image, place, None, label)
 
-    def add(
-        self, image: int | None, box: Place | None, point: Place | None, label: str, span: Span | None = None
-    ) -> None:
-        """Add a claim."""
+    def add(self, image: int | None, box: Place | None, point: Place | None, label: str, span: Span = (0, 0)) -> None:
+        """Add a claim; `span` is its place where it has neither box nor point."""
         place = box or point
-        span = place.span if place is not None else span or self.outer
-        self.claims.append(JsonClaim(image, box, point, label, span, self.outer))
+        named = (box is not None and box.named) or (point is not None and point.named)
+        start, end = self.characters(*(span if place is None else place.span))
+        numbers, xy = box and box.numbers, point and point.numbers
+        self.claims.append(RawClaim(image, numbers, xy, label, named, start, end, self.outer))
 
 
 @dataclass(slots=True)
@@ -254,17 +253,6 @@ def _is_list_of_all(key: str, value: Array, node: Object) -> bool:
     )
 
 
-def raw_claim(claim: JsonClaim, span: Span | None = None, outer: Span | None = None) -> RawClaim:
-    """Convert to a raw claim, with the given character positions in place of the structure's own.
-
-    >>> raw_claim(JsonClaim(2, None, Place((1.0, 2.0), False, (0, 5)), "dog", (0, 5), (0, 9))).point
-    (1.0, 2.0)
-    """
-    box, point = (None if place is None else tuple(map(float, place.numbers)) for place in (claim.box, claim.point))
-    named = any(place is not None and place.named for place in (claim.box, claim.point))
-    return RawClaim(claim.image, box, point, str(claim.label), named, *(span or claim.span), outer or claim.outer)
-
-
 def plan_of(shape: bytes, keys: frozenset[str]) -> Plan | None:
     r"""Return the claims of an object of one shape; None where they depend on what its strings hold.
 
@@ -274,21 +262,23 @@ def plan_of(shape: bytes, keys: frozenset[str]) -> Plan | None:
     letters = np.frombuffer(shape, dtype=np.uint8)
     is_number, is_string = letters == NUMBER[0], letters == STRING[0]
     places = np.arange(len(shape))
+    # Each number is its own place, and each string holds its own as a number.
+    written = [f'"{place + _MARK}"' for place in places[is_string].tolist()]
+    bounds = len(shape) + np.cumsum([0, *map(len, written)])
     code = Code(
         text=shape,
         ends=places[-1:],
         starts=places,
         stops=places + 1,
         number_at=np.cumsum(is_number) - is_number,
-        values=np.arange(float(is_number.sum())),
+        values=places[is_number] + _MARK,
         is_odd=is_number[is_number],
         is_unusual=is_number[is_number],
         string_at=np.cumsum(is_string) - is_string,
-        strings=np.full((int(is_string.sum()), 2), (len(shape), len(shape) + 3)),
+        strings=np.stack([bounds[:-1], bounds[1:]], axis=1),
     )
-    # Each string reads as a number, which those among coordinates have to be.
-    text = shape.decode("latin-1") + '"0"'
-    (node,) = read_loose_json(Source(code, text, 0, len(shape))).roots
+    text = "".join([shape.decode("latin-1"), *written])
+    ((node,), _) = read_loose_json(Source(code, text, 0, len(shape)))
     parts = parts_of(node) if isinstance(node, Object) else []
     if len(parts) > 1 or node.end != len(shape) or any(map(_depends_on_texts, parts)):
         return None
@@ -297,9 +287,9 @@ def plan_of(shape: bytes, keys: frozenset[str]) -> Plan | None:
     images = [entry for part in parts for kind in ("image", "index") for entry in part.get(kind, [])]
     image, base = -1, 1
     for key, value in images:
-        if isinstance(value, Number):
-            image, base = value.at, 0 if KINDS.get(normal(key)) == "index" else 1
-    claims = tuple(_placed(claim, image, base, shape) for claim in walk.claims)
+        if isinstance(value, float):
+            image, base = int(value), 0 if KINDS.get(normal(key)) == "index" else 1
+    claims = tuple(_placed(claim, image, base) for claim in walk.claims)
     if None in claims:
         return None
     placed = tuple(filter(None, claims))
@@ -318,25 +308,22 @@ def _depends_on_text(kind: str, key: str, value: object) -> bool:
     if NUMBER.decode() in key:
         return True
     if kind in ("image", "index"):
-        return not (value is None or isinstance(value, Number))
+        return not (value is None or isinstance(value, float))
     if kind == "" and isinstance(value, Array):
         return image_of(key, 1) is not None or key.isdecimal() or any(isinstance(entry, str) for entry in value)
     if kind in ("", "box", "point"):
         # A string may hold several numbers.
         return isinstance(value, str) or (isinstance(value, Array) and len(value) == 1 and isinstance(value[0], str))
-    return kind == "corner" and not isinstance(value, Number)
+    return kind == "corner" and not isinstance(value, float)
 
 
-def _placed(claim: JsonClaim, image: int, base: int, shape: bytes) -> Placed | None:
-    numbers = [number for place in (claim.box, claim.point) if place is not None for number in place.numbers]
-    at = tuple(number.at for number in numbers if isinstance(number, Number))
-    if len(at) != len(numbers):
+def _placed(claim: RawClaim, image: int, base: int) -> Placed | None:
+    numbers = (claim.box or ()) + (claim.point or ())
+    if any(number % 1 != _MARK for number in numbers):
         return None
     kind: Kind = (
         "box and point" if claim.box and claim.point else "box" if claim.box else "point" if claim.point else "image"
     )
-    named = any(place is not None and place.named for place in (claim.box, claim.point))
-    # A label that a key or a bare word gives is the same wherever the shape is.
-    is_string = isinstance(claim.label, Text) and shape[claim.label.at] == STRING[0]
-    label = claim.label.at if is_string and isinstance(claim.label, Text) else str(claim.label)
-    return Placed(kind, at, image, base, label, claim.span, named)
+    # A label that a key gives is the same wherever the shape is.
+    label = int(float(claim.label)) if _MARKED.fullmatch(claim.label) else claim.label
+    return Placed(kind, tuple(map(int, numbers)), image, base, label, (claim.start, claim.end), claim.named)

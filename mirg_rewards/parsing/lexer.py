@@ -75,7 +75,7 @@ _CONTROL = re.compile(rb"[\x01-\x08]")
 _BLANK = np.zeros(256, dtype=np.bool_)
 _BLANK[[9, 10, 11, 12, 13, 32, 28, 29, 30, 31]] = True
 _WORDLIKE = ~_BLANK
-_WORDLIKE[list(b"\0[]{}(),:;=|")] = False
+_WORDLIKE[list(b"\0[]{}(),:;=")] = False
 NUMBER = b"\x02"
 """The byte that stands for a number. Digits right behind a letter are a part of a name, and stay."""
 

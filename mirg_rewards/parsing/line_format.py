@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mirg_rewards.parsing.image_references import REFERENCE
+from mirg_rewards.parsing.image_names import REFERENCE
 from mirg_rewards.parsing.lexer import NUMBER, STRING, lex, lookalikes, unescape, with_strings
 from mirg_rewards.parsing.syntax import ClaimToWrite, Kind, Placed, Plan, Plans, Region, ScanResult, StrictMatch, Syntax
 
@@ -175,6 +175,15 @@ def quoted(label: str) -> str:
         return ""
     inside = json.dumps(label, ensure_ascii=False)[1:-1]
     return '"' + _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", inside) + '"'
+
+
+def label_ahead(claim: ClaimToWrite) -> str:
+    """Return the label of a claim in quotes, and a blank; "" for no label.
+
+    >>> label_ahead(ClaimToWrite(2, (1, 2, 3, 4), None, "dog"))
+    '"dog" '
+    """
+    return f"{quoted(claim.label)} " if claim.label else ""
 
 
 def label_before(text: str, plain: str, limit: int, at: int) -> tuple[str, int]:

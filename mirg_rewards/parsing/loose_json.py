@@ -1,7 +1,7 @@
 """Tolerant JSON parser: prose around it, single quotes, missing commas, truncated ends.
 
 Strict JSON reads as `json` reads it, and everything else as far as it goes, in one pass over a bounded number of tokens of
-the code. Numbers and strings know where they stand, so that a claim can be moved to another place of the same shape.
+the code.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from mirg_rewards.claims import Defect
 from mirg_rewards.parsing.lexer import unescape
@@ -21,20 +20,23 @@ _OPENER = re.compile(rb"[\[{]")
 # A quote ends a string only where JSON could go on; so the inner quotes of "the "big" dog" stay in it. A string's byte
 # within a string ends it, since its closing quote does.
 _GOES_ON = rb"""(?:[,:=}\])]|\Z|\{["']|[\x20\n]?["'][A-Za-z_][A-Za-z0-9_]{0,24}["']:)"""
-# matches one of: "[", "]", ",", "\"a dog\"", "'a dog'", "null", a number's byte, a string's byte
+# A token, with a comma behind it.
+# matches: "[", "]", ":", "\"key\":", "\"a dog\",", "'a dog'", "null", the byte of a number or string, a list of numbers
 _TOKEN = re.compile(
     rb"""
     [\x20\n]?(?:
-      (?P<open>[\[{(])
+      (?P<list>\[\x02(?:,\x02)*+\])
+    | (?P<open>[\[{(])
     | (?P<close>[\]})])
     | (?P<mark>[,:;=])
     | (?P<known>\x01)
+    | (?P<key>"[A-Za-z_][A-Za-z0-9_]{0,24}":)
     | "[^"\\\x01]*+(?:(?:\\.?|"(?!GOES_ON))[^"\\\x01]*+)*+(?P<double>["\x01]?)
     | '[^'\\\x01]*+(?:(?:\\.?|'(?!GOES_ON))[^'\\\x01]*+)*+(?P<single>['\x01]?)
     | (?P<number>\x02)(?![^"\[\]{}(),:;=\x20\n\x01])
     | (?P<word>[^"'\[\]{}(),:;=\x20\n\x01][^"\[\]{}(),:;=\x20\n\x01]*+)
     | (?P<stray>.)
-    )
+    ),?+
     """.replace(b"GOES_ON", _GOES_ON),
     re.VERBOSE | re.DOTALL,
 )
@@ -51,32 +53,23 @@ _COMMENT = re.compile(r""""(?:[^"\\]|\\.)*+"|//[^\n]*+|/\*[^*]*+(?:\*(?!/)[^*]*+
 _DECODER = json.JSONDecoder()
 
 
-class Number(float):
-    """A number, and its byte in the code."""
-
-    __slots__ = ("at",)
-    at: int
-
-
-class Text(str):
-    """A string, and its first byte in the code."""
-
-    __slots__ = ("at",)
-    at: int
-
-
 class Unfinished:
     """A string or number that is truncated by the end of the text."""
 
 
 class Array(list[object]):
-    """A list, with its span of bytes; `closed`: its closing bracket is there."""
+    """A list, with its span of bytes; `closed`: its closing bracket is there.
 
-    __slots__ = ("closed", "end", "start")
+    `key` and `has_colon`: of an open object, the key that has no value yet, and a flag: its colon is there.
+    """
+
+    __slots__ = ("closed", "end", "has_colon", "key", "start")
 
     def __init__(self, start: int, end: int = 0, *, closed: bool = False) -> None:
         super().__init__()
         self.start, self.end, self.closed = start, end, closed
+        self.key: object = None
+        self.has_colon = False
 
 
 class Object(Array):
@@ -90,14 +83,6 @@ class Object(Array):
             if isinstance(entry, tuple):
                 key, value = entry
                 yield key, value
-
-
-@dataclass(frozen=True, slots=True)
-class LooseJson:
-    """The structures of a text in order, and their defects."""
-
-    roots: list[Array]
-    defects: int
 
 
 class Whole(Object):
@@ -115,22 +100,26 @@ class Whole(Object):
     def pairs(self) -> Iterator[tuple[object, object]]:
         """Yield the entries of the object."""
         if not len(self):
-            self.extend(_Builder(self.source, _read_no_whole, MAX_TOKENS).build(self.start)[0])
+            self.extend(_Builder(self.source, _read_no_whole, MAX_TOKENS).build(self.start))
         return super().pairs()
 
 
-ReadWhole = Callable[[Source, int], Array | None]
+ReadWhole = Callable[[Source, int], "Whole | None"]
 """A function that reads a whole object at a byte, if it has a known shape."""
 
 
-def read_loose_json(source: Source, read_whole: ReadWhole | None = None, *, quotes: bool = False) -> LooseJson:
-    """Read every bracketed structure. With `quotes`, Python's way to quote strings is not a defect.
+def read_loose_json(
+    source: Source, read_whole: ReadWhole | None = None, *, quotes: bool = False
+) -> tuple[list[Array], int]:
+    """Read every bracketed structure; return them in order, and their defects.
+
+    With `quotes`, Python's way to quote strings is not a defect.
 
     >>> from mirg_rewards.parsing.lexer import JSON_STRINGS, lex, with_strings
     >>> text = "The box: {'bbox_2d': [1, 2, 3, 4],}"
     >>> code = with_strings(lex([text], [0]), JSON_STRINGS)
-    >>> read_loose_json(Source(code, text, *code.row(0))).roots
-    [[('bbox_2d', [1.0, 2.0, 3.0, 4.0])]]
+    >>> read_loose_json(Source(code, text, *code.row(0)))
+    ([[('bbox_2d', [1.0, 2.0, 3.0, 4.0])]], 32768)
     """
     roots: list[Array] = []
     defects = 0
@@ -138,148 +127,137 @@ def read_loose_json(source: Source, read_whole: ReadWhole | None = None, *, quot
     at = source.start
     while (opener := _OPENER.search(source.code.text, at, source.end)) is not None:
         if not budget:
-            return LooseJson(roots, defects | Defect.TOO_LONG.value)
+            return roots, defects | Defect.TOO_LONG.value
         builder = _Builder(source, read_whole or _read_no_whole, budget)
-        root, at = builder.build(opener.start())
-        budget = builder.budget
+        root = builder.build(opener.start())
+        at, budget = root.end, builder.budget
         roots.append(root)
         if not root.closed:
-            return LooseJson(roots, defects | (Defect.TRUNCATED if budget else Defect.TOO_LONG).value)
+            return roots, defects | (Defect.TRUNCATED if budget else Defect.TOO_LONG).value
         if not defects and not is_strict(source.text[slice(*source.characters(root.start, root.end))], quotes=quotes):
             defects |= Defect.REPAIRED.value
-    return LooseJson(roots, defects)
+    return roots, defects
 
 
-def _read_no_whole(source: Source, at: int) -> Array | None:  # noqa: ARG001 - reads none
+def _read_no_whole(source: Source, at: int) -> Whole | None:  # noqa: ARG001 - reads none
     return None
 
 
 class _Builder:
-    """A structure under construction: the open brackets, and for each open object the key without a value."""
+    """A structure under construction: the structures that are open, and the byte to read next."""
 
     def __init__(self, source: Source, read_whole: ReadWhole, budget: int) -> None:
         self.source, self.read_whole, self.budget = source, read_whole, budget
+        self.is_ascii = source.text.isascii()
         self.stack: list[Array] = []
-        self.keys: list[object] = []
-        self.has_colon: list[bool] = []
-        self.too_deep = 0
+        self.at = self.too_deep = 0
 
-    def build(self, start: int) -> tuple[Array, int]:
-        """Read the structure that opens at `start`; return it and the byte after it."""
+    def build(self, start: int) -> Array:
+        """Read the structure that opens at `start`."""
         text, end = self.source.code.text, self.source.end
-        at = start
-        root: Array | None = None
-        while at < end and self.budget:
+        self.at = start
+        while self.at < end and self.budget and (match := _TOKEN.match(text, self.at, end)) is not None:
+            self.at = match.end()
             self.budget -= 1
-            if text[at] == _BRACE and not (self.stack and isinstance(self.stack[-1], Object)) and not self.too_deep:
-                whole = self.read_whole(self.source, at)
-                if whole is not None:
-                    # About as many as its tokens are.
-                    self.budget = max(self.budget - (whole.end - at) // 4, 0)
-                    if not self.stack:
-                        return whole, whole.end
-                    self.stack[-1].append(whole)
-                    at = whole.end
-                    continue
-            match = _TOKEN.match(text, at, end)
-            if match is None:
-                break
-            at = match.end()
-            closed = self.take(match)
-            if closed is not None:
-                return closed, closed.end
-            root = root or self.stack[0]
+            kind = match.lastgroup or ""
+            if kind in ("open", "close"):
+                root = self.open(match) if kind == "open" else self.close_as_far_as(match)
+                if root is not None:
+                    return root
+            elif kind in ("key", "mark"):
+                top = self.stack[-1]
+                if kind == "key":
+                    self.budget = max(self.budget - 1, 0)
+                    self.add(self.key(match))
+                elif match[kind] not in b":=":
+                    top.key = None
+                top.has_colon = top.key is not None
+            elif kind != "stray":
+                value = self.value(match, kind)
+                if not self.stack and isinstance(value, Array):
+                    return value
+                self.add(value)
+            if match.end() > match.end(kind) and self.stack:
+                self.stack[-1].key, self.stack[-1].has_colon = None, False
         # The text is truncated: complete structures inside still count.
+        root = self.stack[0]
         while self.stack:
-            self.close(at, closed=False)
-        assert root is not None
-        return root, end
+            self.close(self.at, closed=False)
+        return root
 
-    def take(self, match: re.Match[bytes]) -> Array | None:
-        """Take the next token; return the whole structure if it ends here."""
-        kind = match.lastgroup
-        if kind == "open":
-            return self.open(match)
-        if kind == "close":
-            return self.close_as_far_as(match)
-        if kind == "mark":
-            self.mark(match["mark"])
-        elif kind != "stray":
-            self.add(self.value(match, kind or ""))
-        return None
+    def key(self, match: re.Match[bytes]) -> str:
+        """Return a key, which stands in the code as it is written but for look-alikes."""
+        start, end = match.start("key") + 1, match.end("key") - 2
+        if self.is_ascii:
+            return self.source.code.text[start:end].decode()
+        return self.source.text[slice(*self.source.characters(start, end))]
 
     def value(self, match: re.Match[bytes], kind: str) -> object:
-        """Return the number, string or word of a token."""
-        code, at = self.source.code, match.start(kind)
-        if kind == "number":
-            number = Number(code.values[code.number_at[at]])
-            number.at = at
-            ends_text = self.source.is_last and int(code.stops[at]) == len(self.source.text)
-            # The last token of the text may be truncated.
-            return Unfinished() if ends_text else number
+        """Return the number, string, word or list of numbers of a token."""
+        source, code, (at, stop) = self.source, self.source.code, match.span(kind)
         if kind == "known":
-            start, end = code.strings[code.string_at[at]].tolist()
-            start, end = start + 1, end - 1
-        elif kind == "word":
-            start, end = self.source.characters(*match.span(kind))
-            if self.source.is_last and end == len(self.source.text):
+            return source.string(at)
+        if kind == "list":
+            numbers = Array(at, stop, closed=True)
+            numbers += code.values[code.number_at[at] : code.number_at[stop]].tolist()
+            self.budget = max(self.budget - (stop - at) + 1, 0)
+            return numbers
+        if kind == "number":
+            ends_text = source.is_last and int(code.stops[at]) == len(source.text)
+            # The last token of the text may be truncated.
+            return Unfinished() if ends_text else float(code.values[code.number_at[at]])
+        if kind == "word":
+            start, end = source.characters(at, stop)
+            if source.is_last and end == len(source.text):
                 return Unfinished()
-            word = self.source.text[start:end]
+            word = source.text[start:end]
             return _LITERALS.get(word, word) if word not in _FLOATS else float(word)
-        elif match[kind]:
-            start, end = self.source.characters(match.start() + (code.text[match.start()] in _BLANKS), match.end())
-            start, end = start + 1, end - 1
-        else:
+        if not match[kind]:
             return Unfinished()
-        text = Text(unescape(self.source.text[start:end]))
-        text.at = at
-        return text
+        start, end = source.characters(match.start() + (code.text[match.start()] in _BLANKS), stop)
+        return unescape(source.text[start + 1 : end - 1])
 
     def add(self, value: object) -> None:
         """Add a value to the innermost structure: as a key, or as the value of the key before it."""
         top = self.stack[-1]
         if not isinstance(top, Object):
             top.append(value)
-        elif self.has_colon[-1]:
-            top.append((self.keys[-1], value))
-            self.keys[-1], self.has_colon[-1] = None, False
+        elif top.has_colon:
+            top.append((top.key, value))
+            top.key, top.has_colon = None, False
         else:
-            self.keys[-1] = value
-
-    def mark(self, mark: bytes) -> None:
-        """Take a colon or a comma, or a token that models write in their place."""
-        if mark in b":=":
-            self.has_colon[-1] = self.keys[-1] is not None
-        else:
-            self.keys[-1], self.has_colon[-1] = None, False
+            top.key = value
 
     def open(self, match: re.Match[bytes]) -> Array | None:
-        """Open a structure; where one opens in place of a key, the closing brace before it is missing."""
-        is_object = match["open"] == b"{"
-        if (
-            is_object
-            and self.stack
-            and isinstance(self.stack[-1], Object)
-            and not self.has_colon[-1]
-            and not self.too_deep
-        ):
-            closed = self.close(match.start("open"), closed=True)
+        """Open a structure; where one opens in place of a key, the closing brace before it is missing.
+
+        Return what is whole with that: an object of a known shape, or one without its brace.
+        """
+        at, is_object = match.start("open"), match["open"] == b"{"
+        top = self.stack[-1] if self.stack else None
+        is_inner = isinstance(top, Object)
+        if is_object and not self.too_deep and not is_inner and (whole := self.read_whole(self.source, at)) is not None:
+            # About as many as its tokens are.
+            self.budget = max(self.budget - (whole.end - at) // 4, 0)
+            self.at = whole.end
+            if top is None:
+                return whole
+            top.append(whole)
+            return None
+        if is_object and not self.too_deep and is_inner and top is not None and not top.has_colon:
+            closed = self.close(at, closed=True)
             if not self.stack:
                 return closed
         if len(self.stack) >= _MAX_DEPTH:
             self.too_deep += 1
-            return None
-        self.stack.append((Object if is_object else Array)(match.start("open")))
-        self.keys.append(None)
-        self.has_colon.append(False)
+        else:
+            self.stack.append((Object if is_object else Array)(at))
         return None
 
     def close(self, at: int, *, closed: bool) -> Array:
         """Close the innermost structure and add it to the one around it."""
         node = self.stack.pop()
         node.end, node.closed = at, closed
-        self.keys.pop()
-        self.has_colon.pop()
         if self.stack:
             self.add(node)
         return node
@@ -294,7 +272,7 @@ class _Builder:
             if _CLOSERS[text[self.stack[depth].start]] == match["close"][0]:
                 while len(self.stack) > depth:
                     is_last = len(self.stack) == depth + 1
-                    node = self.close(match.end(), closed=is_last or isinstance(self.stack[-1], Object))
+                    node = self.close(match.end("close"), closed=is_last or isinstance(self.stack[-1], Object))
                 return node if not self.stack else None
         return None
 

@@ -43,7 +43,7 @@ def cut(text: str, think: Think) -> Sections:
     >>> text[start:end], defects
     ('2', 0)
     """
-    own_form = _cut_required(text, think) if think != "optional" else _cut_optional(text)
+    own_form = _cut_optional(text) if think == "optional" else _cut_clean(text, prefilled=think == "prefilled")
     if own_form is not None:
         return own_form
     # "İ" is the one character whose lower case is longer than itself: positions must stay.
@@ -68,18 +68,6 @@ def cut(text: str, think: Think) -> Sections:
         if any(lowered.startswith(tag, at) and not text.startswith(tag, at) for at, tag in tags if at >= 0):
             defects |= REPAIRED
     return thought, (start, end if end >= 0 else len(text)), defects
-
-
-def _cut_required(text: str, think: Think) -> Sections | None:
-    """Cut a response in the exact form that a grammar requires; return None for any other."""
-    # The fast path for nearly all responses of a trained policy.
-    if think == "required" and text.startswith("<think>"):
-        close = text.find("<", 7)
-        if text.startswith("</think><answer>", close):
-            end = text.find("<", close + 16)
-            if end == len(text) - 9 and text.endswith("</answer>"):
-                return (7, close), (close + 16, end), 0
-    return _cut_clean(text, prefilled=think == "prefilled")
 
 
 def _cut_optional(text: str) -> Sections | None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,10 +13,10 @@ from mirg_rewards.columns import Booleans, Integers
 from mirg_rewards.parsing.image_names import ORDINALS
 from mirg_rewards.parsing.lexer import NUMBER, STRING, Code, spans_of, unescape, with_strings
 from mirg_rewards.parsing.resolve import RawColumns
-from mirg_rewards.parsing.syntax import AMBIGUOUS, MAX_SHAPE, PIECE, UNSAID, Plan, StrictMatch, number_in
+from mirg_rewards.parsing.syntax import AMBIGUOUS, PIECE, UNSAID, Plan, StrictMatch, number_in
 
 _MAX_INDEX = 1e9
-_LESS, _GREATER, _HYPHEN, _BAR = b"<>-|"
+_LESS, _GREATER, _HYPHEN = b"<>-"
 # The inside of a string that is JSON to the letter. matches: 'a "red" car' with a backslash before each quote
 _SOUND = re.compile(r"""(?:[^\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+""")
 # A word that may name an image; what is not ASCII is byte 127 in the code. matches: "Image", "photo"
@@ -26,6 +25,7 @@ _WIDTH = 8
 _ORDINALS = {word: float(number) for number, word in enumerate(ORDINALS, 1)}
 _QUOTES = "\"'"
 _LOST = UNPARSED.value
+_NO_PLAN = Plan(())
 
 
 class StrictClaims(NamedTuple):
@@ -68,9 +68,13 @@ class _Pieces(NamedTuple):
         """Return for each piece the value of its plan."""
         return np.fromiter(values, np.int64, len(self.plans))[self.which]
 
+    def select(self, kept: Booleans) -> _Pieces:
+        """Return some of the pieces."""
+        return _Pieces(self.starts[kept], self.stops[kept], self.rows[kept], self.plans, self.which[kept])
+
 
 def match_strict(
-    strict: StrictMatch, code: Code, texts: Sequence[str], may_match: Sequence[bool], max_claims: int
+    strict: StrictMatch, code: Code, texts: Sequence[str], may_match: Sequence[Callable[[], bool]], max_claims: int
 ) -> tuple[Code, StrictClaims]:
     """Match each row as a whole; return the code with its strings as bytes, and the claims of the rows that match.
 
@@ -79,21 +83,22 @@ def match_strict(
     if strict.strings is not None:
         code = with_strings(code, strict.strings)
     parts = strict.piece.split(code.text)
-    glued = [_glued(strict.glue, row) for row in PIECE.join(parts[::2]).split(b"\0")[: len(code.ends)]]
-    matches = np.array([match is not None for match in glued], dtype=np.bool_) & np.array(may_match, dtype=np.bool_)
+    rows_of_pieces = PIECE.join(parts[::2]).split(b"\0")[: len(code.ends)]
+    gaps_in = {row: _gaps(strict.glue, row) for row in set(rows_of_pieces)}
+    glued = list(map(gaps_in.__getitem__, rows_of_pieces))
+    is_whole = (glue is not None and may() for glue, may in zip(glued, may_match, strict=True))
+    matches = np.fromiter(is_whole, np.bool_, len(glued))
     if not strict.is_json:
         matches[_rows_with_doubtful_numbers(code)] = False
-        matches[_rows_with_torn_tokens(code)] = False
     plans: list[Plan | None] = list(map(strict.plans.__getitem__, parts[1::2]))
-    number = {plan: place for place, plan in enumerate(dict.fromkeys(plans)) if plan is not None}
-    which = np.array([-1 if plan is None else number[plan] for plan in plans], dtype=np.int64)
+    number = {plan: place for place, plan in enumerate(dict.fromkeys(plans))}
+    which = np.array([number[plan] for plan in plans], dtype=np.int64)
     starts, stops = spans_of(parts).T
     rows = np.searchsorted(code.ends, starts)
-    matches[rows[which < 0]] = False
-    kept = matches[rows]
-    pieces = _Pieces(starts[kept], stops[kept], rows[kept], *_renumbered(list(dict.fromkeys(plans)), which[kept]))
-    numbers = _numbers_in_texts(pieces, code, texts, matches)
-    around = {row: glue for row, glue in enumerate(glued) if glue is not None and matches[row] and any(glue)}
+    matches[rows[which == number.get(None, -1)]] = False
+    pieces = _Pieces(starts, stops, rows, [plan or _NO_PLAN for plan in number], which).select(matches[rows])
+    code = _with_numbers_in_texts(pieces, code, texts, matches)
+    around = {row: gaps for row, gaps in enumerate(glued) if gaps and any(gaps) and matches[row]}
     _drop_doubtful(strict, pieces, around, matches)
     if strict.is_json:
         matches[_rows_with_unsound_strings(code, texts)] = False
@@ -109,38 +114,22 @@ def match_strict(
             start, end = code.row(row)
             first, last = start + len(before), end - len(behind) - 1
             outside.append((row, (int(code.starts[first]), int(code.stops[last]))))
-    kept = matches[pieces.rows]
-    pieces = pieces._replace(
-        starts=pieces.starts[kept], stops=pieces.stops[kept], rows=pieces.rows[kept], which=pieces.which[kept]
-    )
+    pieces = pieces.select(matches[pieces.rows])
     defects[~matches] = 0
-    raw, labels, spans = _claims(code, texts, pieces, numbers)
+    raw, labels, spans = _claims(code, texts, pieces)
     return code, StrictClaims(raw, labels, spans, matches, defects, outside)
 
 
-def _glued(glue: re.Pattern[bytes], row: bytes) -> tuple[bytes, ...] | None:
-    """Match the text around the pieces of a row; None if the row as a whole does not match."""
-    if PIECE not in row:
-        return None
-    # A long row is hardly met again, and many would fill the memory.
-    return _glue(glue, row) if len(row) <= MAX_SHAPE else _glue.__wrapped__(glue, row)
-
-
-@functools.lru_cache(maxsize=4096)
-def _glue(glue: re.Pattern[bytes], row: bytes) -> tuple[bytes, ...] | None:
-    match = glue.fullmatch(row)
+def _gaps(glue: re.Pattern[bytes], row: bytes) -> tuple[bytes, ...] | None:
+    """Return the text around the pieces of a row; None if the row as a whole does not match."""
+    match = glue.fullmatch(row) if PIECE in row else None
     return None if match is None else match.groups(b"")
 
 
-def _renumbered(plans: list[Plan | None], which: Integers) -> tuple[list[Plan], Integers]:
-    """Return the plans in use, and the index of each piece's plan among them."""
-    numbers, which = np.unique(which, return_inverse=True)
-    return [plan for plan in (plans[number] for number in numbers.tolist()) if plan is not None], which
-
-
-def _numbers_in_texts(pieces: _Pieces, code: Code, texts: Sequence[str], matches: Booleans) -> dict[int, float]:
-    """Return the numbers in strings among coordinates and in words; a row with a string without a number does not match."""
-    numbers: dict[int, float] = {}
+def _with_numbers_in_texts(pieces: _Pieces, code: Code, texts: Sequence[str], matches: Booleans) -> Code:
+    """Add the numbers in strings among coordinates and in words; a row with a string without a number does not match."""
+    numbers: list[float] = []
+    number_at = code.number_at.copy()
     has_texts = np.array([bool(plan.texts or plan.words) for plan in pieces.plans], dtype=np.bool_)
     for piece in np.flatnonzero(has_texts[pieces.which]).tolist():
         plan, start, row = pieces.plans[pieces.which[piece]], int(pieces.starts[piece]), int(pieces.rows[piece])
@@ -151,8 +140,9 @@ def _numbers_in_texts(pieces: _Pieces, code: Code, texts: Sequence[str], matches
             if number is None:
                 matches[row] = False
             else:
-                numbers[start + place] = number
-    return numbers
+                number_at[start + place] = len(code.values) + len(numbers)
+                numbers.append(number)
+    return code._replace(values=np.append(code.values, numbers), number_at=number_at) if numbers else code
 
 
 def _drop_doubtful(
@@ -166,7 +156,7 @@ def _drop_doubtful(
         is_named[named] = True
         matches[pieces.rows[is_named[pieces.rows] & ~(says_image & strict.is_json)]] = False
     if not strict.is_json:
-        says_label = pieces.of_plans(plan.claims[0].label != "" for plan in pieces.plans) > 0
+        says_label = pieces.of_plans(bool(plan.claims and plan.claims[0].label != "") for plan in pieces.plans) > 0
         for says in (says_image, says_label):
             differs = (says[1:] != says[:-1]) & (pieces.rows[1:] == pieces.rows[:-1])
             matches[pieces.rows[1:][differs]] = False
@@ -175,9 +165,7 @@ def _drop_doubtful(
 _KINDS = {"image": 0, "box": 1, "point": 2, "box and point": 3, "polygon": 4}
 
 
-def _claims(
-    code: Code, texts: Sequence[str], pieces: _Pieces, text_numbers: dict[int, float]
-) -> tuple[RawColumns, list[str], Integers]:
+def _claims(code: Code, texts: Sequence[str], pieces: _Pieces) -> tuple[RawColumns, list[str], Integers]:
     """Return the claims of pieces, their labels and spans."""
     constants: list[str] = []
     lines = [line for plan in pieces.plans for line in _table(plan, constants)]
@@ -191,16 +179,13 @@ def _claims(
     kind, index_base, named = claims[:, _WIDTH], claims[:, _WIDTH + 2], claims[:, _WIDTH + 6] > 0
     places = np.where(claims[:, :_WIDTH] >= 0, claims[:, :_WIDTH] + base[:, None], -1)
     numbers = np.append(code.values, np.nan)[np.where(places >= 0, code.number_at[places], len(code.values))]
-    if text_numbers:
-        for place in np.argwhere(np.isin(places, list(text_numbers))).tolist():
-            numbers[tuple(place)] = text_numbers[int(places[tuple(place)])]
     points = np.where((kind == 2)[:, None], numbers[:, :2], numbers[:, 4:6])
     polygons = {
         place: tuple(numbers[place][places[place] >= 0].tolist()) for place in np.flatnonzero(kind == 4).tolist()
     }
     raw = RawColumns(
         rows=rows,
-        images=_images(code, claims[:, _WIDTH + 1], base, index_base, text_numbers),
+        images=_images(code, claims[:, _WIDTH + 1], base, index_base),
         boxes=numbers[:, :4],
         points=points,
         has_box=(kind == 1) | (kind == 3),
@@ -227,19 +212,13 @@ def _table(plan: Plan, constants: list[str]) -> list[tuple[int, ...]]:
     return lines
 
 
-def _images(
-    code: Code, places: Integers, base: Integers, index_base: Integers, text_numbers: dict[int, float]
-) -> Integers:
+def _images(code: Code, places: Integers, base: Integers, index_base: Integers) -> Integers:
     """Convert numbers to images; AMBIGUOUS where a number is no integer or too large."""
     is_said = places >= 0
     if not is_said.any():
         return np.full(len(places), UNSAID)
     at = np.where(is_said, places + base, 0)
     written = np.where(is_said, np.append(code.values, 0.0)[code.number_at[at]], 0.0)
-    if text_numbers:
-        written = np.array(
-            [text_numbers.get(place, value) for place, value in zip(at.tolist(), written.tolist(), strict=True)]
-        )
     is_index = (np.abs(written) <= _MAX_INDEX) & (written == np.floor(written))
     images = np.where(is_index, written, 0).astype(np.int64) + 1 - index_base
     return np.where(is_said, np.where(is_index, images, AMBIGUOUS), UNSAID)
@@ -297,17 +276,6 @@ def _rows_with_doubtful_numbers(code: Code) -> Integers:
     is_taken = ~code.is_unusual[numbers] & (np.abs(values) < _MAX_INDEX) & (~is_alone | is_digits)
     is_taken &= ~is_token | (lengths <= np.where(is_alone, 4, 5))
     rows: Integers = np.searchsorted(code.ends, places[~is_taken])
-    return rows
-
-
-def _rows_with_torn_tokens(code: Code) -> Integers:
-    """Return the rows with a blank beside a bar, as in "<| box_start|>": the code does not have it."""
-    letters = np.frombuffer(code.text, dtype=np.uint8)
-    bars = np.flatnonzero(letters == _BAR)
-    # Behind a NUL a row begins, and characters count from 0 again.
-    is_torn = (letters[bars - 1] != 0) & (code.stops[bars - 1] < code.starts[bars])
-    is_torn |= code.stops[bars] < code.starts[bars + 1]
-    rows: Integers = np.searchsorted(code.ends, bars[is_torn])
     return rows
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -21,6 +22,8 @@ PAIR = rf"\(\s{{0,4}}({NUMBER})\s{{0,4}},\s{{0,4}}({NUMBER})\s{{0,4}}\)"
 
 # matches: "-3.5"
 _NUMBER = re.compile(NUMBER)
+# matches: "1, 2 3"
+_NUMBERS = re.compile(rf"\s*+{NUMBER}(?:(?:\s*+,\s*+|\s++){NUMBER})*+\s*+")
 
 AMBIGUOUS = -(2**40)
 """An image reference that cannot be resolved."""
@@ -195,18 +198,32 @@ class ScanResult:
     is_explicit: bool = False
     masked_spans: list[Span] = field(default_factory=list)
 
-    def limit(self, pieces: Iterable[T], count: int) -> Iterator[T]:
-        """Yield up to `count` pieces; more are a defect, which bounds the time.
+    def limit(self, pieces: Iterable[T], count: int) -> list[T]:
+        """Return up to `count` pieces; more are a defect, which bounds the time.
 
         >>> result = ScanResult()
-        >>> list(result.limit("abc", 2)), Defect(result.defects)
+        >>> result.limit("abc", 2), Defect(result.defects)
         (['a', 'b'], <Defect.TOO_LONG: 65536>)
         """
-        for number, piece in enumerate(pieces):
-            if number >= count:
-                self.defects |= Defect.TOO_LONG.value
-                return
-            yield piece
+        kept = list(itertools.islice(pieces, count + 1))
+        if len(kept) > count:
+            self.defects |= Defect.TOO_LONG.value
+            kept.pop()
+        return kept
+
+    def extend(self, other: ScanResult) -> None:
+        """Add what is found in a later part of the text.
+
+        >>> result = ScanResult(defects=1)
+        >>> result.extend(ScanResult(defects=2, matched=True))
+        >>> result.defects, result.matched
+        (3, True)
+        """
+        self.claims += other.claims
+        self.defects |= other.defects
+        self.matched |= other.matched
+        self.is_explicit |= other.is_explicit
+        self.masked_spans += other.masked_spans
 
 
 Kind = Literal["box", "point", "box and point", "image", "polygon"]
@@ -238,7 +255,7 @@ class Syntax:
     - `writes`: the kinds of claim that it has a form for.
     - `strict()`: makes the strict match of its native form; it finds the same claims as `scan`.
     - `is_lexed`: `scan` needs the region's code.
-    - `needs`: an answer with none of these characters holds nothing in this syntax; "" where that cannot be told.
+    - `needs`: an answer without a match of this pattern holds nothing in this syntax; None where that cannot be told.
     - `is_bare`: it is never explicit, so that it is passed over where another syntax has matched.
     - `space`: a fixed space that overrides the grammar's (Kosmos-2's grid of patches).
     - `says_image`: the image has a place of its own, and is written in rows of one image too.
@@ -254,7 +271,7 @@ class Syntax:
     writes: frozenset[Kind] = field(compare=False, default=BOX)
     strict: Callable[[], StrictMatch] | None = field(compare=False, default=None)
     is_lexed: bool = field(compare=False, default=False)
-    needs: str = field(compare=False, default="")
+    needs: re.Pattern[str] | None = field(compare=False, default=None)
     is_bare: bool = field(compare=False, default=False)
     space: Space | None = field(compare=False, default=None)
     says_image: bool = field(compare=False, default=False)
@@ -274,6 +291,44 @@ class Syntax:
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         for part, value in zip(fields(self), state, strict=True):
             object.__setattr__(self, part.name, frozenset(value) if part.name == "writes" else value)
+
+
+def raw_claim(
+    numbers: Numbers, label: str, span: Span, outer: Span, *, image: int | None = None, named: bool = False
+) -> RawClaim:
+    """Make a claim of a box of four numbers, a point of two, or a polygon of more.
+
+    >>> raw_claim((1.0, 2.0), "dog", (0, 5), (0, 9)).point
+    (1.0, 2.0)
+    """
+    box, point, polygon = (
+        numbers if kind else None for kind in (len(numbers) == 4, len(numbers) == 2, len(numbers) > 4)
+    )
+    return RawClaim(image, box, point, label, named, *span, outer, polygon)
+
+
+def numbers_in(text: str) -> Numbers:
+    """Parse a text as numbers apart by commas or blanks; () if it is anything else.
+
+    >>> numbers_in("1, 2 3"), numbers_in("1, a dog")
+    ((1.0, 2.0, 3.0), ())
+    """
+    return tuple(map(float, _NUMBER.findall(text))) if _NUMBERS.fullmatch(text) else ()
+
+
+def lists_in(text: str, start: int) -> list[tuple[Numbers, Span]]:
+    """Parse the parts between semicolons as numbers; return them with their characters, where `text` begins at `start`.
+
+    >>> lists_in("1, 2; 3", 10)
+    [((1.0, 2.0), (10, 14)), ((3.0,), (16, 17))]
+    """
+    lists = []
+    for part in text.split(";"):
+        inside = part.strip()
+        begin = start + len(part) - len(part.lstrip())
+        lists.append((numbers_in(inside), (begin, begin + len(inside))))
+        start += len(part) + 1
+    return lists
 
 
 def number_in(text: str) -> float | None:

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.line_format import in_lines, label_before, line_syntax, quoted
-from mirg_rewards.parsing.syntax import (
-    BOX,
-    NUMBER,
-    POINT,
-    ClaimToWrite,
-    RawClaim,
-    Region,
-    ScanResult,
-    format_numbers,
-)
+from mirg_rewards.parsing.line_format import in_lines, label_ahead, label_before, line_syntax
+from mirg_rewards.parsing.syntax import BOX, NUMBER, POINT, ClaimToWrite, Region, ScanResult, format_numbers, raw_claim
 
 MAX_PIECES = 1024
 _COMMA = r"(?:\s{0,4},\s{0,4}|\s{1,4})"
@@ -54,6 +46,8 @@ _ACTION = re.compile(
 _CALL = re.compile(r"(?:Action:\s?)?[\w.]{1,40}\s?\(\s?\w{0,16}\s?\Z")
 # matches: "(start_box='(12"
 _CUT_OFF = re.compile(r"""\([^()\n]{0,64}(?:=\s?["']?[^"')\n]{0,64}|[0-9][0-9., ]{0,32})\Z""")
+# matches: "=", the bracket of "click("
+_NEEDS = re.compile(r"=|\((?<=[A-Za-z]\()")
 # Characters behind the sign of a call that the end cuts off.
 _MAX_CUT = 160
 
@@ -90,38 +84,21 @@ def scan(region: Region) -> ScanResult:
             cut = end - begin < _MAX_CUT and _CUT_OFF.search(plain, max(start, begin - 64), end)
             result.defects |= (Defect.TRUNCATED if cut else Defect.UNREADABLE_BOX).value
             continue
-        named = place.re is _PIECE and place["x"]
-        groups = place.group("x", "y") if named else [group for group in place.groups() if _is_number(group)]
-        numbers = tuple(map(float, groups))
+        spans = [place.span(index) for index, group in enumerate(place.groups(), 1) if group and group not in "[("]
+        numbers = tuple(float(plain[low:high]) for low, high in spans)
+        if place is piece and piece["y"]:
+            numbers = numbers[::-1]
         opened = _CALL.search(plain, max(behind, begin - 64), begin + (piece[0][0] == "("))
         label, outer = label_before(text, plain, behind, opened.start() if opened else begin)
         behind = place.end()
-        spans = [place.span(index) for index, group in enumerate(place.groups(), 1) if _is_number(group)]
-        span = (min(low for low, _ in spans), max(high for _, high in spans))
-        box, point = (numbers, None) if len(numbers) == 4 else (None, numbers)
-        result.claims.append(RawClaim(None, box, point, label, False, *span, (outer, behind)))
+        result.claims.append(raw_claim(numbers, label, (spans[0][0], spans[-1][1]), (outer, behind)))
     return result
-
-
-def _is_number(group: str | None) -> bool:
-    return group is not None and group[-1:] in "0123456789." and group not in ".("
-
-
-def write(claims: list[ClaimToWrite]) -> str:
-    """Write one click a line, after its image and label.
-
-    >>> from mirg_rewards import GRAMMARS, Claim, Point, render
-    >>> render([Claim(None, point=Point(0.197, 0.525))], GRAMMARS["ui_tars_1"], [None])
-    "click(start_box='(197,525)')"
-    """
-    return in_lines(claims, _place)
 
 
 def _place(claim: ClaimToWrite) -> str:
     numbers = claim.box or claim.point
     assert numbers is not None
-    label = f"{quoted(claim.label)} " if claim.label else ""
-    return f"{label}click(start_box='({format_numbers(numbers)})')"
+    return f"{label_ahead(claim)}click(start_box='({format_numbers(numbers)})')"
 
 
-CALLS = line_syntax("CALLS", scan, write, BOX | POINT, needs="=(")
+CALLS = line_syntax("CALLS", scan, partial(in_lines, place=_place), BOX | POINT, needs=_NEEDS)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from mirg_rewards.parsing.json_boxes import normal
-from mirg_rewards.parsing.json_walk import UNREADABLE, Walk, plan_of, raw_claim
+from mirg_rewards.parsing.json_walk import UNREADABLE, Walk, plan_of
 from mirg_rewards.parsing.lexer import JSON_STRINGS, PYTHON_STRINGS, lex, with_strings
 from mirg_rewards.parsing.loose_json import Whole, read_loose_json
 from mirg_rewards.parsing.syntax import (
@@ -76,18 +76,16 @@ class Dialect(NamedTuple):
         return _PYTHON_OBJECT if self.quotes else _OBJECT
 
 
+# matches: "{"
+_NEEDS = re.compile(r"\{")
 _PLAINEST = Dialect()
 
 
 @functools.lru_cache(maxsize=256)
-def _plans(dialect: Dialect) -> Plans:
-    return Plans(partial(plan_of, keys=_keys(dialect)))
-
-
-@functools.lru_cache(maxsize=256)
-def _keys(dialect: Dialect) -> frozenset[str]:
-    """Return the coordinate keys that a family writes."""
-    return frozenset(map(normal, (dialect.box, dialect.point, *dialect.others)))
+def _keys_and_plans(dialect: Dialect) -> tuple[frozenset[str], Plans]:
+    """Return the coordinate keys that a family writes, and the plans of its objects."""
+    keys = frozenset(map(normal, (dialect.box, dialect.point, *dialect.others)))
+    return keys, Plans(partial(plan_of, keys=keys))
 
 
 def scan(region: Region, *, dialect: Dialect = _PLAINEST) -> ScanResult:
@@ -98,19 +96,19 @@ def scan(region: Region, *, dialect: Dialect = _PLAINEST) -> ScanResult:
     'dog'
     """
     source = region.source or _source(region, dialect)
-    loose = read_loose_json(source, partial(_read_whole, dialect=dialect), quotes=dialect.quotes)
-    walk = Walk(region.first_image, region.images, _keys(dialect))
-    result = ScanResult(defects=loose.defects)
-    for root in loose.roots:
-        walk.outer = (root.start, root.end)
+    keys, plans = _keys_and_plans(dialect)
+    read_whole = partial(_read_whole, pattern=dialect.object, plans=plans)
+    roots, defects = read_loose_json(source, read_whole, quotes=dialect.quotes)
+    walk = Walk(region.first_image, region.images, keys, source.characters)
+    result = ScanResult(defects=defects)
+    for root in roots:
+        walk.outer = source.characters(root.start, root.end)
         walk.holds_keys = False
         walk.visit(root)
         if walk.holds_keys:
-            result.masked_spans.append(source.characters(*walk.outer))
+            result.masked_spans.append(walk.outer)
     result.defects |= walk.defects
-    result.claims = [
-        raw_claim(claim, source.characters(*claim.span), source.characters(*claim.outer)) for claim in walk.claims
-    ]
+    result.claims = walk.claims
     result.is_explicit = result.matched = bool(result.claims or result.defects & UNREADABLE)
     return result
 
@@ -121,9 +119,9 @@ def _source(region: Region, dialect: Dialect) -> Source:
     return Source(code, region.text, *code.row(0))
 
 
-def _read_whole(source: Source, at: int, *, dialect: Dialect) -> Whole | None:
-    match = dialect.object.match(source.code.text, at, source.end)
-    plan = None if match is None or match[0] == b"{}" else _plans(dialect)[match[0]]
+def _read_whole(source: Source, at: int, *, pattern: re.Pattern[bytes], plans: Plans) -> Whole | None:
+    match = pattern.match(source.code.text, at, source.end)
+    plan = None if match is None or match[0] == b"{}" else plans[match[0]]
     if match is None or plan is None or any(source.number(at + place) is None for place in plan.texts):
         return None
     return Whole(source, at, match.end(), plan)
@@ -180,7 +178,7 @@ def write_named(claims: list[ClaimToWrite]) -> str:
 
 def _strict(dialect: Dialect) -> StrictMatch:
     glue = _NAMED_GLUE if "objects" in dialect.others else _GLUE
-    return StrictMatch(dialect.strings, dialect.object, _plans(dialect), glue, is_json=True)
+    return StrictMatch(dialect.strings, dialect.object, _keys_and_plans(dialect)[1], glue, is_json=True)
 
 
 def json_syntax(name: str, dialect: Dialect, **more: Any) -> Syntax:
@@ -197,7 +195,7 @@ def json_syntax(name: str, dialect: Dialect, **more: Any) -> Syntax:
             "writes": BOX | POINT | BOTH | IMAGE,
             "strict": partial(_strict, dialect),
             "is_lexed": True,
-            "needs": "{",
+            "needs": _NEEDS,
             "fenced": dialect.fenced,
             **more,
         },

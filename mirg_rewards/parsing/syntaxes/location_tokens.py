@@ -10,18 +10,11 @@ from mirg_rewards.claims import Defect
 from mirg_rewards.parsing.image_names import REFERENCE
 from mirg_rewards.parsing.lexer import unescape
 from mirg_rewards.parsing.line_format import in_lines, label_before, line_syntax, plain_or_quoted
-from mirg_rewards.parsing.syntax import (
-    BOX,
-    POLYGON,
-    ClaimToWrite,
-    Numbers,
-    RawClaim,
-    Region,
-    ScanResult,
-    Syntax,
-)
+from mirg_rewards.parsing.syntax import BOX, POLYGON, ClaimToWrite, Region, ScanResult, Syntax, raw_claim
 
 MAX_PIECES = 256
+# matches: "<"
+_NEEDS = re.compile("<")
 # matches: "<loc_52><loc_60> "
 _RUN = re.compile(r"(?:<loc_?[0-9]{1,9}>[ \t]?)++")
 # matches: "<loc_52>", "<loc0052>"
@@ -83,9 +76,7 @@ def scan(region: Region, *, style: Style) -> ScanResult:
             for at in range(0, len(tokens), corners):
                 some = tokens[at : at + corners]
                 numbers = tuple(float(token[1]) for token in some)
-                box, polygon = (numbers, None) if len(numbers) == 4 else (None, numbers)
-                span = (some[0].start(), some[-1].end())
-                result.claims.append(RawClaim(None, box, None, label, False, *span, outer, polygon))
+                result.claims.append(raw_claim(numbers, label, (some[0].start(), some[-1].end()), outer))
         behind = outer[1]
     if _CUT_OFF.search(plain, max(behind, end - 16), end):
         result.defects |= Defect.TRUNCATED.value
@@ -119,18 +110,8 @@ def _without_ends(text: str, plain: str, start: int, end: int, letters: str | No
     return text[start : start + len(plain[start:end].rstrip(letters))].strip(letters)
 
 
-def write(claims: list[ClaimToWrite], *, style: Style) -> str:
-    """Write one claim a line.
-
-    >>> from mirg_rewards import GRAMMARS, Box, Claim, render
-    >>> render([Claim(None, Box(0.5, 0.25, 0.75, 1.0), label="cat")], GRAMMARS["paligemma"], [None])
-    '<loc0256><loc0512><loc1023><loc0768> cat'
-    """
-    return in_lines(claims, partial(_place, style=style))
-
-
 def _place(claim: ClaimToWrite, *, style: Style) -> str:
-    numbers: Numbers | None = claim.box
+    numbers = claim.box
     if style.corners == 8 and claim.polygon is not None and len(claim.polygon) == 8:
         numbers = claim.polygon
     if numbers is None or len(numbers) != style.corners:
@@ -151,9 +132,17 @@ _AHEAD = re.compile(rb"(" + _WORDS.replace(b"]", b"](?<![A-Za-z <].)" + _NOUNS, 
 
 def _syntax(name: str, style: Style, empty_answers: tuple[str, ...] = ("[]",)) -> Syntax:
     kinds, strings = BOX if style.corners == 4 else POLYGON, _BEHIND if style.behind else _AHEAD
-    reader, writer = partial(scan, style=style), partial(write, style=style)
+    reader, writer = partial(scan, style=style), partial(in_lines, place=partial(_place, style=style))
     return line_syntax(
-        name, reader, writer, kinds, strings, in_words=False, needs="<", is_vocabulary=True, empty_answers=empty_answers
+        name,
+        reader,
+        writer,
+        kinds,
+        strings,
+        in_words=False,
+        needs=_NEEDS,
+        is_vocabulary=True,
+        empty_answers=empty_answers,
     )
 
 

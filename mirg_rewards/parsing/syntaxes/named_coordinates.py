@@ -4,36 +4,52 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Callable
 from functools import partial
 
-from mirg_rewards.parsing.line_format import in_lines, label_before, quoted
+from mirg_rewards.parsing.json_boxes import CORNERS, SIDES
+from mirg_rewards.parsing.line_format import in_lines, label_ahead, label_before
 from mirg_rewards.parsing.syntax import (
     NUMBER,
     PAIR,
     ClaimToWrite,
     Numbers,
-    RawClaim,
     Region,
     ScanResult,
     Syntax,
     format_numbers,
+    raw_claim,
 )
 
 MAX_PIECES = 512
-# Names of numbers that make a box together, in the order of x1, y1, x2, y2; then how far they may stand apart.
-_CORNERS = (
-    ("x1", "y1", "x2", "y2"),
-    ("xmin", "ymin", "xmax", "ymax"),
-    ("left", "top", "right", "bottom"),
-    ("x0", "y0", "x1", "y1"),
+
+
+def _corners(*numbers: float) -> Numbers:
+    return numbers
+
+
+def _cross(x2: float, y1: float, x1: float, y2: float) -> Numbers:
+    return (x1, y1, x2, y2)
+
+
+def _by_sides(x: float, y: float, width: float, height: float) -> Numbers:
+    return (x, y, x + width, y + height)
+
+
+def _by_center(x: float, y: float, width: float, height: float) -> Numbers:
+    return (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+
+
+# Names of numbers that make a box together, each with its conversion to x1, y1, x2, y2.
+_BOXES: tuple[tuple[tuple[str, ...], Callable[..., Numbers]], ...] = (
+    (("corner_1", "corner_2"), _corners),
+    (("corner_3", "corner_4"), _cross),
+    (("corner_1", "width", "height"), _by_sides),
+    *((names, _corners) for names in (*CORNERS, ("x0", "y0", "x1", "y1"))),
+    *((names, _by_sides) for names in SIDES),
+    *((names, _by_center) for names in (("cx", "cy", "w", "h"), ("cx", "cy", "width", "height"))),
 )
-_SIDES = (
-    ("x", "y", "width", "height"),
-    ("x", "y", "w", "h"),
-    ("left", "top", "width", "height"),
-    ("xmin", "ymin", "width", "height"),
-)
-_CENTRES = (("cx", "cy", "w", "h"), ("cx", "cy", "width", "height"))
+# How far they may stand apart.
 _FAR = 48
 
 _NAME = r"x_?min|y_?min|x_?max|y_?max|[xy]_?[012]|left|top|right|bottom|width|height|cx|cy|[xywh]"
@@ -45,7 +61,7 @@ _CORNER_NAMES = (
     r"(?:bottom|lower)[\s-]?left|左下角?",
 )
 # matches: "7"
-_DIGIT = re.compile(r"[0-9]")
+_NEEDS = re.compile(r"[0-9]")
 # matches: "x", "左"
 _NAME_LETTER = re.compile(r"[xywhtblrcu左上右下宽高]", re.IGNORECASE)
 _PLACE = (
@@ -86,7 +102,7 @@ def scan(region: Region, *, points: bool = False) -> ScanResult:
     """
     text, plain, start, end = region[:4]
     result = ScanResult()
-    if not (_DIGIT.search(plain, start, end) and _NAME_LETTER.search(plain, start, end)):
+    if not _NAME_LETTER.search(plain, start, end):
         return result
     held: dict[str, Numbers] = {}
     held_from = held_to = start
@@ -96,13 +112,13 @@ def scan(region: Region, *, points: bool = False) -> ScanResult:
         if points and held.keys() == {"x", "y"}:
             label, begin = label_before(text, plain, behind, held_from)
             point = held["x"] + held["y"]
-            result.claims.append(RawClaim(None, None, point, label, True, held_from, held_to, (begin, held_to)))
+            result.claims.append(raw_claim(point, label, (held_from, held_to), (begin, held_to), named=True))
 
     for named in itertools.islice(_TUPLE.finditer(plain, start, end), MAX_PIECES):
         names = (name.lower().replace("_", "") for name in named.groups()[:4])
         box = _box({name: (float(value),) for name, value in zip(names, named.groups()[4:], strict=True)})
         if box is not None:
-            result.claims.append(RawClaim(None, box, None, "", True, *named.span(), named.span()))
+            result.claims.append(raw_claim(box, "", named.span(), named.span(), named=True))
     if result.claims:
         result.matched = True
         return result
@@ -118,7 +134,7 @@ def scan(region: Region, *, points: bool = False) -> ScanResult:
         box = _box(held)
         if box is not None:
             label, begin = label_before(text, plain, behind, held_from)
-            result.claims.append(RawClaim(None, box, None, label, True, held_from, held_to, (begin, held_to)))
+            result.claims.append(raw_claim(box, label, (held_from, held_to), (begin, held_to), named=True))
             held, behind = {}, held_to
     flush()
     result.matched = bool(result.claims)
@@ -142,41 +158,18 @@ def _named(piece: re.Match[str]) -> tuple[str, Numbers]:
 
 def _box(held: dict[str, Numbers]) -> Numbers | None:
     """Return x1, y1, x2, y2 from the named numbers so far, if they make a box."""
-    if "corner_1" in held and "corner_2" in held:
-        return held["corner_1"] + held["corner_2"]
-    if "corner_3" in held and "corner_4" in held:
-        (x2, y1), (x1, y2) = held["corner_3"], held["corner_4"]
-        return (x1, y1, x2, y2)
-    if "corner_1" in held and "width" in held and "height" in held:
-        x1, y1 = held["corner_1"]
-        return (x1, y1, x1 + held["width"][0], y1 + held["height"][0])
-    if len(held) < 4:
-        return None
-    for names in _CORNERS:
-        if all(name in held for name in names):
-            return tuple(held[name][0] for name in names)
-    for names in _SIDES:
-        if all(name in held for name in names):
-            x, y, width, height = (held[name][0] for name in names)
-            return (x, y, x + width, y + height)
-    for names in _CENTRES:
-        if all(name in held for name in names):
-            x, y, width, height = (held[name][0] for name in names)
-            return (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    for names, convert in _BOXES:
+        if all(map(held.__contains__, names)):
+            return convert(*itertools.chain.from_iterable(held[name] for name in names))
     return None
-
-
-def write(claims: list[ClaimToWrite]) -> str:
-    """Write `x1=…, y1=…, x2=…, y2=…` a line, after image and label."""
-    return in_lines(claims, _place)
 
 
 def _place(claim: ClaimToWrite) -> str:
     assert claim.box is not None
-    label = f"{quoted(claim.label)} " if claim.label else ""
-    named = zip(_CORNERS[0], claim.box, strict=True)
-    return label + ", ".join(f"{name}={format_numbers((number,))}" for name, number in named)
+    named = zip(CORNERS[0], claim.box, strict=True)
+    return label_ahead(claim) + ", ".join(f"{name}={format_numbers((number,))}" for name, number in named)
 
 
-NAMED = Syntax("NAMED", scan, write, is_bare=True)
-NAMED_OR_POINTS = Syntax("NAMED_OR_POINTS", partial(scan, points=True), write, is_bare=True)
+_write = partial(in_lines, place=_place)
+NAMED = Syntax("NAMED", scan, _write, is_bare=True, needs=_NEEDS)
+NAMED_OR_POINTS = Syntax("NAMED_OR_POINTS", partial(scan, points=True), _write, is_bare=True, needs=_NEEDS)

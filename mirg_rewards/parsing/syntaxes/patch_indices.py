@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from mirg_rewards.claims import Defect
 from mirg_rewards.coordinates import Space
 from mirg_rewards.parsing.line_format import in_lines
-from mirg_rewards.parsing.syntax import (
-    BOX,
-    ClaimToWrite,
-    Numbers,
-    RawClaim,
-    Region,
-    ScanResult,
-    Syntax,
-)
+from mirg_rewards.parsing.syntax import BOX, ClaimToWrite, Numbers, Region, ScanResult, Syntax, raw_claim
 
 _SIDE = 32
 MAX_PIECES = 1024
@@ -60,9 +53,7 @@ def scan(region: Region) -> ScanResult:
             gap = plain[behind : span[0]] if 0 <= behind <= span[0] else "-"
             if not _GAP.fullmatch(gap):
                 label, label_start = "", span[0]
-            result.claims.append(
-                RawClaim(None, numbers, None, label, False, *span, (min(label_start, span[0]), span[1]))
-            )
+            result.claims.append(raw_claim(numbers, label, span, (min(label_start, span[0]), span[1])))
         if following in ("between", "closing"):
             behind, label_start = pieces[number + 1].end(), span[1]
         else:
@@ -83,16 +74,6 @@ def _corners(indices: list[int]) -> Numbers | None:
     return (float(x1), float(y1), float(x2), float(y2))
 
 
-def write(claims: list[ClaimToWrite]) -> str:
-    """Write one claim a line: its phrase and its two patches. Raises ValueError for a label that holds "<".
-
-    >>> from mirg_rewards import GRAMMARS, Box, Claim, render
-    >>> render([Claim(None, Box(0.4, 0.05, 0.98, 0.83))], GRAMMARS["kosmos2"], [None])
-    '<object><patch_index_0044><patch_index_0863></object>'
-    """
-    return in_lines(claims, _place)
-
-
 def _place(claim: ClaimToWrite) -> str:
     assert claim.box is not None
     if "<" in claim.label or "◁" in claim.label or len(claim.label) > 1000:
@@ -103,4 +84,8 @@ def _place(claim: ClaimToWrite) -> str:
     return f"{phrase}<object>{patches}</object>"
 
 
-PATCHES = Syntax("PATCHES", scan, write, BOX, space=Space(_SIDE, bin_center=True), needs="<")
+# matches: "<patch", "<phrase"
+_NEEDS = re.compile("<p")
+PATCHES = Syntax(
+    "PATCHES", scan, partial(in_lines, place=_place), BOX, space=Space(_SIDE, bin_center=True), needs=_NEEDS
+)

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from mirg_rewards.claims import Defect
-from mirg_rewards.parsing.line_format import in_lines, label_before, line_syntax, quoted
-from mirg_rewards.parsing.syntax import (
-    BOX,
-    PAIR,
-    POINT,
-    ClaimToWrite,
-    RawClaim,
-    Region,
-    ScanResult,
-    format_numbers,
-)
+from mirg_rewards.parsing.line_format import in_lines, label_ahead, label_before, line_syntax
+from mirg_rewards.parsing.syntax import BOX, PAIR, POINT, ClaimToWrite, Region, ScanResult, raw_claim
+from mirg_rewards.parsing.syntaxes import tag_styles
 
 _SQUARE = PAIR.replace(r"\(", r"\[").replace(r"\)", r"\]")
 # matches: "(1,2),(3,4)", "[[1, 2], [3, 4]]"
@@ -30,6 +23,8 @@ _ONE = re.compile(rf"{PAIR}|{_SQUARE}")
 _CALLED = re.compile(r"[A-Za-z0-9_.]\Z")
 # matches: "(1,2"
 _CUT_OFF = re.compile(r"\([0-9][0-9.,()\s]{0,60}\Z")
+# matches: "(1", "[ -2"
+NEEDS = re.compile(r"[\[(]\s{0,4}[0-9+\-.]")
 MAX_PIECES = 256
 
 
@@ -68,9 +63,8 @@ def _scan(region: Region, pattern: re.Pattern[str]) -> ScanResult:
             continue
         label, begin = label_before(text, plain, behind, match.start())
         numbers = tuple(float(group) for group in match.groups() if group is not None)
-        box, point = (numbers, None) if len(numbers) == 4 else (None, numbers)
         behind = match.end()
-        result.claims.append(RawClaim(None, box, point, label, False, match.start(), behind, (begin, behind)))
+        result.claims.append(raw_claim(numbers, label, match.span(), (begin, behind)))
     # Two points are a box; a pair that the text ends within is neither.
     tail = plain[max(behind, end - 64) : end]
     if _CUT_OFF.search(tail) and tail.count("(") - tail.count(")") != 0:
@@ -79,32 +73,10 @@ def _scan(region: Region, pattern: re.Pattern[str]) -> ScanResult:
     return result
 
 
-def write(claims: list[ClaimToWrite]) -> str:
-    """Write one box a line, after its image and label.
-
-    >>> from mirg_rewards import GRAMMARS, Box, Claim, render
-    >>> render([Claim(2, Box(0.25, 0.0, 0.5, 1.0))], GRAMMARS["qwen2_vl_stripped"], [None, None])
-    'Image-2: (250,0),(500,1000)'
-    """
-    return in_lines(claims, _place)
-
-
 def _place(claim: ClaimToWrite) -> str:
-    assert claim.box is not None
-    label = f"{quoted(claim.label)} " if claim.label else ""
-    return f"{label}({format_numbers(claim.box[:2])}),({format_numbers(claim.box[2:])})"
+    return label_ahead(claim) + tag_styles.PAIRS.write(claim.box or claim.point or ())
 
 
-def write_points(claims: list[ClaimToWrite]) -> str:
-    """Write one point a line, after its image and label."""
-    return in_lines(claims, _point)
-
-
-def _point(claim: ClaimToWrite) -> str:
-    assert claim.point is not None
-    label = f"{quoted(claim.label)} " if claim.label else ""
-    return f"{label}({format_numbers(claim.point)})"
-
-
-PAIRS = line_syntax("PAIRS", scan, write, BOX, needs="([", is_bare=True)
-POINTS = line_syntax("POINTS", scan_points, write_points, POINT, needs="([", is_bare=True)
+_write = partial(in_lines, place=_place)
+PAIRS = line_syntax("PAIRS", scan, _write, BOX, needs=NEEDS, is_bare=True)
+POINTS = line_syntax("POINTS", scan_points, _write, POINT, needs=NEEDS, is_bare=True)

@@ -6,7 +6,7 @@ import re
 
 from mirg_rewards.claims import Defect
 from mirg_rewards.parsing.json_boxes import KINDS, normal
-from mirg_rewards.parsing.json_walk import Walk, raw_claim
+from mirg_rewards.parsing.json_walk import Walk
 from mirg_rewards.parsing.lexer import unescape
 from mirg_rewards.parsing.line_format import plain_or_quoted
 from mirg_rewards.parsing.loose_json import Object
@@ -54,7 +54,7 @@ def scan(region: Region) -> ScanResult:
         at = plain.find("|", stop, end)
         if at >= 0 and plain[stop:at].strip():
             names = []
-    result = ScanResult(claims=list(map(raw_claim, walk.claims)), defects=walk.defects)
+    result = ScanResult(claims=walk.claims, defects=walk.defects)
     if at >= 0:
         result.defects |= Defect.TOO_LONG.value
     result.is_explicit = result.matched = bool(result.claims)
@@ -89,4 +89,6 @@ def write(claims: list[ClaimToWrite]) -> str:
     return "\n".join(lines) if claims else "[]"
 
 
-TABLES = Syntax("TABLES", scan, write, BOX, says_image=True, needs="|")
+# matches: "|"
+_NEEDS = re.compile(r"\|")
+TABLES = Syntax("TABLES", scan, write, BOX, says_image=True, needs=_NEEDS)

@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
 from mirg_rewards.claims import Defect, Span
-from mirg_rewards.parsing.image_references import ORDINALS
-from mirg_rewards.parsing.line_format import QUOTED, between, in_lines, label_before, line_syntax, quoted
+from mirg_rewards.parsing.image_names import ORDINALS
+from mirg_rewards.parsing.line_format import QUOTED, between, in_lines, label_ahead, label_before, line_syntax
 from mirg_rewards.parsing.syntax import (
     BOX,
-    NUMBER,
     POINT,
     POLYGON,
     ClaimToWrite,
     Numbers,
-    RawClaim,
     Region,
     ScanResult,
     Syntax,
+    lists_in,
+    raw_claim,
 )
 from mirg_rewards.parsing.syntaxes import point_pairs
 from mirg_rewards.parsing.syntaxes.tag_styles import ANY_BRACKET, BINS, PAIRS, STYLES, XML, XML_2D, Style
@@ -55,6 +55,8 @@ _ALL = _vocabulary(*STYLES.values(), XML, XML_2D)
 # Backslashes: GLM's own agent code has them before its bars.
 # matches: "</box>", "<|box_start|>"
 _TAG = re.compile(r"<[/|\\]{0,4}[a-z][a-z_0-9]{1,20}[|\\]{0,2}>", re.IGNORECASE)
+# matches: "<b", "<|o"
+_NEEDS = re.compile(r"<[/|\\]{0,4}[A-Za-z]")
 # matches: "[[1, 2], [3, 4]]"
 _NUMBERISH = re.compile(r"[\s0-9.,;()\[\]<>+\-]*+")
 # matches: "<1><2>", "(1, 2)"
@@ -62,10 +64,8 @@ _GROUP = re.compile(r"((?:<\s?[0-9]{1,9}\s?>\s?)++)|[\[(<]([^\[\]()<>]*+)[\])>]"
 # Where the tag is closed, it closes a bracket that was left open.
 # matches: "(1, 2"
 _GROUP_TO_END = re.compile(_GROUP.pattern.replace(r"[\])>]", r"(?:[\])>]|\Z)"))
-# matches: "1 2 3 4", "1, 2"
-_APART = re.compile(rf"\s*+{NUMBER}(?:(?:\s*+,\s*+|\s++){NUMBER})*+\s*+")
-# matches: "-3.5"
-_NUMBERS = re.compile(NUMBER)
+# matches: "12"
+_INTEGER = re.compile(r"[0-9]++")
 # matches: "a"
 _LETTER = re.compile(r"[^\W\d_]")
 # matches: "7"
@@ -139,11 +139,10 @@ def scan(region: Region, *, style: Style | None = None) -> ScanResult:
             result.defects |= REPAIRED
         result.defects |= UNREADABLE if lost else 0
         label, outer = _label_of(region, label, part.outer)
-        for kind, numbers, (low, high) in places:
+        for numbers, (low, high) in places:
             span = (part.start + low, part.start + high)
-            box, point, polygon = (numbers if kind == name else None for name in ("box", "point", "polygon"))
             around = span if _LETTER.search(content) else outer
-            result.claims.append(RawClaim(None, box, point, label.text, False, *span, around, polygon))
+            result.claims.append(raw_claim(numbers, label.text, span, around))
         label = _Label(label.text, outer[0], outer[1], _BETWEEN_BOXES)
     result.is_explicit = result.matched
     return result
@@ -211,41 +210,39 @@ def _label_of(region: Region, label: _Label, outer: Span) -> tuple[_Label, Span]
     return label, outer
 
 
-def _places(
-    content: str, kind: str, *, closed: bool, square_points: bool
-) -> tuple[list[tuple[str, Numbers, Span]], bool]:
+def _places(content: str, kind: str, *, closed: bool, square_points: bool) -> tuple[list[tuple[Numbers, Span]], bool]:
     """Return the boxes, points and polygons between two tags, and a flag: some of it is none of these."""
     groups = list(_groups(content, _GROUP_TO_END if closed else _GROUP))
     lost = any(not numbers for numbers, _, _ in groups)
-    places: list[tuple[str, Numbers, Span]] = []
+    places: list[tuple[Numbers, Span]] = []
     corner: tuple[Numbers, Span] | None = None
     if kind in ("polygon", "quad") and len(groups) > 2 and all(len(numbers) == 2 for numbers, _, _ in groups):
         corners = tuple(number for numbers, _, _ in groups for number in numbers)
-        return [("polygon", corners, (groups[0][1][0], groups[-1][1][1]))], False
+        return [(corners, (groups[0][1][0], groups[-1][1][1]))], False
     for numbers, span, bracket in groups:
-        if len(numbers) == 4 and kind != "point":
-            places.append(("box", numbers, span))
-        elif len(numbers) == 8 if kind == "quad" else _is_polygon(numbers, kind, bracket):
-            places.append(("polygon", numbers, span))
+        if (len(numbers) == 4 and kind != "point") or _is_polygon(numbers, kind, bracket):
+            places.append((numbers, span))
         elif len(numbers) == 2 and (kind == "point" or bracket == "<" or (square_points and bracket == "[")):
             # Two numbers at the end of the text may be half a box.
             if closed or bracket == "[":
-                places.append(("point", numbers, span))
+                places.append((numbers, span))
         elif len(numbers) == 2 and corner is not None:
-            places.append(("box", corner[0] + numbers, (corner[1][0], span[1])))
+            places.append((corner[0] + numbers, (corner[1][0], span[1])))
             corner = None
         elif len(numbers) == 2:
             corner = numbers, span
         elif len(numbers) > 1 or bracket:
             lost = True
     if corner is not None and closed and len(groups) == 1:
-        places.append(("point", *corner))
+        places.append(corner)
     elif corner is not None:
         lost = True
     return places, lost
 
 
 def _is_polygon(numbers: Numbers, kind: str, bracket: str) -> bool:
+    if kind == "quad":
+        return len(numbers) == 8
     return len(numbers) > 4 and len(numbers) % 2 == 0 and (kind == "polygon" or bracket == "<")
 
 
@@ -255,40 +252,18 @@ def _groups(content: str, pattern: re.Pattern[str]) -> Iterator[tuple[Numbers, S
     for match in pattern.finditer(content):
         found = True
         if match[1] is not None:
-            yield tuple(map(float, _NUMBERS.findall(match[1]))), match.span(), "<"
+            yield tuple(map(float, _INTEGER.findall(match[1]))), match.span(), "<"
             continue
-        at = match.start(2)
-        for part in match[2].split(";"):
-            span = (at, at + len(part)) if ";" in match[2] else match.span()
-            yield _numbers(part), span, match[0][0]
-            at += len(part) + 1
-    if found:
-        return
-    at = 0
-    for part in content.split(";"):
-        if part.strip():
-            yield _numbers(part), (at + len(part) - len(part.lstrip()), at + len(part.rstrip())), ""
-        at += len(part) + 1
-
-
-def _numbers(written: str) -> Numbers:
-    return tuple(map(float, _NUMBERS.findall(written))) if _APART.fullmatch(written) else ()
+        for numbers, span in lists_in(match[2], match.start(2)):
+            yield numbers, span if ";" in match[2] else match.span(), match[0][0]
+    if not found:
+        yield from ((numbers, span, "") for numbers, span in lists_in(content, 0) if span[0] < span[1])
 
 
 def scan_or_pairs(region: Region, *, style: Style) -> ScanResult:
     """Read the claims between a style's tags; if a tokenizer has stripped all tags, read bare pairs of points."""
     result = scan(region, style=style)
     return result if result.matched else point_pairs.scan(region)
-
-
-def write(claims: list[ClaimToWrite], *, style: Style, reference: Callable[[int], str] | None = None) -> str:
-    """Write one claim a line, in the tags of a style, after its image. Raises ValueError for a label that holds such tags.
-
-    >>> from mirg_rewards import GRAMMARS, Box, Claim, render
-    >>> render([Claim(None, Box(0.25, 0.0, 0.5, 1.0), label="a dog")], GRAMMARS["minicpm_v"], [None])
-    '<ref>a dog</ref><box>250 0 500 1000</box>'
-    """
-    return in_lines(claims, partial(_place, style=style), reference)
 
 
 def _place(claim: ClaimToWrite, *, style: Style) -> str:
@@ -303,14 +278,13 @@ def _place(claim: ClaimToWrite, *, style: Style) -> str:
         tags = style.point or style.box
     elif claim.polygon is not None:
         place = claim.box or ()
-    return _label(claim.label, style) + tags[0] + style.form.write(place) + tags[1]
+    return _label(claim, style) + tags[0] + style.form.write(place) + tags[1]
 
 
-def _label(label: str, style: Style) -> str:
-    if not label:
-        return ""
-    if style.label is None:
-        return f"{quoted(label)} "
+def _label(claim: ClaimToWrite, style: Style) -> str:
+    label = claim.label
+    if not label or style.label is None:
+        return label_ahead(claim)
     taken = _ALL.keys() | {"<think>", "</think>", "<answer>", "</answer>", "<tool_call>"}
     if "◁" in label or any(match[0].lower() in taken for match in _TAG.finditer(label)):
         raise ValueError(f"a label must not hold the tags that mark its end, got {label!r}")
@@ -327,12 +301,13 @@ _WORD = rb"It's in the ([a-z-]{4,14}+)(?= image\.)"
 
 def _syntax(name: str, style: Style, *, sentences: bool = False) -> Syntax:
     reader = partial(scan_or_pairs if style.form == PAIRS else scan, style=style)
-    writer = partial(write, style=style, reference=_sentence if sentences else style.reference.format)
+    reference = _sentence if sentences else style.reference.format
+    writer = partial(in_lines, place=partial(_place, style=style), reference=reference)
     kinds = BOX | POINT | (POLYGON if style.polygon or style.form == BINS else frozenset())
     strings = QUOTED
     if style.label is not None:
         strings = re.compile(between(*style.label) + (b"|" + _WORD if sentences else b""))
-    needs = "<" if style.form != PAIRS else ""
+    needs = _NEEDS if style.form != PAIRS else re.compile(f"{_NEEDS.pattern}|{point_pairs.NEEDS.pattern}")
     return line_syntax(name, reader, writer, kinds, strings, needs=needs, points_x_first=name == "FUYU_TAGS")
 
 
@@ -342,5 +317,5 @@ TAGS = {
 }
 """A syntax for every family's tags."""
 
-ANY_TAGS = Syntax("ANY_TAGS", scan, partial(write, style=STYLES["MINICPM_TAGS"]), BOX | POINT, needs="<")
+ANY_TAGS = Syntax("ANY_TAGS", scan, TAGS["MINICPM_TAGS"].write, BOX | POINT, needs=_NEEDS)
 """The tags of any family, tried where an answer is not in its grammar's own syntax."""

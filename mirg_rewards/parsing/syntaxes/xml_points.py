@@ -7,20 +7,21 @@ from __future__ import annotations
 import html
 import itertools
 import re
+from collections.abc import Iterator
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Literal
 
-from mirg_rewards.claims import Defect
+from mirg_rewards.claims import Defect, Span
 from mirg_rewards.parsing.line_format import PLAIN_LABEL, in_lines, line_syntax
 from mirg_rewards.parsing.syntax import (
     NUMBER,
     POINT,
     ClaimToWrite,
-    RawClaim,
     Region,
     ScanResult,
     Syntax,
     format_numbers,
+    raw_claim,
 )
 
 UNREADABLE, TRUNCATED = Defect.UNREADABLE_BOX.value, Defect.TRUNCATED.value
@@ -28,6 +29,8 @@ MAX_PIECES = 256
 _ATTRIBUTE = r"""\s*+[\w:-]{1,32}\s?=\s?(?:"[^"]{0,20000}+"|'[^']{0,20000}+')"""
 # matches: '<point x="1.0" y="2.0" alt="cup">'
 _ELEMENT = re.compile(rf"<(?P<name>points?|tracks?)(?P<attributes>(?:{_ATTRIBUTE})*+)\s*+(?P<end>/?>)?", re.IGNORECASE)
+# matches: "<p", "<T"
+_NEEDS = re.compile("<[ptPT]")
 # matches: 'alt="cup"'
 _PARTS = re.compile(r"""([\w:-]{1,32})\s?=\s?(?:"([^"]*+)"|'([^']*+)')""")
 # matches: ' coords="1 1 120'
@@ -44,11 +47,8 @@ _COORDS_GROUP = re.compile(r"[^\t;\n]+")
 _WORD = re.compile(r"\S{1,64}")
 
 
-class _Place(NamedTuple):
-    image: int | None
-    point: tuple[float, float]
-    start: int
-    end: int
+_Place = tuple[int | None, tuple[float, float], Span]
+"""The image of a point if it is named, the point, and its characters."""
 
 
 def scan(region: Region, *, form: Literal["axes", "coords"] = "axes") -> ScanResult:
@@ -65,59 +65,49 @@ def scan(region: Region, *, form: Literal["axes", "coords"] = "axes") -> ScanRes
         parts = {
             part[1].lower(): (part.start(), part.end(), *part.span(2 if part[2] is not None else 3)) for part in written
         }
-        names = {name: text[low:high] for name, (_, _, low, high) in parts.items()}
         closed = element["end"] is not None
         cut = None if closed else _CUT_COORDS.match(plain, element.end("attributes"), end)
-        if not names and cut is None:
+        if not parts and cut is None:
             # `<point>12 34</point>` is another syntax.
             continue
-        has_coords = "coords" in names or cut is not None
+        has_coords = "coords" in parts or cut is not None
         if has_coords:
             low, high = parts["coords"][2:] if "coords" in parts else cut.span(1) if cut else (0, 0)
             timed = element["name"].lower().startswith("track")
-            places, lost = _coords(plain[low:high], low, timed=timed, whole=cut is None)
+            found = list(_coords(plain[low:high], low, timed=timed, whole=cut is None))
         else:
-            places, lost = _axes_in(names, parts, closed=closed)
+            found = list(_axes_in(text, parts, closed=closed))
         result.matched = result.is_explicit = True
         # Molmo counts to 100 in the one form, Molmo2 to 1000 in the other.
         result.defects |= Defect.OTHER_SYNTAX.value if form != ("coords" if has_coords else "axes") else 0
         result.defects |= 0 if closed else TRUNCATED
-        if lost or len(parts) != len(written) or (not places and closed):
+        if None in found or len(parts) != len(written) or (not any(found) and closed):
             result.defects |= UNREADABLE
         inner = _INNER.match(plain, element.end(), end)
-        label = names.get("alt", names.get("label"))
-        if label is None:
-            label = text[slice(*inner.span(1))] if inner and element["end"] == ">" else ""
+        inside = inner.span(1) if inner and element["end"] == ">" else (0, 0)
+        label = html.unescape(text[slice(*parts.get("alt", parts.get("label", (0, 0, *inside)))[2:])])
         outer = (element.start(), inner.end() if inner else cut.end() if cut else element.end())
-        for image, point, low, high in places:
-            result.claims.append(RawClaim(image, None, point, html.unescape(label), False, low, high, outer))
+        for image, point, span in filter(None, found):
+            result.claims.append(raw_claim(point, label, span, outer, image=image))
     return result
 
 
-def _axes_in(
-    names: dict[str, str], parts: dict[str, tuple[int, int, int, int]], *, closed: bool
-) -> tuple[list[_Place], bool]:
-    """Return the points of the attributes x and y, and a flag: some of them make none."""
-    places: list[_Place] = []
-    lost = False
-    for name, value in names.items():
+def _axes_in(text: str, parts: dict[str, tuple[int, int, int, int]], *, closed: bool) -> Iterator[_Place | None]:
+    """Yield the points of the attributes x and y; None for some that make none."""
+    for name, (start, end, low, high) in parts.items():
         axis = _X.fullmatch(name)
-        if axis is None or ("y" + axis[1]) not in names:
-            lost |= axis is not None and closed
+        other = parts.get("y" + axis[1]) if axis else None
+        if other is None:
+            if axis and closed:
+                yield None
             continue
-        x, y = _NUMBER.fullmatch(value), _NUMBER.fullmatch(names["y" + axis[1]])
-        if x and y:
-            ends = parts[name][:2] + parts["y" + axis[1]][:2]
-            places.append(_Place(None, (float(x[1]), float(y[1])), min(ends), max(ends)))
-        else:
-            lost = True
-    return places, lost
+        x, y = _NUMBER.fullmatch(text, low, high), _NUMBER.fullmatch(text, *other[2:])
+        span = min(start, other[0]), max(end, other[1])
+        yield (None, (float(x[1]), float(y[1])), span) if x and y else None
 
 
-def _coords(written: str, offset: int, *, timed: bool, whole: bool) -> tuple[list[_Place], bool]:
-    """Return the points of Molmo2's `image (id x y)…; image (id x y)…`, and a flag: some of it is none of these."""
-    places: list[_Place] = []
-    lost = False
+def _coords(written: str, offset: int, *, timed: bool, whole: bool) -> Iterator[_Place | None]:
+    """Yield the points of Molmo2's `image (id x y)…; image (id x y)…`; None for a part that is none of these."""
     groups = list(_COORDS_GROUP.finditer(written))
     for number, group in enumerate(groups):
         tokens = list(_WORD.finditer(written, *group.span()))[:400]
@@ -125,18 +115,16 @@ def _coords(written: str, offset: int, *, timed: bool, whole: bool) -> tuple[lis
         if is_cut and tokens and tokens[-1].end() == len(written):
             # The last number may lack digits.
             tokens = tokens[:-1]
-        numbers = [_NUMBER.fullmatch(token[0]) for token in tokens]
-        if not tokens or None in numbers:
-            lost |= bool(tokens)
+        values = [float(match[1]) for token in tokens if (match := _NUMBER.fullmatch(token[0])) is not None]
+        if len(values) != len(tokens) or (tokens and not is_cut and len(tokens) % 3 != 1):
+            yield None
+        if not tokens or len(values) != len(tokens):
             continue
-        lost |= not is_cut and len(tokens) % 3 != 1
-        values = [float(number[1]) for number in numbers if number is not None]
         # A number with a point is a time in a video, which names no image.
         image = int(values[0]) if not timed and tokens[0][0].isdecimal() else None
         for at in range(1, len(tokens) - 2, 3):
-            point = (values[at + 1], values[at + 2])
-            places.append(_Place(image, point, offset + tokens[at].start(), offset + tokens[at + 2].end()))
-    return places, lost
+            span = offset + tokens[at].start(), offset + tokens[at + 2].end()
+            yield image, (values[at + 1], values[at + 2]), span
 
 
 def write(claims: list[ClaimToWrite]) -> str:
@@ -201,14 +189,14 @@ def _padded(claim: ClaimToWrite) -> str:
 _LABELS = re.compile(rb"""alt=("[^"<>&\\\x00\x01]{1,200}+")|>(?<=">)""" + PLAIN_LABEL + rb"(?=</point)")
 
 XML_POINTS = line_syntax(
-    "XML_POINTS", scan, write, POINT, _LABELS, most=8, needs="<", empty_answers=("There are none.",)
+    "XML_POINTS", scan, write, POINT, _LABELS, most=8, needs=_NEEDS, empty_answers=("There are none.",)
 )
 XML_COORDS = Syntax(
     "XML_COORDS",
     partial(scan, form="coords"),
     write_coords,
     POINT,
-    needs="<",
+    needs=_NEEDS,
     says_image=True,
     empty_answers=("There are none.",),
 )
