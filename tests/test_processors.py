@@ -301,6 +301,17 @@ def test_a_config_alone_is_enough_for_families_in_fractions(tmp_path, model_type
 
 FAULTS = {
     "no files": ({}, "has no config.json"),
+    "a new model with an older processor": (
+        {"config": {"model_type": "qwen4_exp"}, "preprocessor_config": {**SLOW, "processor_class": "Qwen3VLProcessor"}},
+        "no grammar is known for qwen4_exp",
+    ),
+    "a size that is a number": (
+        {
+            "config": {"model_type": "qwen2_5_vl"},
+            "preprocessor_config": {**SLOW, "size": 448, "min_pixels": None, "max_pixels": None},
+        },
+        "lack min_pixels, max_pixels",
+    ),
     "unknown family": ({"config": {"model_type": "idefics3"}}, "no grammar is known for idefics3"),
     "no image processor": ({"config": {"model_type": "qwen2_5_vl"}}, "the resize of this image processor is not known"),
     "no limits": (

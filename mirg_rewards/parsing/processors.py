@@ -77,15 +77,14 @@ def grammar_for(
     Resize(factor=28, min_pixels=3136, max_pixels=1003520, are_sides_clamped=False)
     """
     read = _in_folder if isinstance(processor_or_folder, str | Path) else _of_processor
-    families, kind, settings = read(processor_or_folder)
+    family, kind, settings = read(processor_or_folder)
     if grammar is None:
-        known = [_FAMILIES[family] for family in map(_letters, families) if family in _FAMILIES]
-        if not known:
-            raise ValueError(
-                f"processor_or_folder: no grammar is known for {' or '.join(families) or kind}; name the form in which the "
-                "model answers, as in grammar_for(..., grammar='qwen3_json'); `mirg-rewards list` prints all names"
-            )
-        grammar = known[0]
+        grammar = _FAMILIES.get(_letters(family))
+    if grammar is None:
+        raise ValueError(
+            f"processor_or_folder: no grammar is known for {family or kind}; name the form in which the model answers, as in "
+            "grammar_for(..., grammar='qwen3_json'); `mirg-rewards list` prints all names"
+        )
     row = as_grammar(grammar)
     if row.resize is None:
         return row
@@ -93,8 +92,8 @@ def grammar_for(
     return resized if resized.resize is None else with_pixels(resized, min_pixels=min_pixels, max_pixels=max_pixels)
 
 
-def _of_processor(processor: Any) -> tuple[list[str], str, dict[str, Any]]:
-    """Return the names of the family, the class of the image processor, and its settings."""
+def _of_processor(processor: Any) -> tuple[str, str, dict[str, Any]]:
+    """Return the name of the family, the class of the image processor, and its settings."""
     images = getattr(processor, "image_processor", processor)
     kind = type(images).__name__
     settings = {name: value for name in _SETTINGS if (value := getattr(images, name, None)) is not None}
@@ -102,9 +101,8 @@ def _of_processor(processor: Any) -> tuple[list[str], str, dict[str, Any]]:
         raise TypeError(
             f"processor_or_folder must be a processor of transformers or a checkpoint's folder, got {processor!r:.80}"
         )
-    size = dict(settings.get("size", {}))
     for name, edge in _EDGES.items():
-        own, in_size = settings.get(name), size.get(edge)
+        own, in_size = settings.get(name), _in_size(settings, edge)
         # Releases of transformers differ in which of the two counts once they are set apart.
         if own is not None and in_size is not None and own != in_size:
             raise ValueError(
@@ -112,10 +110,10 @@ def _of_processor(processor: Any) -> tuple[list[str], str, dict[str, Any]]:
                 f"with {name}=..., so that both agree"
             )
     # An image processor alone does not tell the family: Qwen2-VL, Qwen2.5-VL and Qwen3-VL share theirs.
-    return ([] if images is processor else [type(processor).__name__]), kind, settings | {"size": size}
+    return ("" if images is processor else type(processor).__name__), kind, settings
 
 
-def _in_folder(folder: str | Path) -> tuple[list[str], str, dict[str, Any]]:
+def _in_folder(folder: str | Path) -> tuple[str, str, dict[str, Any]]:
     """Return what `_of_processor` does, from the files of a checkpoint."""
     folder = Path(folder)
     if not folder.is_dir():
@@ -127,14 +125,14 @@ def _in_folder(folder: str | Path) -> tuple[list[str], str, dict[str, Any]]:
     processor = _json(folder / "processor_config.json")
     # transformers 5 nests the settings of images in the processor's file, and that one counts; 4 has a file for them.
     images = processor.get("image_processor") or _json(folder / "preprocessor_config.json")
-    names = (config.get("model_type"), processor.get("processor_class"), images.get("processor_class"))
-    families = [name for name in names if name]
-    if not families and not images:
+    # A new model may come with the processor of an older one, which writes in another form.
+    family = config.get("model_type") or processor.get("processor_class") or images.get("processor_class")
+    if not family and not images:
         raise ValueError(
             f"processor_or_folder: {folder} has no config.json, processor_config.json or preprocessor_config.json; pass the "
             "folder of the model itself (for an adapter, of its base model), or the processor"
         )
-    return families, str(images.get("image_processor_type", "")), images
+    return str(family or ""), str(images.get("image_processor_type", "")), images
 
 
 def _resize(kind: str, settings: Mapping[str, Any]) -> Resize | None:
@@ -147,9 +145,9 @@ def _resize(kind: str, settings: Mapping[str, Any]) -> Resize | None:
         )
     if settings.get("do_resize") is False:
         return None
-    size = settings.get("size") or {}
     needed: dict[str, Any] = {
-        name: settings.get(name) or size.get(edge) or size.get(name) for name, edge in _EDGES.items()
+        name: settings.get(name) or _in_size(settings, edge) or _in_size(settings, name)
+        for name, edge in _EDGES.items()
     }
     needed |= {name: settings.get(name) for name in ("patch_size", "merge_size")}
     missing = [name for name, value in needed.items() if not value]
@@ -163,6 +161,12 @@ def _resize(kind: str, settings: Mapping[str, Any]) -> Resize | None:
         max_pixels=needed["max_pixels"],
         are_sides_clamped=False,
     )
+
+
+def _in_size(settings: Mapping[str, Any], name: str) -> Any:
+    """Return an entry of the setting `size`, which is a mapping, an object of transformers, or a plain number."""
+    size: Any = settings.get("size")
+    return size.get(name) if hasattr(size, "get") else None
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def test_a_mapping_is_as_good_a_target_as_its_json(verl_rewards):
 def test_a_setting_that_is_not_there_is_named(verl_rewards):
     for settings, message in [
         ({"preset": "mirg"}, "preset must be one of mirg_rl, "),
-        ({"grammar": "qwen"}, "grammar must be one of mirg, "),
+        ({"grammar": "qwen"}, "grammar: no grammar is named 'qwen'"),
         ({"gates": 0.5}, "the preset 'mirg_rl' does not take these options: .*'gates'"),
         ({"weights": {"images": 1.0}}, "weights names images; the terms of the preset are format, image, object"),
         ({"space": "millimetres"}, 'space must be "pixels" or a whole number'),
