@@ -46,7 +46,7 @@ def test_rows_become_training_rows(folder, suffix, capsys):
     assert main(["convert", source, "--from", "vlm_r1", "--images", "images", "--output", "out.jsonl"]) == 0
     assert "out.jsonl: 2 rows, 1 boxes or points, 1 rows with none" in capsys.readouterr().out
     first, second = rows_of(folder / "out.jsonl")
-    assert (first["id"], first["images"], first["completion"]) == (7, ["a.png"], "[1, 2, 3, 4]")
+    assert (first["id"], first["images"], first["completion"]) == (7, ["images/a.png"], "[1, 2, 3, 4]")
     assert first["prompt"][0]["content"][-1]["text"] == "Where is the dog?"
     assert Target.from_json(first["target"]).sizes == ((640, 480),)
     assert Target.from_json(second["target"]).claims == ()

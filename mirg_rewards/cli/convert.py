@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--from", required=True, dest="project", choices=PROJECTS, metavar="PROJECT", help=", ".join(PROJECTS)
     )
     parser.add_argument("--output", "-o", type=Path, metavar="OUT", help=".jsonl, .json or .parquet")
-    parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the images, whose headers give the sizes")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the images; headers give the sizes")
     parser.add_argument("--save-images", type=Path, metavar="DIR", help="write images that are inside INPUT to DIR")
     parser.add_argument(
         "--original-pixels",
@@ -95,6 +95,7 @@ def _run(arguments: argparse.Namespace) -> None:
             arguments.output,
             arguments.project,
             **_settings(arguments),
+            images=arguments.images,
             save_images=arguments.save_images,
             rejections=arguments.rejections,
             progress=progress,
@@ -117,21 +118,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """The arguments that `convert_file` and `converted_rows` share."""
-    from mirg_rewards.data.image_folder import ImageFolder
-
-    # Names without a folder are relative to where the command runs; images inside the file need no folder.
-    size_of = ImageFolder(arguments.images) if arguments.images else _size_inside
-    return {
-        "grammar": _grammar(arguments),
-        "original_pixels": arguments.original_pixels,
-        "size_of": size_of,
-    }
-
-
-def _size_inside(image: str | Mapping[str, Any]) -> tuple[int, int] | None:
-    from mirg_rewards.data.image_folder import ImageFolder
-
-    return None if isinstance(image, str) else ImageFolder(Path())(image)
+    return {"grammar": _grammar(arguments), "original_pixels": arguments.original_pixels}
 
 
 def _grammar(arguments: argparse.Namespace) -> Grammar | None:
@@ -148,9 +135,12 @@ def _show(arguments: argparse.Namespace) -> None:
     """Print what the first rows became, and write a picture of the first one with images that can be read."""
     from itertools import islice
 
-    from mirg_rewards.data.readers.converters import converted_rows
+    from mirg_rewards.data.readers.converters import converted_rows, sizes_from
 
-    rows = list(islice(converted_rows(arguments.input, arguments.project, **_settings(arguments)), SHOWN))
+    size_of = sizes_from(arguments.images)
+    rows = list(
+        islice(converted_rows(arguments.input, arguments.project, **_settings(arguments), size_of=size_of), SHOWN)
+    )
     if not rows:
         raise ValueError(f"{arguments.input}: expected rows, got none")
     good = [converted for _, _, converted in rows if not isinstance(converted, ValueError)]

@@ -11,8 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mirg_rewards.claims import Size
 from mirg_rewards.coordinates import THOUSAND
 from mirg_rewards.data.annotations import Annotation
+from mirg_rewards.data.image_folder import ImageFolder
 from mirg_rewards.data.readers import gui_r1, ms_swift, rex_omni, seg_zero, univg_r1, visual_rft, vlm_r1
 from mirg_rewards.data.readers.conversations import convert_llama_factory, convert_qwen_finetune
 from mirg_rewards.data.readers.converted import ConvertedRow, SizeOf, SourceRow, unknown_size
@@ -103,6 +105,18 @@ class Conversion:
     claims: int = 0
     empty: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+
+
+def sizes_from(folder: str | Path | None) -> SizeOf:
+    """Return a function that gives the size of an image: in `folder`, or inside the file. None for others without a folder.
+
+    >>> sizes_from(None)("a.jpg")
+    """
+    return _size_inside if folder is None else ImageFolder(Path(folder))
+
+
+def _size_inside(image: str | Mapping[str, Any]) -> Size | None:
+    return None if isinstance(image, str) else ImageFolder(Path())(image)
 
 
 def converter(name: str, grammar: Grammar | None = None, *, original_pixels: bool = False) -> Convert:
@@ -204,7 +218,7 @@ def convert_file(
     *,
     grammar: Grammar | None = None,
     original_pixels: bool = False,
-    size_of: SizeOf = unknown_size,
+    images: str | Path | None = None,
     save_images: str | Path | None = None,
     rejections: str | Path | None = None,
     progress: Callable[[float], object] | None = None,
@@ -219,7 +233,7 @@ def convert_file(
         name: a key of `CONVERTERS`, or one of `ANNOTATED`.
         grammar: as in `converter`.
         original_pixels: as in `converter`.
-        size_of: gives the size of an image.
+        images: the folder of the images, whose headers give the sizes. The rows name the files in it.
         save_images: a folder for images whose bytes are inside the source. Rows then name these files.
         rejections: a JSONL file for rows that cannot be converted, with the reason. Without it, the first is an error.
         progress: called with the fraction of the source that is read.
@@ -233,8 +247,14 @@ def convert_file(
         raise ValueError(f"{output}: expected a name that ends with .jsonl, .json or .parquet")
     counts = Conversion()
     rows = converted_rows(
-        source, name, grammar=grammar, original_pixels=original_pixels, size_of=size_of, progress=progress
+        source,
+        name,
+        grammar=grammar,
+        original_pixels=original_pixels,
+        size_of=sizes_from(images),
+        progress=progress,
     )
+    folder = Path(images or "")
     with (
         replacing(output) as part,
         writing_lines(part, output.suffix.lower()) as add,
@@ -249,7 +269,11 @@ def convert_file(
                 counts.rejected[reason] += 1
                 reject(json.dumps({"place": place, "reason": reason}, ensure_ascii=False).encode())
                 continue
-            add(json.dumps(_written(place, row, converted, save_images, counts.rows), ensure_ascii=False).encode())
+            add(
+                json.dumps(
+                    _written(place, row, converted, counts.rows, folder, save_images), ensure_ascii=False
+                ).encode()
+            )
             counts.rows += 1
             counts.claims += len(converted.target.claims)
             counts.empty += not converted.target.claims
@@ -260,10 +284,12 @@ def convert_file(
 
 
 def _written(
-    place: str, row: SourceRow, converted: ConvertedRow, save_images: str | Path | None, number: int
+    place: str, row: SourceRow, converted: ConvertedRow, number: int, folder: Path, save_images: str | Path | None
 ) -> TrainingRow:
     images = [
-        image if isinstance(image, str) else _saved(place, image, save_images, f"{number:08d}_{index}")
+        (str(folder / image) if image else "")
+        if isinstance(image, str)
+        else _saved(place, image, save_images, f"{number:08d}_{index}")
         for index, image in enumerate(converted.images)
     ]
     kept = {column: row[column] for column in KEPT if row.get(column) is not None}
