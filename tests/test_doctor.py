@@ -133,6 +133,17 @@ def test_numbers_of_a_step_are_those_of_their_definition():
     assert (log.low, log.high) == (0.0, 1.0)
 
 
+def test_a_log_without_steps_is_one_step_of_which_memory_keeps_a_part(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("mirg_rewards.diagnosis.run_log.MAX_LAST", 20)
+    rows = run_samples.scored_run(run_samples.learns, steps=1)
+    for row in rows:
+        del row["step"]
+    status, found = told(as_scored(rows, tmp_path), capsys)
+    assert status == 0
+    assert [step["answers"] for step in found["steps"]] == [36]
+    assert found["example"]["answers"] == found["last_step"]["answers"] == 20
+
+
 def test_the_text_fits_80_columns_and_what_a_model_wrote_moves_no_cursor(tmp_path, capsys):
     rows = run_samples.scored_run(run_samples.claims_nothing)
     for row in rows:

@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 from mirg_rewards.claims import Claim, Parsed
 from mirg_rewards.targets import Target
 
+MAX_LAST = 4096
+"""Answers of the last step in memory: a log without steps is one step."""
+
 
 class RunAnswer(NamedTuple):
     """One completion of a run.
@@ -72,7 +75,7 @@ class StepNumbers(NamedTuple):
 
 @dataclass(slots=True)
 class RunLog:
-    """The numbers of a run, collected from its completions; `last` are the answers of the last step.
+    """The numbers of a run, collected from its completions; `last` are the first `MAX_LAST` answers of the last step.
 
     >>> log = RunLog()
     >>> log.add([RunAnswer(1, "a", "", "Where?", text, Parsed(), 2, reward=float(len(text))) for text in ("x", "yy")])
@@ -94,7 +97,8 @@ class RunLog:
             if not self.last or answer.step >= self.last[0].step:
                 if self.last and answer.step > self.last[0].step:
                     self.last.clear()
-                self.last.append(answer)
+                if len(self.last) < MAX_LAST:
+                    self.last.append(answer)
 
     def steps(self) -> list[StepNumbers]:
         """Return the numbers of each step, in order."""

@@ -1,5 +1,6 @@
 """The EasyR1 adapter as EasyR1's `AutoRewardManager` calls it (verl/workers/reward/function.py, 0.3.3, b44b311)."""
 
+import math
 from functools import partial
 from pathlib import Path
 
@@ -35,6 +36,15 @@ def test_one_answer_earns_alone_what_it_earns_in_a_batch():
     ).total.tolist()
     assert len({tuple(score) for score in together}) == 1, "all keys become columns of the log"
     assert all(type(value) is float for score in together for value in score.values())
+
+
+def test_an_iou_that_nothing_measures_is_nan_under_the_same_keys():
+    images_only, nothing = Target((Claim(2),), TARGET.sizes).to_json(), Target((), TARGET.sizes).to_json()
+    scores = adapter.compute_score([row(RIGHT), row(RIGHT, images_only), row("<answer>[]</answer>", nothing)])
+    assert [score["iou"] for score in scores] == pytest.approx([1.0, math.nan, 1.0], nan_ok=True)
+    assert [score["acc"] for score in scores] == pytest.approx([1.0, math.nan, 1.0], nan_ok=True)
+    assert [score["image_accuracy"] for score in scores] == [1.0, 1.0, 1.0]
+    assert len({tuple(score) for score in scores}) == 1
 
 
 @pytest.mark.parametrize("wire", [None, "42", {"claims": [{"image": 3}], "sizes": [None, None]}])

@@ -85,6 +85,13 @@ def test_a_batch_gets_the_numbers_of_the_scorer(server):
     assert "NO_ANSWER" in found["rows"][2]["defects"]
 
 
+def test_a_measure_that_cannot_be_taken_is_null(server):
+    row = {"completion": RIGHT, "target": Target((Claim(2),), TARGET.sizes).to_json()}
+    status, found = asked(server, "/score", {"rows": [row]})
+    measured = found["rows"][0]["measures"]
+    assert (status, measured["iou"], measured["acc"], measured["image_accuracy"]) == (200, None, None, 1.0)
+
+
 def test_no_rows_get_none(server):
     assert asked(server, "/score", {"rows": []}) == (200, {"rows": []})
 
