@@ -83,7 +83,7 @@ def test_json_goes_to_stdout(command, capsys):
     assert found["mean"]["intervals"]["acc@0.5"] == [0, 1], "one cluster shows no variance"
 
 
-@pytest.mark.parametrize("options", [[], ["--published", "all", "--grammar", "mig"]], ids=["plain", "published"])
+@pytest.mark.parametrize("options", [[], ["--published", "all"]], ids=["plain", "published"])
 def test_tables_fit_80_columns(command, tmp_path, capsys, options):
     counts = _COUNTS["original"]
     texts = [RIGHT, WRONG] * (sum(counts.values()) // 2) + [RIGHT]

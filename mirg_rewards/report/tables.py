@@ -137,8 +137,8 @@ def comparison_table(differences: Sequence[Difference], metric: str, others: str
             f"{100 * each.theirs:.2f}",
             f"{100 * each.difference:+.2f}",
             _ends(each.interval, sign="+"),
-            f"{each.p:.4f}",
-            f"{each.p_adjusted:.4f}",
+            _p_value(each.p),
+            _p_value(each.p_adjusted),
             each.verdict,
         )
         for each in rows
@@ -195,6 +195,10 @@ def _percent(summary: Summary, metric: str, *, intervals: bool = False) -> str:
 
 def _ends(ends: tuple[float, float] | None, sign: str = "") -> str:
     return "-" if ends is None else f"{100 * ends[0]:{sign}.2f} to {100 * ends[1]:{sign}.2f}"
+
+
+def _p_value(p: float) -> str:
+    return f"{p:.4f}" if p >= 0.0001 else "<0.0001"
 
 
 def _markdown_row(cells: Sequence[str]) -> str:
