@@ -110,7 +110,9 @@ def match_strict(
             first, last = start + len(before), end - len(behind) - 1
             outside.append((row, (int(code.starts[first]), int(code.stops[last]))))
     kept = matches[pieces.rows]
-    pieces = pieces._replace(starts=pieces.starts[kept], stops=pieces.stops[kept], rows=pieces.rows[kept], which=pieces.which[kept])
+    pieces = pieces._replace(
+        starts=pieces.starts[kept], stops=pieces.stops[kept], rows=pieces.rows[kept], which=pieces.which[kept]
+    )
     defects[~matches] = 0
     raw, labels, spans = _claims(code, texts, pieces, numbers)
     return code, StrictClaims(raw, labels, spans, matches, defects, outside)
