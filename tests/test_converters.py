@@ -255,6 +255,12 @@ NO_TARGET = [
 ]
 
 
+def test_an_answer_in_the_format_of_another_model_is_an_error():
+    row = {"messages": messages("<|box_start|>(100,100),(500,400)<|box_end|>"), "images": ["a.jpg"]}
+    with pytest.raises(ValueError, match=r"in the grammar's format, got .*written in another way .*; check --grammar"):
+        target_of("llama_factory", row, grammar=GRAMMARS["qwen25_json"])
+
+
 @pytest.mark.parametrize(("name", "row", "message"), NO_TARGET)
 def test_a_row_whose_boxes_cannot_be_read_is_an_error(name, row, message):
     with pytest.raises(ValueError, match=message):

@@ -32,6 +32,7 @@ _UNSOUND = (
     | Defect.UNKNOWN_IMAGE
     | Defect.AMBIGUOUS_IMAGE
     | Defect.OTHER_SPACE
+    | Defect.OTHER_SYNTAX
     | Defect.TWO_ANSWERS
     | Defect.REPAIRED
 )
@@ -145,12 +146,21 @@ def question_and_answer(row: SourceRow) -> tuple[str, str]:
     >>> question_and_answer({"conversations": turns})
     ('Find it.', '[1, 2, 3, 4]')
     """
-    turns = [_turn(turn) for turn in value_of(row, "conversations", "messages")]
+    turns = turns_of(row)
     asked = [text for role, text in turns if role in ("human", "user")]
     answered = [text for role, text in turns if role in ("gpt", "assistant")]
     if not asked or not answered:
         raise ValueError(f"expected a turn of the user and one of the assistant, got {[role for role, _ in turns]}")
     return without_marks(asked[0]), answered[-1]
+
+
+def turns_of(row: SourceRow) -> list[tuple[str, str]]:
+    """Return the role and the text of each turn of a conversation.
+
+    >>> turns_of({"messages": [{"role": "user", "content": [{"type": "text", "text": "Find it."}]}]})
+    [('user', 'Find it.')]
+    """
+    return [_turn(turn) for turn in value_of(row, "conversations", "messages")]
 
 
 def _turn(turn: Mapping[str, Any]) -> tuple[str, str]:
@@ -328,7 +338,9 @@ def target_from_text(text: str, grammar: Grammar, sizes: Sequence[Size | None], 
     parsed = parse(text, lenient, sizes)
     if parsed.defects & _UNSOUND:
         reasons = " ".join((parsed.defects & _UNSOUND).sentences())
-        raise ValueError(f"answer: expected boxes or points in the grammar's format, got {text!r:.80} ({reasons})")
+        raise ValueError(
+            f"answer: expected boxes or points in the grammar's format, got {text!r:.80} ({reasons}); check --grammar"
+        )
     claims = tuple(
         [replace(claim, image=1) if claim.image is None and len(sizes) == 1 else claim for claim in parsed.claims]
     )

@@ -18,6 +18,7 @@ from mirg_rewards.data.readers.converted import (
     sizes_of,
     target_from_text,
     target_of,
+    turns_of,
     value_of,
     without_marks,
 )
@@ -86,7 +87,7 @@ def _place(numbers: Any, index: int, label: str) -> Place:
 def _chosen(row: SourceRow, objects: Mapping[str, Any]) -> tuple[str, list[tuple[int, str]]]:
     """The question, and the index and the label of each box of the answer."""
     refs, boxes = list(objects.get("ref") or ()), list(value_of(objects, "bbox"))
-    turns = [(str(turn.get("role")), str(turn.get("content"))) for turn in value_of(row, "messages")]
+    turns = turns_of(row)
     query, label, chosen, used, named = "", "", [], 0, 0
     for role, text in turns:
         spoken, at = [], 0
