@@ -288,11 +288,25 @@ def target_of(
     claims = dict(zip(boxes, of_boxes.claims, strict=True))
     for index, claim in zip(points, of_points.claims, strict=True):
         claims[index] = replace(claims[index], point=claim.point) if index in claims else claim
-    return Target(
-        tuple([claims[index] for index in sorted(claims)]),
-        tuple(sizes),
-        None if seen_sizes is None else tuple(seen_sizes),
-    )
+    seen = None if seen_sizes is None else tuple(seen_sizes)
+    return _checked(Target(tuple([claims[index] for index in sorted(claims)]), tuple(sizes), seen))
+
+
+def _checked(target: Target) -> Target:
+    """Return the target. Raise ValueError for a place that lies outside its image, as those in other units do."""
+    for number, claim in enumerate(target.claims):
+        numbers = [*(claim.box.corners if claim.box else ()), *((claim.point.x, claim.point.y) if claim.point else ())]
+        if numbers and not -_OVERSHOOT <= min(numbers) <= max(numbers) <= 1 + _OVERSHOOT:
+            rounded = [round(number, 3) for number in numbers]
+            raise ValueError(
+                f"box {number}: expected a place in its image, of size {target.sizes[(claim.image or 1) - 1]}, got "
+                f"{rounded} as fractions of it; check the units (--from, --grammar) and the images (--images)"
+            )
+    return target
+
+
+_OVERSHOOT = 0.05
+"""Share of a side by which annotated boxes overshoot their image in published data."""
 
 
 def _images_said(row: SourceRow, count: int, images: int) -> list[int]:
@@ -344,4 +358,4 @@ def target_from_text(text: str, grammar: Grammar, sizes: Sequence[Size | None], 
     claims = tuple(
         [replace(claim, image=1) if claim.image is None and len(sizes) == 1 else claim for claim in parsed.claims]
     )
-    return Target(claims, tuple(sizes), tuple(sizes) if original_pixels else None)
+    return _checked(Target(claims, tuple(sizes), tuple(sizes) if original_pixels else None))
