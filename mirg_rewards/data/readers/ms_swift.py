@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from mirg_rewards.coordinates import PIXELS, UNIT
-from mirg_rewards.data.readers.converted import (
-    ConvertedRow,
+from mirg_rewards.data.readers.converted import ConvertedRow, target_from_text, target_of
+from mirg_rewards.data.readers.source_rows import (
     Place,
     SizeOf,
     SourceRow,
@@ -16,8 +16,6 @@ from mirg_rewards.data.readers.converted import (
     numbers_of,
     question_and_answer,
     sizes_of,
-    target_from_text,
-    target_of,
     turns_of,
     value_of,
     without_marks,
