@@ -255,6 +255,24 @@ NO_TARGET = [
 ]
 
 
+def test_boxes_in_other_units_are_noticed_where_they_leave_the_image():
+    conversation = {"image": "a.jpg", "conversations": turns("[100, 100, 700, 520]")}
+    with pytest.raises(ValueError, match=r"box 0: expected a place in its image, of size \(640, 480\), got .*--from"):
+        target_of("vlm_r1", conversation)
+    assert target_of("vlm_r1_internvl", conversation).claims[0].box == Box(0.1, 0.1, 0.7, 0.52)
+    overshoot = {"image": "a.jpg", "conversations": turns("[-1.5, 100, 645, 485]")}
+    assert target_of("vlm_r1", overshoot).claims[0].box.x2 > 1
+    answer = {"image": "a", "conversations": turns('{"bbox_2d": [10, 20, 700, 520]}')}
+    with pytest.raises(ValueError, match="box 0: expected a place in its image"):
+        target_of("qwen_finetune", answer)
+
+
+def test_an_answer_in_the_format_of_another_model_is_an_error():
+    row = {"messages": messages("<|box_start|>(100,100),(500,400)<|box_end|>"), "images": ["a.jpg"]}
+    with pytest.raises(ValueError, match=r"in the grammar's format, got .*written in another way .*; check --grammar"):
+        target_of("llama_factory", row, grammar=GRAMMARS["qwen25_json"])
+
+
 @pytest.mark.parametrize(("name", "row", "message"), NO_TARGET)
 def test_a_row_whose_boxes_cannot_be_read_is_an_error(name, row, message):
     with pytest.raises(ValueError, match=message):

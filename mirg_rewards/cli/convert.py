@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mirg_rewards.parsing import Grammar
 
 SUMMARY = "convert other projects' training rows to rows with a target"
-DESCRIPTION = "Convert the training rows of another project to rows with prompt, images and target."
+DESCRIPTION = "Convert rows of another project to rows with prompt, images and target."
 EXAMPLES = """examples:
   mirg-rewards convert refcoco_train.jsonl --from vlm_r1 --images coco \\
       --output rows.jsonl

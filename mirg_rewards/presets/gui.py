@@ -42,7 +42,7 @@ CLICKS = Syntax(
     "CLICKS", partial(json_objects.scan, dialect=json_objects.Dialect(point="point", quotes=True)), _write_clicks, POINT
 )
 GUI_R1 = Grammar((CLICKS, JSON, POINTS), space=PIXELS, order="xy", think="required")
-"""GUI-R1's answers: a list of actions with Python's quotes, in pixels of the image as the dataset has it."""
+"""GUI-R1's answers: a list of actions with Python's quotes, in pixels of `seen_sizes`, else of the original image."""
 
 GTA1 = Grammar((POINTS, JSON), space=PIXELS, order="xy", resize=GRAMMARS["seg_zero"].resize, think="required")
 """GTA1's answers: `<think>…</think><answer>(x, y)</answer>`, in pixels of the resized image."""
@@ -55,7 +55,7 @@ def gui_r1(*, grammar: Grammar | str = GUI_R1, compat: bool = False, device: Dev
     | --- | --- |
     | source | ritzz-ai/GUI-R1, `verl/utils/reward_score/r1gui.py` |
     | format | `<think>…</think><answer>[{'action': 'click', 'point': [x, y], 'input_text': 'no input text'}]</answer>` |
-    | space | pixels of the image as the dataset has it |
+    | space | pixels of the image after the code's own resize, which is `seen_sizes` (`data.readers.gui_r1.shrink`) |
     | formula | accuracy: a `click`, strictly inside the true box, or less than 140 pixels from the true point |
     | | format: the two tagged parts; a list of such objects, with whole numbers and texts that fit the actions |
     | weights, range | 0.8 accuracy + 0.2 format, 0 to 1 |

@@ -5,15 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mirg_rewards.coordinates import Resize
-from mirg_rewards.data.readers.converted import (
-    ConvertedRow,
-    SizeOf,
-    SourceRow,
-    images_of,
-    question_and_answer,
-    sizes_of,
-    target_from_text,
-)
+from mirg_rewards.data.readers.converted import ConvertedRow, target_from_text
+from mirg_rewards.data.readers.source_rows import SizeOf, SourceRow, images_of, question_and_answer, sizes_of
 from mirg_rewards.parsing import GRAMMARS, Grammar
 
 QWEN_FINETUNE = replace(GRAMMARS["qwen25_json"], resize=Resize(factor=28, min_pixels=3136, max_pixels=1_003_520))

@@ -17,8 +17,9 @@ from mirg_rewards.data.annotations import Annotation
 from mirg_rewards.data.image_folder import ImageFolder
 from mirg_rewards.data.readers import gui_r1, ms_swift, rex_omni, seg_zero, univg_r1, visual_rft, vlm_r1
 from mirg_rewards.data.readers.conversations import convert_llama_factory, convert_qwen_finetune
-from mirg_rewards.data.readers.converted import ConvertedRow, SizeOf, SourceRow, unknown_size
+from mirg_rewards.data.readers.converted import ConvertedRow
 from mirg_rewards.data.readers.kinds import READERS, Reader
+from mirg_rewards.data.readers.source_rows import SizeOf, SourceRow, unknown_size
 from mirg_rewards.data.readers.streams import entries
 from mirg_rewards.data.rows import check_output, read_rows, replacing
 from mirg_rewards.data.training_rows import TrainingRow, training_row

@@ -6,15 +6,14 @@ import math
 
 from mirg_rewards.claims import Size
 from mirg_rewards.coordinates import UNIT
-from mirg_rewards.data.readers.converted import (
-    ConvertedRow,
+from mirg_rewards.data.readers.converted import ConvertedRow, target_of
+from mirg_rewards.data.readers.source_rows import (
     Place,
     SizeOf,
     SourceRow,
     images_of,
     numbers_of,
     sizes_of,
-    target_of,
     text_of,
     value_of,
 )

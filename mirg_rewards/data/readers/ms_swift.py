@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from mirg_rewards.coordinates import PIXELS, UNIT
-from mirg_rewards.data.readers.converted import (
-    ConvertedRow,
+from mirg_rewards.data.readers.converted import ConvertedRow, target_from_text, target_of
+from mirg_rewards.data.readers.source_rows import (
     Place,
     SizeOf,
     SourceRow,
@@ -16,8 +16,7 @@ from mirg_rewards.data.readers.converted import (
     numbers_of,
     question_and_answer,
     sizes_of,
-    target_from_text,
-    target_of,
+    turns_of,
     value_of,
     without_marks,
 )
@@ -86,7 +85,7 @@ def _place(numbers: Any, index: int, label: str) -> Place:
 def _chosen(row: SourceRow, objects: Mapping[str, Any]) -> tuple[str, list[tuple[int, str]]]:
     """The question, and the index and the label of each box of the answer."""
     refs, boxes = list(objects.get("ref") or ()), list(value_of(objects, "bbox"))
-    turns = [(str(turn.get("role")), str(turn.get("content"))) for turn in value_of(row, "messages")]
+    turns = turns_of(row)
     query, label, chosen, used, named = "", "", [], 0, 0
     for role, text in turns:
         spoken, at = [], 0

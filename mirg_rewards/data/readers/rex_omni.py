@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-from mirg_rewards.data.readers.converted import (
-    ConvertedRow,
-    SizeOf,
-    SourceRow,
-    images_of,
-    places_of,
-    sizes_of,
-    target_of,
-    value_of,
-)
+from mirg_rewards.data.readers.converted import ConvertedRow, target_of
+from mirg_rewards.data.readers.source_rows import SizeOf, SourceRow, images_of, places_of, sizes_of, value_of
 
 
 def convert_row(row: SourceRow, size_of: SizeOf) -> ConvertedRow:

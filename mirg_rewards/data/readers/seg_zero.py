@@ -6,8 +6,8 @@ import re
 
 from mirg_rewards.claims import Size
 from mirg_rewards.coordinates import Space
-from mirg_rewards.data.readers.converted import (
-    ConvertedRow,
+from mirg_rewards.data.readers.converted import ConvertedRow, target_of
+from mirg_rewards.data.readers.source_rows import (
     Place,
     SizeOf,
     SourceRow,
@@ -16,7 +16,6 @@ from mirg_rewards.data.readers.converted import (
     places_of,
     read_json,
     sizes_of,
-    target_of,
     text_of,
     value_of,
     without_marks,

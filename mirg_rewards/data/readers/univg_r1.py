@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from mirg_rewards.claims import Box, Claim
 from mirg_rewards.coordinates import THOUSAND
-from mirg_rewards.data.readers.converted import (
-    ConvertedRow,
+from mirg_rewards.data.readers.converted import ConvertedRow, target_of
+from mirg_rewards.data.readers.mgrounding import place_claims, task_of
+from mirg_rewards.data.readers.source_rows import (
     Place,
     SizeOf,
     SourceRow,
@@ -14,12 +15,10 @@ from mirg_rewards.data.readers.converted import (
     numbers_of,
     read_json,
     sizes_of,
-    target_of,
     text_of,
     value_of,
     without_marks,
 )
-from mirg_rewards.data.readers.mgrounding import place_claims, task_of
 
 
 def convert_row(row: SourceRow, size_of: SizeOf) -> ConvertedRow:

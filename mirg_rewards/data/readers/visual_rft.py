@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from mirg_rewards.coordinates import THOUSAND
-from mirg_rewards.data.readers.converted import (
-    ConvertedRow,
+from mirg_rewards.data.readers.converted import ConvertedRow, target_of
+from mirg_rewards.data.readers.source_rows import (
     Place,
     SizeOf,
     SourceRow,
@@ -15,7 +15,6 @@ from mirg_rewards.data.readers.converted import (
     places_of,
     read_json,
     sizes_of,
-    target_of,
     text_of,
     without_marks,
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from mirg_rewards.coordinates import PIXELS, Space
-from mirg_rewards.data.readers.converted import (
-    ConvertedRow,
+from mirg_rewards.data.readers.converted import ConvertedRow, target_of
+from mirg_rewards.data.readers.source_rows import (
     Place,
     SizeOf,
     SourceRow,
@@ -17,7 +17,6 @@ from mirg_rewards.data.readers.converted import (
     question_and_answer,
     read_json,
     sizes_of,
-    target_of,
     text_of,
     value_of,
     without_marks,
