@@ -86,7 +86,7 @@ def main() -> None:
         cells = (f"{100 * coverage(rate, clusters, *shape, times):.1f}" for rate in RATES)
         print(_row(_name(clusters, *shape), cells), flush=True)
     print()
-    heads = [f"+{100 * gain:.0f} −{100 * loss:.0f}" for gain, loss in DISCORDANT]
+    heads = [f"+{100 * gain:.0f} -{100 * loss:.0f}" for gain, loss in DISCORDANT]
     print(_row("clusters of completions, alike", heads), _row("---", ["---:"] * len(heads)), sep="\n")
     for clusters, shape in ((clusters, shape) for clusters in CLUSTERS for shape in SHAPES):
         cells = (f"{100 * difference_coverage(*rates, clusters, *shape, times):.1f}" for rates in DISCORDANT)

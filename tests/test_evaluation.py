@@ -14,8 +14,8 @@ from mirg_rewards.evaluation.intervals import clustered_means
 from mirg_rewards.report.tables import evaluation_rows, markdown_table
 
 GRAMMAR = GRAMMARS["mirg"]
-# Three standard deviations of 1,000 simulations around the lowest and the highest coverage of docs/evaluation.md.
-FLOOR, CEILING = 0.91, 0.985
+# Three standard deviations of 400 simulations around the lowest and the highest coverage of docs/evaluation.md.
+FLOOR, CEILING = 0.89, 0.99
 WHOLE, LEFT = Box(0.0, 0.0, 1.0, 1.0), Box(0.0, 0.0, 0.5, 1.0)
 TARGET = Target((Claim(2, WHOLE),), sizes=(None, None))
 
@@ -188,10 +188,10 @@ def test_intervals_contain_the_true_rate(rate, clusters, size, alike):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("clusters", interval_coverage.CLUSTERS)
-@pytest.mark.parametrize("rate", interval_coverage.RATES)
+@pytest.mark.parametrize("rate", interval_coverage.RATES[::3])
 @pytest.mark.parametrize(("size", "alike"), interval_coverage.SHAPES)
 def test_intervals_contain_the_true_rate_of_few_and_many_clusters(rate, clusters, size, alike):
-    found = interval_coverage.coverage(rate, clusters, size, alike, 1000)
+    found = interval_coverage.coverage(rate, clusters, size, alike, 400)
     assert found >= FLOOR
     if clusters * min(rate, 1 - rate) >= 30:
         assert found <= CEILING

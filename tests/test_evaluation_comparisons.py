@@ -8,8 +8,8 @@ from scipy import stats
 from mirg_rewards.evaluation import compare, summarize
 from mirg_rewards.evaluation.intervals import holm
 
-# Three standard deviations of 1,000 simulations around the lowest and the highest coverage of docs/evaluation.md.
-FLOOR, CEILING = 0.91, 0.985
+# Three standard deviations of 400 simulations around the lowest and the highest coverage of docs/evaluation.md.
+FLOOR, CEILING = 0.89, 0.99
 
 
 def hits(seed, rate, count=200):
@@ -143,10 +143,10 @@ def test_intervals_contain_the_true_difference(gain, loss, clusters, size, alike
 
 @pytest.mark.slow
 @pytest.mark.parametrize("clusters", interval_coverage.CLUSTERS)
-@pytest.mark.parametrize(("gain", "loss"), interval_coverage.DISCORDANT)
+@pytest.mark.parametrize(("gain", "loss"), interval_coverage.DISCORDANT[::2])
 @pytest.mark.parametrize(("size", "alike"), interval_coverage.SHAPES)
 def test_intervals_contain_the_true_difference_of_few_and_many_clusters(gain, loss, clusters, size, alike):
-    found = interval_coverage.difference_coverage(gain, loss, clusters, size, alike, 1000)
+    found = interval_coverage.difference_coverage(gain, loss, clusters, size, alike, 400)
     assert found >= FLOOR
     if clusters * (gain + loss) >= 30:
         assert found <= CEILING

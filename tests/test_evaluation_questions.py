@@ -289,7 +289,7 @@ def test_the_completions_of_one_prompt_are_one_cluster(tmp_path, capsys, rows, o
 def test_the_note_names_the_clusters(tmp_path, capsys):
     rows = own(tmp_path, "rows.jsonl", [said(TRUTH), ""] * 3, prompt="Find it.", task=None)
     assert run("rows", rows) == 0
-    assert "Intervals are for 6 rows in 1 clusters." in capsys.readouterr().out
+    assert "Intervals are for 6 rows in 1 cluster." in capsys.readouterr().out
 
 
 def test_the_completions_of_a_group_are_one_cluster(tmp_path, capsys):

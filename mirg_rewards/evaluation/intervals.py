@@ -27,6 +27,9 @@ class ClusteredMean:
         entries: The number of entries.
         clusters: The effective number of clusters by Kish's formula: 1 over the sum of their squared weights. 0 if all
             entries are in one cluster, which shows no variance.
+
+    >>> ClusteredMean(mean=0.5, variance=0.01, dof=9, entries=60, clusters=10).variance ** 0.5
+    0.1
     """
 
     mean: float

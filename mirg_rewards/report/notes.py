@@ -49,8 +49,9 @@ def cluster_note(evaluation: Evaluation, noun: str) -> str:
     """
     count, clusters = evaluation.micro_average.n, cluster_count(evaluation)
     if count == clusters:
-        return f"Intervals are for {count} independent {_plural(noun)}."
-    return f"Intervals are for {count} {_plural(noun)} in {clusters} clusters. The answers of one cluster depend on each other."
+        return f"Intervals are for {_counted(count, noun, 'independent ')}."
+    within = f"{_counted(count, noun)} in {_counted(clusters, 'cluster')}"
+    return f"Intervals are for {within}. The answers of one cluster depend on each other."
 
 
 def unanswered_note(names: Sequence[object], noun: str) -> list[str]:
@@ -64,6 +65,10 @@ def unanswered_note(names: Sequence[object], noun: str) -> list[str]:
     are = f"{noun} has" if len(names) == 1 else f"{_plural(noun)} have"
     count = "counts" if len(names) == 1 else "count"
     return [f"{len(names)} {are} no response, or an empty one, and {count} as wrong: {shortened_list(names)}."]
+
+
+def _counted(count: int, noun: str, adjective: str = "") -> str:
+    return f"{count} {adjective}{noun if count == 1 else _plural(noun)}"
 
 
 def _plural(word: str) -> str:
