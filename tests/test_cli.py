@@ -350,7 +350,6 @@ def test_a_missing_size_is_an_error_of_its_line(tmp_path, capsys):
         (["score", "wrong.parquet", "--output", "out.jsonl"], "wrong.parquet is not a readable parquet file"),
         (["score", "twice.parquet", "--output", "out.jsonl"], "twice.parquet has 2 columns 'a'; rename or drop"),
         (["score", "torn.parquet", "--output", "out.jsonl"], "torn.parquet is not a readable parquet file: "),
-        (["score", "in.jsonl"], "--output"),
         (["score", "in.jsonl", "--output", "folder.jsonl"], "folder.jsonl cannot be written: it is a folder"),
         (["score", "in.jsonl", "--output", "./in.jsonl"], "in.jsonl is named twice"),
         (["report", "in.jsonl", "--output", "in.jsonl"], "in.jsonl is named twice"),
