@@ -78,7 +78,7 @@ class Audit:
 
     `truth`, `near_miss` (right image, clean form, IoU 0.8) and `zero_iou` (right image, clean form, IoU 0) are means over the
     rows where something is to be found. `note` says what was found by trying. Where the truth earns no more than an empty
-    completion, nothing is audited: `unpaid` says so, and the probable cause. Prints as a table, the worst first.
+    completion and than IoU 0, nothing is audited: `unpaid` says so, and the probable cause. Prints as a table, the worst first.
     """
 
     name: str
@@ -247,8 +247,8 @@ def audit(
     - `seconds`: cheats that are left when this time is over are not run. A call cannot be broken off, so those that are
       made to be slow come last.
 
-    Where the truth earns no more than an empty completion, nothing is audited, and `unpaid` says why. Raises ValueError if
-    the baselines earn no number, or for a target whose truth cannot be written or missed; TypeError
+    Where the truth earns no more than an empty completion and than IoU 0, nothing is audited, and `unpaid` says why. Raises
+    ValueError if the baselines earn no number, or for a target whose truth cannot be written or missed; TypeError
     if it is not clear how the subject is called.
 
     >>> from mirg_rewards import presets

@@ -27,13 +27,13 @@ class Trial(NamedTuple):
 
     @property
     def pays(self) -> bool:
-        """True if the truth earns more than an empty completion."""
-        return _is_more(self.best.paid, self.silence)
+        """True if the truth earns more than an empty completion, or than a right image with IoU 0."""
+        return _is_more(self.best.paid, self.silence) or self.sees_boxes
 
     @property
     def sees_boxes(self) -> bool:
-        """True if the truth earns more than an empty completion and than a right image with IoU 0."""
-        return self.pays and _is_more(self.best.paid, self.zero_iou)
+        """True if the truth earns more than a right image with IoU 0."""
+        return _is_more(self.best.paid, self.zero_iou)
 
 
 _FULL = 0.9
