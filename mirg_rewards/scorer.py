@@ -55,15 +55,9 @@ class Scorer:
     device: Device = "cpu"
 
     def __init__(self, grammar: Grammar | str, reward: Reward, device: Device = "cpu") -> None:
-        if not callable(reward):
-            raise TypeError(f"reward must be callable as reward(answers, targets), got {reward!r}")
+        check_is_reward("reward", reward)
         for name, value in (("grammar", as_grammar(grammar)), ("reward", reward), ("device", device)):
             object.__setattr__(self, name, value)
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.grammar, Grammar):
-            raise TypeError(f"grammar must be a Grammar, such as GRAMMARS['mirg'], got {self.grammar!r}")
-        check_is_reward("reward", self.reward)
 
     def read(self, responses: Sequence[Response], targets: Sequence[Target]) -> tuple[Answers, Targets]:
         """Parse responses, and lay out their claims and those of the targets as tensors.

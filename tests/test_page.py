@@ -243,7 +243,7 @@ def test_completions_of_one_prompt_are_a_group_only_within_a_step(tmp_path):
         ({"prompt": "?"}, [], r"in.jsonl: line 2: there is no 'completion'"),
         ({**ROW, "images": [7]}, [], r"in.jsonl: line 2: an image must be a path"),
         (ROW, ["--mig-bench", "missing.json"], r"missing.json"),
-        (ROW, ["--images", "thumbnails"], r"invalid choice"),
+        (ROW, ["--images", "thumbnails"], r"unknown 'thumbnails'; choose from embed, link, none"),
         (ROW, ["--weights", "a"], r"must be numbers as in"),
         (ROW, ["--limit", "0"], r"must be a whole number from 1"),
     ],

@@ -67,8 +67,6 @@ def test_known_areas(predicted, target, iou):
         outlined(((0.0, 0.0), (1.0, 1.0))),
         outlined(((0.0, 0.0), (0.5, 0.5), (1.0, 1.0))),
         outlined(((0.5, 0.5),) * 4),
-        outlined(((0.0, 0.0), (1.0, 0.0), (math.nan, 1.0))),
-        outlined(((0.0, 0.0), (1.0, 0.0), (math.inf, 1.0))),
         outlined(((0.0, 0.0), (1e300, 0.0), (0.0, 1e300))),
         Claim(1, Box(0.5, 0.0, 0.5, 1.0)),
         Claim(1, Box(-1e300, -1e300, 1e300, 1e300)),

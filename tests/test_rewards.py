@@ -256,7 +256,7 @@ def test_the_callers_mistakes_name_the_row_and_the_fix():
     with pytest.raises(ValueError, match=r"row 0: sizes\[0\] must be known"):
         presets.mirg_rl(grammar=GRAMMARS["qwen25_json"])(["a"], [target])
     with pytest.raises(TypeError, match="grammar must be a Grammar"):
-        Scorer("mirg", format_reward)
+        Scorer(3, format_reward)
 
 
 def test_no_answers_earn_no_rewards():
