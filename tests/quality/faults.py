@@ -114,17 +114,17 @@ def unbounded(answers, targets):
     return object_reward(answers, targets) * targets.claims.counts
 
 
-@planted(CAUGHT_BY_CHECK, "form")
+@planted(CAUGHT_BY_CHECK, "form", "empty_batch")
 def half_precision(answers, targets):
     return object_reward(answers, targets).half()
 
 
-@planted(CAUGHT_BY_CHECK, "form")
+@planted(CAUGHT_BY_CHECK, "form", "empty_batch")
 def integers(answers, targets):
     return (object_reward(answers, targets) > 0.5).long()
 
 
-@planted(CAUGHT_BY_CHECK, "form")
+@planted(CAUGHT_BY_CHECK, "form", "empty_batch")
 def one_column_too_many(answers, targets):
     return object_reward(answers, targets)[:, None]
 
