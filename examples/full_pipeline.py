@@ -460,7 +460,7 @@ def test(run: Run, stage: str) -> Row:
             columns = columns_of(scores)
             for index, text in enumerate(texts):
                 row = index % len(rows)
-                line = {"row": row, "group": row, "task": f"{NAMES[stage]}, {decoding}", "decoding": decoding}
+                line = {"row": row, "group": row, "task": f"{NAMES.get(stage, stage)}, {decoding}", "decoding": decoding}
                 line |= {"prompt": rows[row]["prompt"], "images": files[row], "completion": text}
                 line |= {"target": rows[row]["target"], **{name: column[index] for name, column in columns.items()}}
                 lines.write(json.dumps(line) + "\n")
@@ -511,7 +511,7 @@ def write_report(run: Run) -> str:
             gain = paired_difference(stages[stage]["sampled_rewards"], stages[base]["sampled_rewards"])
             run.report[f"{stage}_minus_{base}"] = dict(zip(("mean", "low", "high"), gain, strict=True))
     table = {
-        f"{NAMES[stage]}, {decoding}": Summary(**stages[stage][decoding])
+        f"{NAMES.get(stage, stage)}, {decoding}": Summary(**stages[stage][decoding])
         for decoding in ("greedy", "sampled")
         for stage in stages
     }

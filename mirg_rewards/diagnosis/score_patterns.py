@@ -79,7 +79,9 @@ def _boxes(claims: ClaimBatch) -> list[set[str]]:
     """Return the boxes of each row, in hundredths of the image."""
     rounded = np.round(claims.boxes.cpu().numpy().astype(np.float64), 2) + 0.0  # no -0.0
     names = [" ".join(f"{side:.2f}" for side in box) for box in rounded.tolist()]
-    has_box, ends = claims.has_box.tolist(), claims.offsets.tolist()
+    # A place that is none stands among the claims as an empty box.
+    has_box = (claims.has_box & (claims.boxes[:, 0] < claims.boxes[:, 2])).tolist()
+    ends = claims.offsets.tolist()
     return [{names[place] for place in range(start, end) if has_box[place]} for start, end in pairwise(ends)]
 
 
