@@ -460,7 +460,12 @@ def test(run: Run, stage: str) -> Row:
             columns = columns_of(scores)
             for index, text in enumerate(texts):
                 row = index % len(rows)
-                line = {"row": row, "group": row, "task": f"{NAMES.get(stage, stage)}, {decoding}", "decoding": decoding}
+                line = {
+                    "row": row,
+                    "group": row,
+                    "task": f"{NAMES.get(stage, stage)}, {decoding}",
+                    "decoding": decoding,
+                }
                 line |= {"prompt": rows[row]["prompt"], "images": files[row], "completion": text}
                 line |= {"target": rows[row]["target"], **{name: column[index] for name, column in columns.items()}}
                 lines.write(json.dumps(line) + "\n")

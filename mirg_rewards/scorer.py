@@ -95,7 +95,7 @@ class Scorer:
     def __call__(self, responses: Sequence[Response], targets: Sequence[Target]) -> Scores:
         """Score each response against its target. Raises ValueError or TypeError that names the row."""
         answers, true = self.read(responses, targets)
-        _check_targets(true, self.grammar, self.reward)
+        check_targets(true, self.grammar, self.reward)
         with torch.no_grad():
             if isinstance(self.reward, Weighted):
                 terms = self.reward.each(answers, true)
@@ -105,8 +105,17 @@ class Scorer:
             return Scores(total, {name: total}, answers, true)
 
 
-def _check_targets(targets: Targets, grammar: Grammar, reward: Reward) -> None:
-    """Raise RowError for a target that the reward cannot judge in this grammar, or that no answer can match."""
+def check_targets(targets: Targets, grammar: Grammar, reward: Reward) -> None:
+    """Raise RowError for a target that the reward cannot judge in this grammar, or that no answer can match.
+
+    >>> from mirg_rewards import GRAMMARS, Claim, Parsed, Point, object_reward, pack
+    >>> _, targets = pack([Parsed()], [Target((Claim(1, point=Point(0.5, 0.5)),), (None,))])
+    >>> check_targets(targets, GRAMMARS["mirg"], object_reward)
+    Traceback (most recent call last):
+    mirg_rewards.row_error.RowError: row 0: the target has points, and the reward judges boxes: object_reward; add a term \
+that judges points (PointDistance judges points), or give the target's claims boxes; got Claim(image=1, box=None, \
+point=Point(x=0.5, y=0.5), label='', polygon=None)
+    """
     claims = targets.claims
     too_many = torch.nonzero(claims.counts > grammar.max_claims).flatten().tolist()
     if too_many:

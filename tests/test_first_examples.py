@@ -89,7 +89,10 @@ def test_weights_by_name_leave_the_others_as_they_are(folder, capsys):
         (["--reward", "my_rewards.py:your_reward"], "my_rewards.py has no your_reward; it has"),
         (["--reward", "my_rewards.py:columns_of"], "pass kind="),
         (["--preset", "univgr1"], "argument --preset: unknown 'univgr1'; did you mean univg_r1?"),
-        (["--grammar", "qwen2.5_json"], "argument --grammar: no grammar is named 'qwen2.5_json'; did you mean qwen25_json"),
+        (
+            ["--grammar", "qwen2.5_json"],
+            "argument --grammar: no grammar is named 'qwen2.5_json'; did you mean qwen25_json",
+        ),
         (["--order", "abcd"], "argument --order: unknown 'abcd'; choose from xyxy, yxyx, xywh, cxcywh"),
         (["--gramar", "mirg"], "there is no option --gramar; did you mean --grammar"),
         (["--zzzzzz"], "there is no option --zzzzzz; --help lists the names"),

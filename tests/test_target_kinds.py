@@ -14,6 +14,7 @@ from mirg_rewards import (
     Scorer,
     Target,
     Weighted,
+    evaluate,
     format_reward,
     image_reward,
     object_reward,
@@ -177,3 +178,8 @@ def test_presets_count_what_has_no_area(name):
     answers, targets = pack([parse(said[0], scorer.grammar, target.sizes), lost], [target] * 2, texts=said)
     right, none = scorer.reward(answers, targets).tolist()
     assert none < right
+
+
+def test_an_evaluation_by_overlap_takes_no_points():
+    with pytest.raises(ValueError, match="row 1: the target has points"):
+        evaluate(ANSWERS[:2], [BOXED, POINTED], GRAMMARS["mirg"])

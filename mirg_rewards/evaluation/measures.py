@@ -16,7 +16,7 @@ from mirg_rewards.evaluation.intervals import Integers, Values
 from mirg_rewards.evaluation.summaries import Evaluation, summarize
 from mirg_rewards.parsing import Grammar
 from mirg_rewards.rewards import format_reward, image_reward, object_reward
-from mirg_rewards.scorer import Response, Scorer
+from mirg_rewards.scorer import Response, Scorer, check_targets
 from mirg_rewards.targets import Target
 
 THRESHOLDS = (0.3, 0.5, 0.7)
@@ -94,7 +94,9 @@ def measure(
     array([1.])
     """
     check_thresholds(thresholds)
-    answers, truths = Scorer(grammar, object_reward).read(responses, targets)
+    scorer = Scorer(grammar, object_reward)
+    answers, truths = scorer.read(responses, targets)
+    check_targets(truths, scorer.grammar, object_reward)
     if unsaid_images is not None:
         parsed = [_with_image(answer, image) for answer, image in zip(answers.parsed, unsaid_images, strict=True)]
         answers, truths = pack(parsed, targets)
