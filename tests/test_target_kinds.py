@@ -14,7 +14,6 @@ from mirg_rewards import (
     Scorer,
     Target,
     Weighted,
-    evaluate,
     format_reward,
     image_reward,
     object_reward,
@@ -23,6 +22,7 @@ from mirg_rewards import (
     presets,
     render,
 )
+from mirg_rewards.evaluation import evaluate
 from mirg_rewards.rewards import CountPenalty, ImageSet, LabelAgreement, Overlap, PointDistance, PointInBox, judges_of
 
 SIZES = ((1000, 1000),) * 3

@@ -65,7 +65,7 @@ def test_truth_may_be_in_the_trainers_own_objects(rewards):
     assert rewards([RIGHT, WRONG_IMAGE], ("mirg_objects",), **columns)[:, 0].tolist() == pytest.approx([1.0, 0.1])
     fractions = {**OBJECTS, "bbox_type": "norm1", "bbox": [[0.25, 0.25, 0.75, 0.75]]}
     assert rewards([RIGHT], ("mirg_objects",), objects=[fractions])[0, 0] == 1.0
-    with pytest.raises(ValueError, match=r"row 0, column 'objects': the row has neither a column 'images' nor 'sizes'"):
+    with pytest.raises(ValueError, match=r"row 0, column 'objects': boxes in pixels need .* add a column 'sizes'"):
         rewards([RIGHT], ("mirg_objects",), objects=[OBJECTS])
 
 
