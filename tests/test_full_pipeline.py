@@ -83,8 +83,8 @@ def test_a_run_leaves_its_report_pictures_models_and_answers_and_is_not_done_twi
     for stage in report["stages"].values():
         assert stage["greedy"]["n"] == stage["sampled"]["n"] == len(stage["sampled_rewards"]) == 6
         assert set(stage["greedy"]["means"]) >= {"format", "image_accuracy", "mean_iou", "acc@0.5", "reward"}
-    shown = capsys.readouterr()
-    assert "couldn't be hashed" not in shown.out + shown.err, "datasets' warnings are silent"
+    shown, errors = capsys.readouterr()
+    assert "couldn't be hashed" not in shown + errors, "datasets' warnings are silent"
     answers = [rollout for chunk, _ in read_rollouts([tmp_path / "rl/answers.jsonl"]) for rollout in chunk]
     assert len(answers) == 6 + 12, "greedy, and two samples of each row"
     assert len({answer.group for answer in answers}) == 6
@@ -96,7 +96,6 @@ def test_a_run_leaves_its_report_pictures_models_and_answers_and_is_not_done_twi
     for row in ("before SFT, greedy", "after SFT, sampled", "after RL, sampled", "control: SFT for RL's time, greedy"):
         assert f"| {row} |" in table
     assert "ended before its probe" in table
-    shown = capsys.readouterr().out
     for stage in report["stages"].values():
         assert stage["diagnosis"].startswith("12 answers, ")
         assert " of 6\n" in stage["diagnosis"]
