@@ -1,6 +1,7 @@
 import json
 import pickle
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -219,7 +220,18 @@ def test_the_grammar_writes_points_as_the_code_reads_them():
 def test_the_safe_form_has_every_property(preset):
     check_reward(preset(), max_examples=20)
     check_reward(preset(), targets=targets(images=1), max_examples=20)
-    check_reward(preset(), targets=targets(images=2, min_size=1, max_size=3, places=["point"]), max_examples=20)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_truth_of_points_alone_is_paid_for_its_points(preset):
+    right = Claim(1, point=Point(0.25, 0.25))
+    target = Target((right,), ((1000, 1000),))
+    near, far = (
+        render([Claim(1, point=Point(x, x))], preset().grammar, [(840, 840)], think="so") for x in (0.26, 0.75)
+    )
+    terms = preset()([near, far], [replace(target, seen_sizes=((840, 840),))] * 2).terms
+    assert terms["points"].tolist() == [1, 0]
+    assert terms["box"].tolist() == terms["corners"].tolist() == [0, 0]
 
 
 @settings(max_examples=settings().max_examples // 2)
