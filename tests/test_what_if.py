@@ -124,7 +124,8 @@ def wrong_readings(policy, right, names):
     """For each grammar that reads the rollouts worse by 0.2 than the right one: whether the hint names the right one."""
     texts, targets = rollouts(POLICIES[policy], GRAMMARS[right])
     means = {
-        name: float(Scorer(GRAMMARS[name], object_reward)(texts, targets).total.mean()) for name in (right, *names)
+        name: float(object_reward(*Scorer(GRAMMARS[name], object_reward).read(texts, targets)).mean())
+        for name in (right, *names)
     }
     return {
         (right, name): is_named(what_if(texts, targets, GRAMMARS[name]), GRAMMARS[name], GRAMMARS[right])
@@ -138,9 +139,10 @@ def wrong_readings(policy, right, names):
 @pytest.mark.parametrize("policy", SIGHTED)
 def test_a_wrong_grammar_is_hinted_at_with_the_right_one_or_its_space(policy):
     named = {}
-    for right in GRAMMARS:
+    # The policies share the right grammars among them; each is read with every wrong one.
+    for right in list(GRAMMARS)[SIGHTED.index(policy) :: len(SIGHTED)]:
         named |= wrong_readings(policy, right, GRAMMARS)
-    assert len(named) > 300
+    assert len(named) > 60
     assert sum(named.values()) >= 0.95 * len(named), [pair for pair, is_right in named.items() if not is_right]
 
 
