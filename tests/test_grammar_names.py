@@ -1,4 +1,4 @@
-"""Grammars are taken by name wherever a grammar is taken, and an unknown name is told with the closest one."""
+"""Every function that takes a grammar takes its name too; an error about an unknown name has the closest one."""
 
 import pickle
 from dataclasses import replace

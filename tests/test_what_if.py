@@ -98,7 +98,7 @@ def rollouts(policy, grammar, count=180, seed=0):
 
 
 def is_named(table, wrong, right):
-    """Whether a hint names the right grammar, or a reading that counts as it does, up to a hundredth."""
+    """True if a hint names the right grammar, or a reading that counts as it does, up to a hundredth."""
     if table.hint is None:
         return False
     named = next(other.grammar for other in alternatives(wrong) if other.name == table.readings[0].name)

@@ -21,7 +21,7 @@ class Example(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RunDiagnosis:
-    """What happened in a run.
+    """The findings on a run.
 
     Attributes:
         run: The numbers by step, their changes, and the collapse.

@@ -1,4 +1,4 @@
-"""What-if table: the mean IoU that other readings of the same answers would give. It never changes a score."""
+"""The what-if table: the mean IoU that other readings of the same answers would give. It never changes a score."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find by trying how a reward is told the truth and what it reads: a column's content, chat messages, a grammar."""
+"""Try the ways to call a reward: the content of its column, chat messages, and the grammar that it parses."""
 
 from __future__ import annotations
 
